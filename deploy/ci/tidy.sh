@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Runs clang-tidy with the checks of .clang-tidy.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+Usage: deploy/ci/tidy.sh [--build DIR] [--changed | --sample | FILE...]
+
+  --build DIR  build tree with compile_commands.json (build/dev)
+  --changed    sources that differ from the last commit: what tests/run.sh checks
+  --sample     the sources that are quick to check: those that do not include
+               gRPC, where a file takes seconds and not half a minute
+  FILE...      these; without any, every source below proto/cc, server, worker
+               and client (long)
+USAGE
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+build=build/dev
+select=all
+while (($#)); do
+  case "$1" in
+    --build) build="$2" && shift 2 ;;
+    --changed | --sample) select="${1#--}" && shift ;;
+    -h | --help) usage && exit 0 ;;
+    -*) usage >&2 && exit 2 ;;
+    *) break ;;
+  esac
+done
+[[ -f "$build/compile_commands.json" ]] ||
+  { echo "tidy: $build is not configured: cmake --preset dev" >&2 && exit 1; }
+
+readonly TOPS=(proto/cc server worker client)
+if (($#)); then
+  files=("$@")
+elif [[ "$select" == changed ]]; then
+  mapfile -t files < <(
+    git diff --name-only --diff-filter=d HEAD -- "${TOPS[@]}" | grep '\.cc$')
+elif [[ "$select" == sample ]]; then
+  mapfile -t files < <(
+    grep -rLE '(grpcpp|\.pb\.h|ATen|torch/)' --include='*.cc' \
+      proto/cc server client | sort)
+else
+  mapfile -t files < <(find "${TOPS[@]}" -name '*.cc' | sort)
+fi
+((${#files[@]})) || { echo "tidy: no sources to check" && exit 0; }
+
+# Files that this build tree does not compile (the worker's, in a server-only
+# tree) have no command line to check them with.
+checked=()
+for file in "${files[@]}"; do
+  if grep -qF "$PWD/$file\"" "$build/compile_commands.json"; then
+    checked+=("$file")
+  fi
+done
+echo "tidy: ${#checked[@]} of ${#files[@]} files are compiled in $build"
+((${#checked[@]})) || exit 0
+# clang-tidy cannot read the headers that GCC precompiled: the sources include
+# all that they use, so it reads these.
+database=$(mktemp -d)
+trap 'rm -rf "$database"' EXIT
+sed -E 's/ -Winvalid-pch -include [^ ]+cmake_pch\.hxx//' \
+  "$build/compile_commands.json" >"$database/compile_commands.json"
+# The count of warnings in headers of others, which are not shown, is noise.
+printf '%s\0' "${checked[@]}" |
+  xargs -0 -n 4 -P "$(nproc)" clang-tidy-14 --quiet -p "$database" \
+    2> >(grep -vE '^[0-9]+ warnings?( and [0-9]+ errors?)? generated' >&2)
