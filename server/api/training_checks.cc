@@ -1,0 +1,176 @@
+#include "server/api/training_checks.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_join.h"
+#include "google/protobuf/util/time_util.h"
+#include "proto/cc/text.h"
+#include "server/api/tuning_checks.h"
+
+namespace attune::server {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+// Adds violations of one message's fields. Numbers that are not finite are left
+// to the walk over all fields in unsupported.cc, which names each of them.
+class Fields {
+ public:
+  Fields(std::string_view path, FieldViolations& violations)
+      : path_(path), violations_(violations) {}
+
+  void Add(std::string_view field, std::string_view what) {
+    violations_.Add(Concat(path_, ".", field), what);
+  }
+  // 0 stands for the default.
+  void CheckCount(std::string_view field, int32_t value, int32_t max) {
+    if (value >= 0 && value <= max) return;
+    Add(field, Concat("is ", value, "; 1 to ", max, ", or 0 for the default"));
+  }
+  void CheckRange(std::string_view field, double value, double min,
+                  double max) {
+    if (!std::isfinite(value) || (value >= min && value <= max)) return;
+    Add(field, Concat("is ", value, "; ", min, " to ", max, " are allowed"));
+  }
+  void CheckNotNegative(std::string_view field, double value) {
+    if (!std::isfinite(value) || value >= 0) return;
+    Add(field, Concat("is ", value, "; must be at least 0"));
+  }
+  void CheckAbove0(std::string_view field, double value, double max) {
+    if (!std::isfinite(value) || (value > 0 && value <= max)) return;
+    Add(field, Concat("is ", value, "; must be above 0 and at most ", max));
+  }
+  void CheckBeta(std::string_view field, double value) {
+    if (!std::isfinite(value) || (value >= 0 && value < 1)) return;
+    Add(field, Concat("is ", value, "; must be at least 0 and below 1"));
+  }
+
+ private:
+  const std::string path_;
+  FieldViolations& violations_;
+};
+
+void CheckPromptTuning(const v1::PromptTuning& tuning, v1::TaskType task,
+                       Fields fields) {
+  if (tuning.has_num_virtual_tokens()) {
+    fields.CheckRange("num_virtual_tokens", tuning.num_virtual_tokens(), 1,
+                      kMaxVirtualTokens);
+  }
+  const auto init = tuning.initialisation();
+  const bool by_text = init == v1::PromptTuning::INITIALISATION_TEXT;
+  if (by_text && tuning.init_text().empty()) {
+    fields.Add("init_text", "is required with INITIALISATION_TEXT");
+  }
+  if (!by_text && init != v1::PromptTuning::INITIALISATION_UNSPECIFIED &&
+      !tuning.init_text().empty()) {
+    fields.Add("init_text", "is only for INITIALISATION_TEXT");
+  }
+  if (tuning.init_text().size() > kMaxInitTextBytes) {
+    fields.Add("init_text", Concat("has ", tuning.init_text().size(),
+                                   " bytes; at most ", kMaxInitTextBytes));
+  }
+  if (init == v1::PromptTuning::INITIALISATION_CLASS_LABELS &&
+      task == v1::TASK_TYPE_TEXT_GENERATION) {
+    fields.Add("initialisation",
+               "INITIALISATION_CLASS_LABELS is only for "
+               "TASK_TYPE_TEXT_CLASSIFICATION");
+  }
+}
+
+void CheckWarmup(const v1::TrainingConfig& training, Fields fields) {
+  if (training.has_warmup_ratio()) {
+    fields.CheckRange("warmup_ratio", training.warmup_ratio().value(), 0, 1);
+    if (training.has_warmup_steps()) {
+      fields.Add("warmup_steps", "cannot be set together with warmup_ratio");
+    }
+  }
+  if (!training.has_warmup_steps()) return;
+  const int max = training.max_steps() > 0 ? training.max_steps() : kMaxSteps;
+  fields.CheckRange("warmup_steps", training.warmup_steps().value(), 0, max);
+}
+
+void CheckMaxDuration(const google::protobuf::Duration& duration,
+                      Fields fields) {
+  if (duration.seconds() < 1) {
+    fields.Add("max_duration", "must be at least one second");
+  } else if (duration.seconds() > TimeUtil::kDurationMaxSeconds ||
+             duration.nanos() < 0 || duration.nanos() > 999'999'999) {
+    fields.Add("max_duration",
+               "is not a duration: seconds or nanos are out of "
+               "range");
+  }
+}
+
+}  // namespace
+
+void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
+                 std::string_view path, FieldViolations& violations) {
+  if (!method.has_prompt_tuning()) return;
+  CheckPromptTuning(method.prompt_tuning(), task,
+                    Fields(Concat(path, ".prompt_tuning"), violations));
+}
+
+void CheckTraining(const v1::TrainingConfig& training, std::string_view path,
+                   FieldViolations& violations) {
+  Fields fields(path, violations);
+  fields.CheckCount("max_steps", training.max_steps(), kMaxSteps);
+  fields.CheckCount("batch_size", training.batch_size(), kMaxBatchSize);
+  if (training.has_learning_rate()) {
+    fields.CheckAbove0("learning_rate", training.learning_rate().value(),
+                       kMaxLearningRate);
+  }
+  CheckWarmup(training, fields);
+  fields.CheckRange("weight_decay", training.weight_decay(), 0, 1);
+  if (training.has_max_grad_norm()) {
+    fields.CheckNotNegative("max_grad_norm", training.max_grad_norm().value());
+  }
+  if (training.has_adam_beta1()) {
+    fields.CheckBeta("adam_beta1", training.adam_beta1().value());
+  }
+  if (training.has_adam_beta2()) {
+    fields.CheckBeta("adam_beta2", training.adam_beta2().value());
+  }
+  if (training.has_adam_epsilon()) {
+    fields.CheckAbove0("adam_epsilon", training.adam_epsilon().value(), 1);
+  }
+  const int max_steps =
+      training.max_steps() > 0 ? training.max_steps() : kMaxSteps;
+  fields.CheckCount("validation_interval_steps",
+                    training.validation_interval_steps(), max_steps);
+  fields.CheckCount("checkpoint_interval_steps",
+                    training.checkpoint_interval_steps(), max_steps);
+  fields.CheckRange("early_stopping.patience",
+                    training.early_stopping().patience(), 0, kMaxPatience);
+  fields.CheckNotNegative("early_stopping.min_delta",
+                          training.early_stopping().min_delta());
+  if (training.has_max_duration()) {
+    CheckMaxDuration(training.max_duration(), fields);
+  }
+}
+
+void CheckEvaluation(const v1::EvaluationConfig& evaluation, v1::TaskType task,
+                     std::string_view path, FieldViolations& violations) {
+  Fields fields(path, violations);
+  fields.CheckNotNegative("max_test_rows", evaluation.max_test_rows());
+  fields.CheckNotNegative("max_validation_rows",
+                          evaluation.max_validation_rows());
+  if (evaluation.metric().empty()) return;
+  std::vector<std::string> metrics;
+  if (task == v1::TASK_TYPE_TEXT_CLASSIFICATION) {
+    metrics = {"accuracy", "macro_f1", "loss"};
+  } else if (task == v1::TASK_TYPE_TEXT_GENERATION) {
+    metrics = {"exact_match", "loss"};
+  } else {
+    return;  // the type itself is refused
+  }
+  if (!absl::c_linear_search(metrics, evaluation.metric())) {
+    fields.Add("metric",
+               Concat("'", evaluation.metric(), "' is not one of this task's: ",
+                      absl::StrJoin(metrics, ", ")));
+  }
+}
+
+}  // namespace attune::server

@@ -1,0 +1,190 @@
+#include "server/api/tuning_checks.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "proto/cc/resource_names.h"
+#include "proto/cc/text.h"
+#include "server/api/task_checks.h"
+#include "server/api/training_checks.h"
+#include "server/api/unsupported.h"
+
+namespace attune::server {
+namespace {
+
+constexpr char kSpec[] = "tuning_job.spec";
+
+void CheckAnnotations(const v1::TuningJob& job, FieldViolations& violations) {
+  constexpr char kPath[] = "tuning_job.annotations";
+  if (job.annotations_size() > kMaxAnnotations) {
+    violations.Add(kPath, Concat("has ", job.annotations_size(),
+                                 " entries; at most ", kMaxAnnotations));
+    return;
+  }
+  size_t total = 0;
+  for (const auto& [key, value] : job.annotations()) {
+    total += key.size() + value.size();
+    const std::string path = Concat(kPath, "[\"", key, "\"]");
+    if (key.empty() || key.size() > kMaxAnnotationKeyBytes) {
+      violations.Add(path, Concat("the key has ", key.size(), " bytes; 1 to ",
+                                  kMaxAnnotationKeyBytes));
+    }
+    if (value.size() > kMaxAnnotationValueBytes) {
+      violations.Add(path,
+                     Concat("the value has ", value.size(), " bytes; at most ",
+                            kMaxAnnotationValueBytes));
+    }
+  }
+  if (total > kMaxAnnotationsBytes) {
+    violations.Add(kPath, Concat("has ", total, " bytes in all; at most ",
+                                 kMaxAnnotationsBytes));
+  }
+}
+
+// What a split gets: 0 stands for the default.
+double FractionOf(double given) {
+  return given == 0 ? kDefaultSplitFraction : given;
+}
+
+double SumOf(const v1::SplitFractions& fractions) {
+  return FractionOf(fractions.validation()) + FractionOf(fractions.test());
+}
+
+void CheckFraction(double fraction, const std::string& path,
+                   FieldViolations& violations) {
+  if (fraction >= 0 && fraction <= 1) return;
+  violations.Add(path, Concat("is ", fraction, "; 0 to 1 are allowed"));
+}
+
+void CheckData(const v1::TuningData& data, FieldViolations& violations) {
+  const std::string path = Concat(kSpec, ".data");
+  switch (data.source_case()) {
+    case v1::TuningData::kDataset:
+      violations.AddAll("", ParseResourceName(kDatasetCollection,
+                                              data.dataset(), path + ".dataset")
+                                .status());
+      break;
+    case v1::TuningData::kInline:
+      if (data.inline_().rows().empty()) {
+        violations.Add(path + ".inline.rows", "is required: there are no rows");
+      }
+      break;
+    case v1::TuningData::SOURCE_NOT_SET:
+      violations.Add(path, "is required: set dataset or inline");
+  }
+  if (!data.has_fractions()) return;
+  const v1::SplitFractions& fractions = data.fractions();
+  CheckFraction(fractions.validation(), path + ".fractions.validation",
+                violations);
+  CheckFraction(fractions.test(), path + ".fractions.test", violations);
+  if (SumOf(fractions) > 1) {
+    violations.Add(path + ".fractions",
+                   Concat("validation and test together are ", SumOf(fractions),
+                          "; at most 1 is allowed, and one "
+                          "that is 0 counts as ",
+                          kDefaultSplitFraction));
+  }
+}
+
+void CheckAliases(const v1::TuningJobSpec& spec, FieldViolations& violations) {
+  const std::string path = Concat(kSpec, ".aliases");
+  if (spec.aliases_size() > kMaxAliases) {
+    violations.Add(path, Concat("has ", spec.aliases_size(),
+                                " aliases; at most ", kMaxAliases));
+    return;
+  }
+  std::set<std::string> seen;
+  for (int i = 0; i < spec.aliases_size(); ++i) {
+    const std::string& alias = spec.aliases(i);
+    const std::string alias_path = Concat(path, "[", i, "]");
+    if (!IsResourceId(alias)) {
+      violations.Add(alias_path,
+                     Concat("'", alias,
+                            "' is not 1 to 63 of a-z, 0-9 and '-', starting "
+                            "with a letter and not ending in '-'"));
+    } else if (!seen.insert(alias).second) {
+      violations.Add(alias_path, Concat("'", alias, "' is there twice"));
+    }
+  }
+}
+
+void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
+  const auto at = [](std::string_view field) {
+    return Concat(kSpec, ".", field);
+  };
+  violations.AddAll(
+      "", ParseResourceName(kPromptCollection, spec.prompt(), at("prompt"))
+              .status());
+  violations.AddAll("", ParseResourceName(kModelCollection, spec.base_model(),
+                                          at("base_model"))
+                            .status());
+  CheckData(spec.data(), violations);
+  if (!spec.has_task()) {
+    violations.Add(at("task"), "is required");
+  } else {
+    CheckTask(spec.task(), /*labels_required=*/false, at("task"), violations);
+  }
+  const v1::TaskType task = spec.task().type();
+  CheckMethod(spec.method(), task, at("method"), violations);
+  CheckTraining(spec.training(), at("training"), violations);
+  CheckEvaluation(spec.evaluation(), task, at("evaluation"), violations);
+  CheckAliases(spec, violations);
+}
+
+}  // namespace
+
+absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request) {
+  FieldViolations violations;
+  CheckSupported(request, "", violations);
+  if (!request.tuning_job_id().empty() &&
+      !IsResourceId(request.tuning_job_id())) {
+    violations.Add("tuning_job_id",
+                   Concat("'", request.tuning_job_id(),
+                          "' is not 1 to 63 of a-z, 0-9 and '-', starting with "
+                          "a letter and not ending in '-'"));
+  }
+  if (!request.has_tuning_job()) {
+    violations.Add("tuning_job", "is required");
+    return violations.ToStatus();
+  }
+  CheckDisplayName(request.tuning_job().display_name(),
+                   "tuning_job.display_name", violations);
+  CheckAnnotations(request.tuning_job(), violations);
+  if (!request.tuning_job().has_spec()) {
+    violations.Add(kSpec, "is required");
+  } else {
+    CheckSpec(request.tuning_job().spec(), violations);
+  }
+  return violations.ToStatus();
+}
+
+absl::Status CheckSplits(const v1::TuningData& data, const PinnedRows& rows) {
+  const auto count = [&rows](const char* split) -> int64_t {
+    const auto found = rows.split_rows.find(split);
+    return found == rows.split_rows.end() ? 0 : found->second;
+  };
+  const bool without_rest = SumOf(data.fractions()) >= 1 &&
+                            count("validation") == 0 && count("test") == 0;
+  if (count("train") + count("") > 0 && !without_rest) {
+    return absl::OkStatus();
+  }
+  return MakeError(Reason::kIllegalState,
+                   Concat("none of the ", rows.snapshot.num_rows(),
+                          " rows is for training: append rows with the split "
+                          "\"train\" or without one, or lower the fractions"),
+                   {{"field", Concat(kSpec, ".data")}});
+}
+
+void CheckDisplayName(std::string_view text, std::string_view path,
+                      FieldViolations& violations) {
+  const auto characters =
+      std::count_if(text.begin(), text.end(),
+                    [](unsigned char c) { return (c & 0xC0) != 0x80; });
+  if (characters > kMaxDisplayNameCharacters) {
+    violations.Add(path, Concat("has ", characters, " characters; at most ",
+                                kMaxDisplayNameCharacters));
+  }
+}
+
+}  // namespace attune::server

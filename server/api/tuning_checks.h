@@ -1,0 +1,45 @@
+#ifndef ATTUNE_SERVER_API_TUNING_CHECKS_H_
+#define ATTUNE_SERVER_API_TUNING_CHECKS_H_
+
+#include <cstdint>
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "attune/v1/tuning_service.pb.h"
+#include "proto/cc/status.h"
+#include "server/store/row_store.h"
+
+// Checks of new tuning jobs. Ranges are those of the comments in the protos.
+// Pure.
+namespace attune::server {
+
+inline constexpr int kMaxDisplayNameCharacters = 63;
+inline constexpr int kMaxAnnotations = 64;
+inline constexpr size_t kMaxAnnotationKeyBytes = 63;
+inline constexpr size_t kMaxAnnotationValueBytes = 1024;
+inline constexpr size_t kMaxAnnotationsBytes = 16 * 1024;
+inline constexpr int kMaxAliases = 8;
+inline constexpr double kDefaultSplitFraction = 0.1;
+inline constexpr int kMaxSteps = 1'000'000;
+inline constexpr int kMaxBatchSize = 1'024;
+inline constexpr double kMaxLearningRate = 10;
+inline constexpr int kMaxPatience = 1'000;
+inline constexpr int kMaxVirtualTokens = 1'024;
+inline constexpr size_t kMaxInitTextBytes = 16'384;
+
+// Everything that can be said of a request without looking at what is stored:
+// INVALID_ARGUMENT or UNIMPLEMENTED naming every field that is wrong.
+absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request);
+
+// FAILED_PRECONDITION when `rows`, dealt out as `data` says, leave none to
+// train on.
+absl::Status CheckSplits(const v1::TuningData& data, const PinnedRows& rows);
+
+// A violation when `text` has more than kMaxDisplayNameCharacters characters.
+void CheckDisplayName(std::string_view text, std::string_view path,
+                      FieldViolations& violations);
+
+}  // namespace attune::server
+
+#endif  // ATTUNE_SERVER_API_TUNING_CHECKS_H_

@@ -1,0 +1,211 @@
+#include "server/api/unsupported.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/unknown_field_set.h"
+#include "proto/cc/text.h"
+
+namespace attune::server {
+namespace {
+
+using google::protobuf::EnumValueDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+constexpr UnsupportedMethod kMethods[] = {
+    {"attune.v1.TuningService.PreflightTuningJob",
+     "call CreateTuningJob with validate_only for every check of the server"},
+    {"attune.v1.PromptService.ImportPromptVersion",
+     "versions come from tuning jobs only"},
+    {"attune.v1.PromptService.InspectPromptVersion",
+     "prompt rows are not compared with tokens yet"},
+    {"attune.v1.EvaluationService.EvaluatePrompt",
+     "the report of a tuning job holds the evaluation before and after"},
+};
+
+constexpr std::string_view kMethodHint =
+    "this method is not trained yet; prompt_tuning is";
+constexpr std::string_view kTaskHint =
+    "this task type is not served yet; TASK_TYPE_TEXT_CLASSIFICATION and "
+    "TASK_TYPE_TEXT_GENERATION are";
+constexpr std::string_view kNetworkHint =
+    "no reparameterisation network is trained yet; leave it unset";
+constexpr std::string_view kOptimizerHint =
+    "this optimiser is not built yet; OPTIMIZER_ADAMW is";
+
+constexpr UnsupportedValue kValues[] = {
+    {"attune.v1.TuningMethod.prefix_tuning", kMethodHint},
+    {"attune.v1.TuningMethod.lora", kMethodHint},
+    {"attune.v1.TuningMethod.head", kMethodHint},
+    {"attune.v1.TuningMethod.top_layers", kMethodHint},
+    {"attune.v1.TuningMethod.all_parameters", kMethodHint},
+    {"attune.v1.TuningMethod.hard_prompt",
+     "hard prompts are not served yet; prompt_tuning is"},
+    {"attune.v1.PromptTuning.init_version",
+     "rows cannot start as those of another version yet"},
+    {"attune.v1.PromptTuning.INITIALISATION_VERSION",
+     "rows cannot start as those of another version yet"},
+    {"attune.v1.PromptTuning.REPARAMETERISATION_MLP", kNetworkHint},
+    {"attune.v1.PromptTuning.REPARAMETERISATION_LSTM", kNetworkHint},
+    {"attune.v1.PromptTuning.REPARAMETERISATION_RESIDUAL_MLP", kNetworkHint},
+    {"attune.v1.TASK_TYPE_TOKEN_CLASSIFICATION", kTaskHint},
+    {"attune.v1.TASK_TYPE_EXTRACTIVE_QA", kTaskHint},
+    {"attune.v1.TASK_TYPE_MULTIPLE_CHOICE", kTaskHint},
+    {"attune.v1.TASK_TYPE_REGRESSION", kTaskHint},
+    {"attune.v1.PROMPT_PLACEMENT_MARKERS",
+     "templates have no soft-prompt markers yet; the rows stand in front"},
+    {"attune.v1.Truncation.field",
+     "single fields are not cut yet; the rendered text is cut as a whole"},
+    {"attune.v1.Decoding.num_beams",
+     "beam search is not built yet; leave it 0 or 1", 1},
+    {"attune.v1.TrainingConfig.OPTIMIZER_SGD", kOptimizerHint},
+    {"attune.v1.TrainingConfig.OPTIMIZER_ADAFACTOR", kOptimizerHint},
+    {"attune.v1.TrainingConfig.gradient_accumulation_steps",
+     "gradients are not accumulated yet; leave it 0 or 1", 1},
+    {"attune.v1.TrainingConfig.label_smoothing",
+     "labels are not smoothed yet; leave it 0"},
+    {"attune.v1.UploadExamplesHeader.UPLOAD_FORMAT_CSV",
+     "CSV is not read yet; UPLOAD_FORMAT_JSON_LINES is"},
+};
+
+const UnsupportedValue* FindUnsupported(const std::string& full_name) {
+  const auto found =
+      std::find_if(std::begin(kValues), std::end(kValues),
+                   [&](const auto& row) { return row.name == full_name; });
+  return found == std::end(kValues) ? nullptr : found;
+}
+
+// One value of a field, at `index` of a repeated one or -1.
+struct Place {
+  const Message& message;
+  const FieldDescriptor* field;
+  int index;
+};
+
+std::optional<double> NumberAt(const Place& at) {
+  const Reflection& r = *at.message.GetReflection();
+  const bool repeated = at.index >= 0;
+  const auto get = [&](auto single, auto indexed) {
+    return static_cast<double>(
+        repeated ? (r.*indexed)(at.message, at.field, at.index)
+                 : (r.*single)(at.message, at.field));
+  };
+  switch (at.field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return get(&Reflection::GetInt32, &Reflection::GetRepeatedInt32);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return get(&Reflection::GetFloat, &Reflection::GetRepeatedFloat);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return get(&Reflection::GetDouble, &Reflection::GetRepeatedDouble);
+    default:
+      return std::nullopt;
+  }
+}
+
+const Message& MessageAt(const Place& at) {
+  const Reflection& r = *at.message.GetReflection();
+  return at.index >= 0 ? r.GetRepeatedMessage(at.message, at.field, at.index)
+                       : r.GetMessage(at.message, at.field);
+}
+
+void CheckEnum(const Place& at, const std::string& path,
+               FieldViolations& violations) {
+  const Reflection& r = *at.message.GetReflection();
+  const int number =
+      at.index >= 0 ? r.GetRepeatedEnumValue(at.message, at.field, at.index)
+                    : r.GetEnumValue(at.message, at.field);
+  const EnumValueDescriptor* value =
+      at.field->enum_type()->FindValueByNumber(number);
+  if (value == nullptr) {
+    violations.AddUnsupported(
+        path, Concat(number, " is not a ", at.field->enum_type()->full_name(),
+                     " that this release knows"));
+  } else if (const auto* row = FindUnsupported(value->full_name())) {
+    violations.AddUnsupported(path, Concat(value->name(), ": ", row->why));
+  }
+}
+
+// google.protobuf.DoubleValue and its like: a number that may be unset.
+bool IsWrapper(const Message& message) {
+  const auto* type = message.GetDescriptor();
+  return type->file()->name() == "google/protobuf/wrappers.proto";
+}
+
+void CheckValue(const Place& at, const std::string& path,
+                FieldViolations& violations) {
+  const std::optional<double> number = NumberAt(at);
+  if (number && !std::isfinite(*number)) {
+    violations.Add(path, Concat("is ", *number, ", which is not finite"));
+    return;
+  }
+  if (const auto* row = FindUnsupported(at.field->full_name())) {
+    if (number && *number == row->also_accepted) return;
+    violations.AddUnsupported(path, row->why);
+    return;
+  }
+  if (at.field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+    CheckEnum(at, path, violations);
+  } else if (at.field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    CheckSupported(MessageAt(at), path, violations);
+  }
+}
+
+}  // namespace
+
+absl::Span<const UnsupportedMethod> UnsupportedMethods() { return kMethods; }
+absl::Span<const UnsupportedValue> UnsupportedValues() { return kValues; }
+
+absl::Status MethodNotServed(std::string_view method) {
+  for (const UnsupportedMethod& row : kMethods) {
+    if (row.method != method) continue;
+    return MakeError(Reason::kMethodNotServed,
+                     Concat(method, " is not served yet: ", row.why),
+                     {{"method", std::string(method)}});
+  }
+  return MakeError(
+      Reason::kInternal,
+      Concat(method, " is not in the list of unsupported methods"));
+}
+
+void CheckSupported(const Message& message, std::string_view path,
+                    FieldViolations& violations) {
+  if (message.GetDescriptor()->full_name() == "google.protobuf.Struct") return;
+  const Reflection& reflection = *message.GetReflection();
+  const auto& unknown = reflection.GetUnknownFields(message);
+  for (int i = 0; i < unknown.field_count(); ++i) {
+    violations.AddUnsupported(
+        path, Concat("field number ", unknown.field(i).number(), " of ",
+                     message.GetDescriptor()->full_name(),
+                     " is not known to this release"));
+  }
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string field_path =
+        IsWrapper(message)
+            ? std::string(path)
+            : Concat(path, path.empty() ? "" : ".", field->name());
+    if (!field->is_repeated()) {
+      CheckValue({message, field, -1}, field_path, violations);
+      continue;
+    }
+    for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+      CheckValue({message, field, i}, Concat(field_path, "[", i, "]"),
+                 violations);
+    }
+  }
+}
+
+absl::Status CheckSupported(const Message& message) {
+  FieldViolations violations;
+  CheckSupported(message, "", violations);
+  return violations.ToStatus();
+}
+
+}  // namespace attune::server

@@ -1,0 +1,50 @@
+#ifndef ATTUNE_SERVER_JOBS_JOB_QUEUE_H_
+#define ATTUNE_SERVER_JOBS_JOB_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
+
+namespace attune::server {
+
+// A job that waits for a worker.
+struct QueuedJob {
+  std::string base_model;
+  absl::Time queued_at;  // for the wait that metrics report
+  // On the monotonic clock; in the future after a loss.
+  absl::Duration not_before = -absl::InfiniteDuration();
+};
+
+// Jobs that wait, oldest first. Not thread-safe: JobManager guards it with its
+// mutex. Holds no clock.
+class JobQueue {
+ public:
+  void Add(int64_t job, QueuedJob queued) { jobs_[job] = std::move(queued); }
+  void Remove(int64_t job) { jobs_.erase(job); }
+
+  // The oldest job whose model is among `models` and whose time has come.
+  std::optional<int64_t> Pick(const absl::flat_hash_set<std::string>& models,
+                              absl::Duration now) const;
+
+  // Whether the delay of some job ended after `after` and at or before `now`.
+  bool BecameReady(absl::Duration after, absl::Duration now) const;
+
+  // When the oldest job was queued; nothing when none waits.
+  std::optional<absl::Time> OldestQueuedAt() const;
+
+  const QueuedJob* Find(int64_t job) const;  // null if it does not wait
+  size_t size() const { return jobs_.size(); }
+
+ private:
+  std::map<int64_t, QueuedJob> jobs_;  // by number, so by age
+};
+
+}  // namespace attune::server
+
+#endif  // ATTUNE_SERVER_JOBS_JOB_QUEUE_H_

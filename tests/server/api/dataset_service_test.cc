@@ -1,0 +1,144 @@
+#include "server/api/dataset_service.h"
+
+#include <string>
+#include <vector>
+
+#include "attune/v1/dataset_service.grpc.pb.h"
+#include "tests/server/api/api_test.h"
+
+namespace attune::server {
+namespace {
+
+using Stub = v1::DatasetService::Stub;
+
+class DatasetServiceTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_OK(Create("rows")); }
+
+  absl::StatusOr<v1::Dataset> Create(const std::string& id) {
+    v1::CreateDatasetRequest request;
+    request.set_dataset_id(id);
+    return Call(*stub_, &Stub::CreateDataset, request);
+  }
+  absl::StatusOr<v1::Dataset> Get(const std::string& name) {
+    return Call(*stub_, &Stub::GetDataset, Named<v1::GetDatasetRequest>(name));
+  }
+  // Sends the messages and ends the stream.
+  absl::StatusOr<v1::Dataset> Upload(
+      const std::vector<v1::UploadExamplesRequest>& messages) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    v1::Dataset dataset;
+    const auto writer = stub_->UploadExamples(&context, &dataset);
+    for (const auto& message : messages) writer->Write(message);
+    writer->WritesDone();
+    const absl::Status status = FromGrpcStatus(writer->Finish());
+    if (!status.ok()) return status;
+    return dataset;
+  }
+  static v1::UploadExamplesRequest Header() {
+    v1::UploadExamplesRequest message;
+    message.mutable_header()->set_dataset("datasets/rows");
+    return message;
+  }
+  static v1::UploadExamplesRequest Chunk(const std::string& bytes) {
+    v1::UploadExamplesRequest message;
+    message.set_chunk(bytes);
+    return message;
+  }
+
+  InProcessServer server_;
+  std::unique_ptr<Stub> stub_ = v1::DatasetService::NewStub(server_.channel());
+};
+
+TEST_F(DatasetServiceTest, ListsAndDeletes) {
+  ASSERT_OK(Create("more"));
+  const auto list =
+      Call(*stub_, &Stub::ListDatasets, v1::ListDatasetsRequest());
+  ASSERT_OK(list);
+  ASSERT_OK(Call(*stub_, &Stub::DeleteDataset,
+                 Named<v1::DeleteDatasetRequest>("datasets/more")));
+
+  ASSERT_EQ(list->datasets_size(), 2);
+  EXPECT_EQ(list->datasets(0).name(), "datasets/more");
+  EXPECT_EQ(list->datasets(1).name(), "datasets/rows");
+  EXPECT_THAT(Get("datasets/more"),
+              ReasonIs(Reason::kResourceNotFound, testing::_));
+}
+
+TEST_F(DatasetServiceTest, IdsAndNamesAreChecked) {
+  EXPECT_THAT(Create("Rows"), NamesField(Reason::kInvalidField, "dataset_id"));
+  EXPECT_THAT(Create("rows"), ReasonIs(Reason::kResourceExists, testing::_));
+  EXPECT_THAT(Get("rows"), NamesField(Reason::kInvalidField, "name"));
+}
+
+TEST_F(DatasetServiceTest, AppendsRows) {
+  v1::AppendExamplesRequest request;
+  request.set_dataset("datasets/rows");
+  (*request.add_rows()->mutable_fields())["text"].set_string_value("hi");
+  const auto dataset = Call(*stub_, &Stub::AppendExamples, request);
+
+  ASSERT_OK(dataset);
+  EXPECT_EQ(dataset->num_rows(), 1);
+}
+
+TEST_F(DatasetServiceTest, UploadsAFileCutAnywhere) {
+  const auto dataset = Upload(
+      {Header(), Chunk("{\"text\": \"a\"}\n{\"te"), Chunk("xt\": \"b\"}\n")});
+
+  ASSERT_OK(dataset);
+  EXPECT_EQ(dataset->num_rows(), 2);
+}
+
+TEST_F(DatasetServiceTest, AWrongLineLeavesNothing) {
+  const auto dataset = Upload({Header(), Chunk("{\"text\": \"a\"}\n{oops\n")});
+
+  EXPECT_THAT(dataset,
+              ReasonIs(Reason::kInvalidData, testing::HasSubstr("line 2")));
+  EXPECT_EQ(Get("datasets/rows")->num_rows(), 0);
+}
+
+TEST_F(DatasetServiceTest, HalfAnUploadLeavesNothing) {
+  {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    v1::Dataset dataset;
+    const auto writer = stub_->UploadExamples(&context, &dataset);
+    ASSERT_TRUE(writer->Write(Header()));
+    ASSERT_TRUE(writer->Write(Chunk("{\"text\": \"a\"}\n")));
+    context.TryCancel();
+    EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  // The upload's call has ended when the drain is over.
+  EXPECT_EQ(Get("datasets/rows")->num_rows(), 0);
+  server_.server().Drain(absl::Seconds(20));
+}
+
+TEST_F(DatasetServiceTest, MessagesMustComeInOrder) {
+  v1::UploadExamplesRequest csv = Header();
+  csv.mutable_header()->set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+
+  EXPECT_THAT(Upload({}), NamesField(Reason::kInvalidField, "header"));
+  EXPECT_THAT(Upload({Chunk("{}")}),
+              NamesField(Reason::kInvalidField, "header"));
+  EXPECT_THAT(Upload({Header(), Header()}),
+              NamesField(Reason::kInvalidField, "chunk"));
+  EXPECT_THAT(Upload({csv}),
+              NamesField(Reason::kUnsupportedField, "header.format"));
+  EXPECT_THAT(Upload({Header(), Chunk(std::string((1 << 20) + 1, ' '))}),
+              NamesField(Reason::kInvalidField, "chunk"));
+}
+
+TEST_F(DatasetServiceTest, ASilentUploadIsEnded) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  v1::Dataset dataset;
+  const auto writer = stub_->UploadExamples(&context, &dataset);
+  ASSERT_TRUE(writer->Write(Header()));
+
+  EXPECT_THAT(FromGrpcStatus(writer->Finish()),
+              ReasonIs(Reason::kWatchTooSlow, testing::_));
+}
+
+}  // namespace
+}  // namespace attune::server

@@ -1,0 +1,154 @@
+#include "server/api/task_checks.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "proto/cc/text.h"
+#include "tests/server/api/api_test.h"
+
+namespace attune::server {
+namespace {
+
+v1::TaskSpec SoundTask() {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  task.set_template_("{{ text }}");
+  task.add_labels()->set_label("yes");
+  task.add_labels()->set_label("no");
+  return task;
+}
+
+absl::Status Check(const v1::TaskSpec& task, bool labels_required = false) {
+  FieldViolations violations;
+  CheckTask(task, labels_required, "task", violations);
+  return violations.ToStatus();
+}
+
+TEST(TaskChecks, ASoundTaskPasses) { EXPECT_OK(Check(SoundTask())); }
+
+TEST(TaskChecks, EveryWrongFieldIsNamed) {
+  struct Case {
+    std::function<void(v1::TaskSpec&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& t) { t.clear_type(); }, "task.type"},
+      {[](auto& t) { t.set_template_(" \n"); }, "task.template"},
+      {[](auto& t) { t.set_template_(std::string(65'537, 'x')); },
+       "task.template"},
+      {[](auto& t) { t.set_answer_field(std::string(257, 'x')); },
+       "task.answer_field"},
+      {[](auto& t) { t.mutable_labels()->RemoveLast(); }, "task.labels"},
+      {[](auto& t) { t.mutable_labels(1)->set_label("yes"); },
+       "task.labels[1].label"},
+      {[](auto& t) { t.mutable_labels(1)->set_label(""); },
+       "task.labels[1].label"},
+      {[](auto& t) { t.mutable_labels(1)->add_words(std::string(1, ' ')); },
+       "task.labels[1].words[0]"},
+      {[](auto& t) { t.mutable_labels(1)->add_words(std::string(" never")); },
+       "task.labels[1].words[0]"},
+      // The first label stands for itself.
+      {[](auto& t) { t.mutable_labels(1)->add_words(std::string("yes")); },
+       "task.labels[1].words[0]"},
+      {[](auto& t) {
+         for (int i = 0; i < 17; ++i) {
+           t.mutable_labels(0)->add_words(Concat("w", i));
+         }
+       },
+       "task.labels[0].words"},
+      {[](auto& t) { t.set_type(v1::TASK_TYPE_TEXT_GENERATION); },
+       "task.labels"},
+      {[](auto& t) { t.mutable_truncation()->set_max_input_tokens(-1); },
+       "task.truncation.max_input_tokens"},
+      {[](auto& t) { t.mutable_decoding()->set_seed(1); }, "task.decoding"},
+      {[](auto& t) { t.set_system_message("be brief"); },
+       "task.system_message"},
+      {[](auto& t) {
+         t.set_use_chat_template(true);
+         t.set_system_message(std::string(16'385, 'x'));
+       },
+       "task.system_message"}};
+  for (const Case& one : cases) {
+    v1::TaskSpec task = SoundTask();
+    one.spoil(task);
+
+    EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField, one.field));
+  }
+}
+
+TEST(TaskChecks, OnlyABareBaseNeedsLabels) {
+  v1::TaskSpec task = SoundTask();
+  task.clear_labels();
+
+  EXPECT_OK(Check(task, /*labels_required=*/false));
+  EXPECT_THAT(Check(task, /*labels_required=*/true),
+              NamesField(Reason::kInvalidField, "task.labels"));
+}
+
+TEST(TaskChecks, DefaultWordsCountAsWords) {
+  v1::TaskSpec task = SoundTask();
+  task.mutable_labels(0)->set_label("card_lost");
+  task.mutable_labels(1)->set_label("card-lost");
+
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.labels[1].label"));
+
+  task.mutable_labels(1)->set_label("_card_lost");
+
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.labels[1].label"));
+}
+
+TEST(TaskChecks, TaskTypesThatAreNotServedAreNotAskedForMore) {
+  v1::TaskSpec task = SoundTask();
+  task.set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+
+  EXPECT_OK(Check(task));  // CheckSupported refuses the type
+}
+
+TEST(TaskChecks, EveryWrongFieldOfADecodingIsNamed) {
+  struct Case {
+    std::function<void(v1::Decoding&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& d) { d.set_max_new_tokens(-1); }, "d.max_new_tokens"},
+      {[](auto& d) { d.set_temperature(2.5); }, "d.temperature"},
+      {[](auto& d) { d.set_temperature(-0.5); }, "d.temperature"},
+      {[](auto& d) { d.set_top_k(-1); }, "d.top_k"},
+      {[](auto& d) { d.mutable_top_p()->set_value(0); }, "d.top_p"},
+      {[](auto& d) { d.mutable_top_p()->set_value(1.5); }, "d.top_p"},
+      {[](auto& d) { d.add_stop(std::string()); }, "d.stop[0]"},
+      {[](auto& d) { d.add_stop(std::string(65, 'x')); }, "d.stop[0]"},
+      {[](auto& d) {
+         for (int i = 0; i < 9; ++i) d.add_stop(std::string(1, 'x'));
+       },
+       "d.stop"}};
+  for (const Case& one : cases) {
+    v1::Decoding decoding;
+    one.spoil(decoding);
+    FieldViolations violations;
+    CheckDecoding(decoding, "d", violations);
+
+    EXPECT_THAT(violations.ToStatus(),
+                NamesField(Reason::kInvalidField, one.field));
+  }
+}
+
+TEST(TaskChecks, TopKAndTopPOfATaskNeedATemperature) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_TEXT_GENERATION);
+  task.set_template_("{{ text }}");
+  task.mutable_decoding()->set_top_k(5);
+
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.decoding.top_k"));
+
+  task.mutable_decoding()->set_temperature(0.7);
+
+  EXPECT_OK(Check(task));
+}
+
+}  // namespace
+}  // namespace attune::server

@@ -1,0 +1,155 @@
+#include "server/api/training_checks.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/server/api/api_test.h"
+
+namespace attune::server {
+namespace {
+
+TEST(TrainingChecks, DefaultsPass) {
+  FieldViolations violations;
+  CheckTraining({}, "t", violations);
+  CheckMethod({}, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
+  CheckEvaluation({}, v1::TASK_TYPE_TEXT_GENERATION, "e", violations);
+
+  EXPECT_OK(violations.ToStatus());
+}
+
+TEST(TrainingChecks, EveryWrongFieldOfTheTrainingIsNamed) {
+  struct Case {
+    std::function<void(v1::TrainingConfig&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& t) { t.set_max_steps(-1); }, "t.max_steps"},
+      {[](auto& t) { t.set_max_steps(1'000'001); }, "t.max_steps"},
+      {[](auto& t) { t.set_batch_size(1'025); }, "t.batch_size"},
+      {[](auto& t) { t.mutable_learning_rate()->set_value(0); },
+       "t.learning_rate"},
+      {[](auto& t) { t.mutable_learning_rate()->set_value(10.5); },
+       "t.learning_rate"},
+      {[](auto& t) { t.mutable_warmup_ratio()->set_value(1.5); },
+       "t.warmup_ratio"},
+      {[](auto& t) {
+         t.mutable_warmup_ratio()->set_value(0.1);
+         t.mutable_warmup_steps()->set_value(1);
+       },
+       "t.warmup_steps"},
+      {[](auto& t) {
+         t.set_max_steps(10);
+         t.mutable_warmup_steps()->set_value(11);
+       },
+       "t.warmup_steps"},
+      {[](auto& t) { t.set_weight_decay(1.5); }, "t.weight_decay"},
+      {[](auto& t) { t.mutable_max_grad_norm()->set_value(-1); },
+       "t.max_grad_norm"},
+      {[](auto& t) { t.mutable_adam_beta1()->set_value(1); }, "t.adam_beta1"},
+      {[](auto& t) { t.mutable_adam_beta2()->set_value(-0.1); },
+       "t.adam_beta2"},
+      {[](auto& t) { t.mutable_adam_epsilon()->set_value(0); },
+       "t.adam_epsilon"},
+      {[](auto& t) {
+         t.set_max_steps(10);
+         t.set_validation_interval_steps(11);
+       },
+       "t.validation_interval_steps"},
+      {[](auto& t) { t.set_checkpoint_interval_steps(-1); },
+       "t.checkpoint_interval_steps"},
+      {[](auto& t) { t.mutable_early_stopping()->set_patience(1'001); },
+       "t.early_stopping.patience"},
+      {[](auto& t) { t.mutable_early_stopping()->set_min_delta(-1); },
+       "t.early_stopping.min_delta"},
+      {[](auto& t) { t.mutable_max_duration()->set_nanos(5); },
+       "t.max_duration"},
+      {[](auto& t) {
+         t.mutable_max_duration()->set_seconds(1);
+         t.mutable_max_duration()->set_nanos(-999'999'999);
+       },
+       "t.max_duration"},
+      {[](auto& t) { t.mutable_max_duration()->set_seconds(int64_t{1} << 62); },
+       "t.max_duration"}};
+  for (const Case& one : cases) {
+    v1::TrainingConfig training;
+    one.spoil(training);
+    FieldViolations violations;
+    CheckTraining(training, "t", violations);
+
+    EXPECT_THAT(violations.ToStatus(),
+                NamesField(Reason::kInvalidField, one.field));
+  }
+}
+
+TEST(TrainingChecks, EveryWrongFieldOfPromptTuningIsNamed) {
+  struct Case {
+    std::function<void(v1::PromptTuning&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& p) { p.set_num_virtual_tokens(-1); },
+       "m.prompt_tuning.num_virtual_tokens"},
+      {[](auto& p) { p.set_num_virtual_tokens(0); },
+       "m.prompt_tuning.num_virtual_tokens"},
+      {[](auto& p) { p.set_num_virtual_tokens(1'025); },
+       "m.prompt_tuning.num_virtual_tokens"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_TEXT);
+       },
+       "m.prompt_tuning.init_text"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_SCALED_RANDOM);
+         p.set_init_text("x");
+       },
+       "m.prompt_tuning.init_text"},
+      {[](auto& p) { p.set_init_text(std::string(16'385, 'x')); },
+       "m.prompt_tuning.init_text"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_CLASS_LABELS);
+       },
+       "m.prompt_tuning.initialisation"}};
+  for (const Case& one : cases) {
+    v1::TuningMethod method;
+    one.spoil(*method.mutable_prompt_tuning());
+    FieldViolations violations;
+    CheckMethod(method, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
+
+    EXPECT_THAT(violations.ToStatus(),
+                NamesField(Reason::kInvalidField, one.field));
+  }
+}
+
+TEST(TrainingChecks, AMetricMustBeOneOfTheTask) {
+  v1::EvaluationConfig evaluation;
+  evaluation.set_metric("accuracy");
+  FieldViolations classification;
+  FieldViolations generation;
+  CheckEvaluation(evaluation, v1::TASK_TYPE_TEXT_CLASSIFICATION, "e",
+                  classification);
+  CheckEvaluation(evaluation, v1::TASK_TYPE_TEXT_GENERATION, "e", generation);
+
+  FieldViolations unserved;
+  CheckEvaluation(evaluation, v1::TASK_TYPE_TOKEN_CLASSIFICATION, "e",
+                  unserved);
+
+  EXPECT_OK(classification.ToStatus());
+  EXPECT_OK(unserved.ToStatus());  // CheckSupported refuses the type
+  EXPECT_THAT(generation.ToStatus(),
+              NamesField(Reason::kInvalidField, "e.metric"));
+}
+
+TEST(TrainingChecks, RowLimitsAreNotNegative) {
+  v1::EvaluationConfig evaluation;
+  evaluation.set_max_test_rows(-1);
+  evaluation.set_max_validation_rows(-1);
+  FieldViolations violations;
+  CheckEvaluation(evaluation, v1::TASK_TYPE_TEXT_CLASSIFICATION, "e",
+                  violations);
+
+  EXPECT_THAT(FieldsOf(violations.ToStatus()),
+              testing::ElementsAre("e.max_test_rows", "e.max_validation_rows"));
+}
+
+}  // namespace
+}  // namespace attune::server

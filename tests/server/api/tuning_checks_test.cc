@@ -1,0 +1,181 @@
+#include "server/api/tuning_checks.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "proto/cc/text.h"
+#include "tests/server/api/api_test.h"
+
+namespace attune::server {
+namespace {
+
+TEST(TuningChecks, ASoundRequestPasses) {
+  EXPECT_OK(CheckCreateTuningJob(SoundCreateRequest("one")));
+}
+
+TEST(TuningChecks, EveryWrongFieldIsNamed) {
+  struct Case {
+    std::function<void(v1::CreateTuningJobRequest&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& r) { r.clear_tuning_job(); }, "tuning_job"},
+      {[](auto& r) { r.mutable_tuning_job()->clear_spec(); },
+       "tuning_job.spec"},
+      {[](auto& r) { r.set_tuning_job_id("A"); }, "tuning_job_id"},
+      {[](auto& r) {
+         r.mutable_tuning_job()->set_display_name(std::string(64, 'x'));
+       },
+       "tuning_job.display_name"},
+      {[](auto& r) {
+         (*r.mutable_tuning_job()->mutable_annotations())["k"] =
+             std::string(1'025, 'x');
+       },
+       "tuning_job.annotations[\"k\"]"},
+      {[](auto& r) {
+         for (int i = 0; i < 65; ++i) {
+           (*r.mutable_tuning_job()->mutable_annotations())[Concat("k", i)] =
+               "v";
+         }
+       },
+       "tuning_job.annotations"},
+      {[](auto& r) {
+         for (int i = 0; i < 20; ++i) {
+           (*r.mutable_tuning_job()->mutable_annotations())[Concat("k", i)] =
+               std::string(1'000, 'x');
+         }
+       },
+       "tuning_job.annotations"},
+      {[](auto& r) {
+         r.mutable_tuning_job()->mutable_spec()->set_prompt("intent");
+       },
+       "tuning_job.spec.prompt"},
+      {[](auto& r) {
+         r.mutable_tuning_job()->mutable_spec()->set_base_model("models/A");
+       },
+       "tuning_job.spec.base_model"},
+      {[](auto& r) { r.mutable_tuning_job()->mutable_spec()->clear_data(); },
+       "tuning_job.spec.data"},
+      {[](auto& r) {
+         r.mutable_tuning_job()->mutable_spec()->mutable_data()->set_dataset(
+             "x");
+       },
+       "tuning_job.spec.data.dataset"},
+      {[](auto& r) {
+         r.mutable_tuning_job()
+             ->mutable_spec()
+             ->mutable_data()
+             ->mutable_inline_()
+             ->clear_rows();
+       },
+       "tuning_job.spec.data.inline.rows"},
+      {[](auto& r) {
+         auto* fractions = r.mutable_tuning_job()
+                               ->mutable_spec()
+                               ->mutable_data()
+                               ->mutable_fractions();
+         fractions->set_validation(0.6);
+         fractions->set_test(0.6);
+       },
+       "tuning_job.spec.data.fractions"},
+      {[](auto& r) {  // and the default for the test split
+         r.mutable_tuning_job()
+             ->mutable_spec()
+             ->mutable_data()
+             ->mutable_fractions()
+             ->set_validation(0.95);
+       },
+       "tuning_job.spec.data.fractions"},
+      {[](auto& r) {
+         r.mutable_tuning_job()
+             ->mutable_spec()
+             ->mutable_data()
+             ->mutable_fractions()
+             ->set_test(-0.1);
+       },
+       "tuning_job.spec.data.fractions.test"},
+      {[](auto& r) { r.mutable_tuning_job()->mutable_spec()->clear_task(); },
+       "tuning_job.spec.task"},
+      {[](auto& r) {
+         r.mutable_tuning_job()->mutable_spec()->add_aliases("Prod");
+       },
+       "tuning_job.spec.aliases[0]"},
+      {[](auto& r) {
+         r.mutable_tuning_job()->mutable_spec()->add_aliases("prod");
+         r.mutable_tuning_job()->mutable_spec()->add_aliases("prod");
+       },
+       "tuning_job.spec.aliases[1]"},
+      {[](auto& r) {
+         for (int i = 0; i < 9; ++i) {
+           r.mutable_tuning_job()->mutable_spec()->add_aliases(Concat("a", i));
+         }
+       },
+       "tuning_job.spec.aliases"}};
+  for (const Case& one : cases) {
+    v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+    one.spoil(request);
+
+    EXPECT_THAT(CheckCreateTuningJob(request),
+                NamesField(Reason::kInvalidField, one.field));
+  }
+}
+
+TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
+  spec->set_prompt("x");
+  spec->mutable_method()->mutable_lora();
+
+  const absl::Status status = CheckCreateTuningJob(request);
+
+  EXPECT_THAT(FieldsOf(status),
+              testing::UnorderedElementsAre("tuning_job.spec.method.lora",
+                                            "tuning_job.spec.prompt"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TuningChecks, ATaskTypeThatIsNotServedIsAllThatIsSaidOfIt) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
+  spec->mutable_task()->set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  spec->mutable_task()->add_labels()->set_label("person");
+  spec->mutable_evaluation()->set_metric("f1");
+
+  const absl::Status status = CheckCreateTuningJob(request);
+
+  EXPECT_THAT(FieldsOf(status),
+              testing::ElementsAre("tuning_job.spec.task.type"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+}
+
+TEST(TuningChecks, DisplayNamesAreCountedInCharacters) {
+  FieldViolations violations;
+  std::string name;
+  for (int i = 0; i < 63; ++i) name += "\xC3\xA9";  // e with an acute accent
+  CheckDisplayName(name, "n", violations);
+
+  EXPECT_OK(violations.ToStatus());
+}
+
+TEST(TuningChecks, RowsMustLeaveSomeToTrainOn) {
+  PinnedRows rows;
+  rows.split_rows = {{"test", 4}};
+
+  EXPECT_THAT(CheckSplits({}, rows),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       testing::HasSubstr("for training")));
+
+  rows.split_rows = {{"", 4}};
+
+  EXPECT_OK(CheckSplits({}, rows));
+
+  v1::TuningData data;
+  data.mutable_fractions()->set_test(1);
+
+  EXPECT_THAT(CheckSplits(data, rows),
+              StatusIs(absl::StatusCode::kFailedPrecondition, testing::_));
+}
+
+}  // namespace
+}  // namespace attune::server

@@ -1,0 +1,184 @@
+#include "server/api/tuning_service.h"
+
+#include <string>
+
+#include "tests/server/api/api_test.h"
+
+namespace attune::server {
+namespace {
+
+using Stub = v1::TuningService::Stub;
+
+class TuningServiceTest : public testing::Test {
+ protected:
+  absl::StatusOr<v1::TuningJob> Create(
+      const v1::CreateTuningJobRequest& request) {
+    return Call(*stub_, &Stub::CreateTuningJob, request);
+  }
+
+  InProcessServer server_;
+  std::unique_ptr<Stub> stub_ = v1::TuningService::NewStub(server_.channel());
+};
+
+TEST_F(TuningServiceTest, ACreatedJobIsQueuedAndCanBeReadBack) {
+  const auto created = Create(SoundCreateRequest("one"));
+
+  ASSERT_OK(created);
+  EXPECT_EQ(created->name(), "tuningJobs/one");
+  EXPECT_EQ(created->state(), v1::TuningJob::STATE_QUEUED);
+  EXPECT_EQ(created->snapshot().num_rows(), 4);
+  const auto read = Call(*stub_, &Stub::GetTuningJob,
+                         Named<v1::GetTuningJobRequest>("tuningJobs/one"));
+  ASSERT_OK(read);
+  EXPECT_EQ(read->uid(), created->uid());
+}
+
+TEST_F(TuningServiceTest, WrongFieldsComeBackOverTheWire) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  request.mutable_tuning_job()->mutable_spec()->set_prompt("x");
+
+  EXPECT_THAT(Create(request),
+              NamesField(Reason::kInvalidField, "tuning_job.spec.prompt"));
+}
+
+TEST_F(TuningServiceTest, UnsupportedMethodsComeBackAsUnimplemented) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  request.mutable_tuning_job()
+      ->mutable_spec()
+      ->mutable_method()
+      ->mutable_lora();
+
+  const auto created = Create(request);
+
+  EXPECT_THAT(created, NamesField(Reason::kUnsupportedField,
+                                  "tuning_job.spec.method.lora"));
+  EXPECT_EQ(created.status().code(), absl::StatusCode::kUnimplemented);
+}
+
+TEST_F(TuningServiceTest, AWrongRowIsNamed) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  auto* rows = request.mutable_tuning_job()
+                   ->mutable_spec()
+                   ->mutable_data()
+                   ->mutable_inline_()
+                   ->mutable_rows();
+  (*rows->Mutable(2)->mutable_fields())["split"].set_string_value("middle");
+
+  EXPECT_THAT(Create(request), StatusIs(absl::StatusCode::kInvalidArgument,
+                                        testing::HasSubstr("rows[2]")));
+}
+
+TEST_F(TuningServiceTest, AMissingDatasetIsNotFound) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  request.mutable_tuning_job()->mutable_spec()->mutable_data()->set_dataset(
+      "datasets/none");
+
+  EXPECT_THAT(Create(request), ReasonIs(Reason::kResourceNotFound, testing::_));
+}
+
+TEST_F(TuningServiceTest, ValidateOnlyStoresNothing) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  request.set_validate_only(true);
+
+  ASSERT_OK(Create(request));
+  EXPECT_THAT(Call(*stub_, &Stub::GetTuningJob,
+                   Named<v1::GetTuningJobRequest>("tuningJobs/one")),
+              ReasonIs(Reason::kResourceNotFound, testing::_));
+}
+
+TEST_F(TuningServiceTest, TheSameRequestIdGivesTheSameJob) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("");
+  request.set_request_id("0d4f7a0e-2a52-4f1e-8f3b-6f2a3c1d0001");
+  const auto first = Create(request);
+  const auto second = Create(request);
+  request.mutable_tuning_job()->set_display_name("another");
+
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  EXPECT_EQ(first->name(), second->name());
+  EXPECT_THAT(Create(request), ReasonIs(Reason::kRequestIdReused, testing::_));
+}
+
+TEST_F(TuningServiceTest, AnUnknownModelIsRefusedOnlyWhileWorkersLive) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  request.mutable_tuning_job()->mutable_spec()->set_base_model("models/other");
+  request.set_validate_only(true);
+
+  EXPECT_OK(Create(request));
+
+  FakeWorker worker(server_.channel(), "w");
+  worker.Synchronize();
+
+  EXPECT_THAT(Create(request), ReasonIs(Reason::kUnknownBaseModel,
+                                        testing::HasSubstr("models/other")));
+}
+
+TEST_F(TuningServiceTest, ListsInPages) {
+  for (const char* id : {"a", "b", "c"}) {
+    ASSERT_OK(Create(SoundCreateRequest(id)));
+  }
+  v1::ListTuningJobsRequest request;
+  request.set_page_size(2);
+  const auto first = Call(*stub_, &Stub::ListTuningJobs, request);
+  ASSERT_OK(first);
+  request.set_page_token(first->next_page_token());
+  const auto second = Call(*stub_, &Stub::ListTuningJobs, request);
+  ASSERT_OK(second);
+  request.set_page_token("wrong");
+
+  ASSERT_EQ(first->tuning_jobs_size(), 2);
+  EXPECT_EQ(first->tuning_jobs(0).name(), "tuningJobs/c");
+  ASSERT_EQ(second->tuning_jobs_size(), 1);
+  EXPECT_EQ(second->tuning_jobs(0).name(), "tuningJobs/a");
+  EXPECT_EQ(second->next_page_token(), "");
+  EXPECT_THAT(Call(*stub_, &Stub::ListTuningJobs, request),
+              ReasonIs(Reason::kInvalidPageToken, testing::_));
+}
+
+TEST_F(TuningServiceTest, CancelRetryAndDeleteFollowTheStates) {
+  ASSERT_OK(Create(SoundCreateRequest("one")));
+  const std::string name = "tuningJobs/one";
+
+  EXPECT_THAT(Call(*stub_, &Stub::DeleteTuningJob,
+                   Named<v1::DeleteTuningJobRequest>(name)),
+              ReasonIs(Reason::kIllegalState, testing::_));
+  const auto cancelled = Call(*stub_, &Stub::CancelTuningJob,
+                              Named<v1::CancelTuningJobRequest>(name));
+  ASSERT_OK(cancelled);
+  EXPECT_EQ(cancelled->state(), v1::TuningJob::STATE_CANCELLED);
+  const auto retried = Call(*stub_, &Stub::RetryTuningJob,
+                            Named<v1::RetryTuningJobRequest>(name));
+  ASSERT_OK(retried);
+  EXPECT_EQ(retried->state(), v1::TuningJob::STATE_QUEUED);
+  ASSERT_OK(Call(*stub_, &Stub::CancelTuningJob,
+                 Named<v1::CancelTuningJobRequest>(name)));
+  EXPECT_OK(Call(*stub_, &Stub::DeleteTuningJob,
+                 Named<v1::DeleteTuningJobRequest>(name)));
+}
+
+TEST_F(TuningServiceTest, NamesAreChecked) {
+  const std::string wrong = "jobs/one";
+  const auto names = NamesField(Reason::kInvalidField, "name");
+
+  EXPECT_THAT(
+      Call(*stub_, &Stub::GetTuningJob, Named<v1::GetTuningJobRequest>(wrong)),
+      names);
+  EXPECT_THAT(Call(*stub_, &Stub::CancelTuningJob,
+                   Named<v1::CancelTuningJobRequest>(wrong)),
+              names);
+  EXPECT_THAT(Call(*stub_, &Stub::RetryTuningJob,
+                   Named<v1::RetryTuningJobRequest>(wrong)),
+              names);
+  EXPECT_THAT(Call(*stub_, &Stub::DeleteTuningJob,
+                   Named<v1::DeleteTuningJobRequest>(wrong)),
+              names);
+}
+
+TEST_F(TuningServiceTest, PreflightIsNotServedYet) {
+  EXPECT_THAT(
+      Call(*stub_, &Stub::PreflightTuningJob, v1::PreflightTuningJobRequest()),
+      ReasonIs(Reason::kMethodNotServed, testing::_));
+}
+
+}  // namespace
+}  // namespace attune::server

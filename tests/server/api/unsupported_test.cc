@@ -1,0 +1,252 @@
+#include "server/api/unsupported.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <string>
+
+#include "attune/v1/dataset_service.pb.h"
+#include "attune/v1/inference_service.pb.h"
+#include "attune/v1/tuning_service.pb.h"
+#include "google/protobuf/descriptor.h"
+#include "tests/server/api/api_test.h"
+
+namespace attune::server {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::DescriptorPool;
+using google::protobuf::FieldDescriptor;
+
+// Fields of TuningJobSpec and everything below it that are used. A new field of
+// the protos must come here, once it works, or into the table of what is not.
+const char* const kSupported[] = {"Decoding.max_new_tokens",
+                                  "Decoding.seed",
+                                  "Decoding.stop",
+                                  "Decoding.temperature",
+                                  "Decoding.top_k",
+                                  "Decoding.top_p",
+                                  "EarlyStopping.min_delta",
+                                  "EarlyStopping.patience",
+                                  "EvaluationConfig.max_test_rows",
+                                  "EvaluationConfig.max_validation_rows",
+                                  "EvaluationConfig.metric",
+                                  "EvaluationConfig.skip_baseline",
+                                  "InlineRows.rows",
+                                  "LabelWords.label",
+                                  "LabelWords.words",
+                                  "PromptTuning.init_text",
+                                  "PromptTuning.initialisation",
+                                  "PromptTuning.num_virtual_tokens",
+                                  "PromptTuning.reparameterisation",
+                                  "SplitFractions.test",
+                                  "SplitFractions.validation",
+                                  "TaskSpec.answer_field",
+                                  "TaskSpec.decoding",
+                                  "TaskSpec.labels",
+                                  "TaskSpec.prompt_placement",
+                                  "TaskSpec.system_message",
+                                  "TaskSpec.template",
+                                  "TaskSpec.truncation",
+                                  "TaskSpec.type",
+                                  "TaskSpec.use_chat_template",
+                                  "TrainingConfig.adam_beta1",
+                                  "TrainingConfig.adam_beta2",
+                                  "TrainingConfig.adam_epsilon",
+                                  "TrainingConfig.batch_size",
+                                  "TrainingConfig.checkpoint_interval_steps",
+                                  "TrainingConfig.early_stopping",
+                                  "TrainingConfig.learning_rate",
+                                  "TrainingConfig.learning_rate_schedule",
+                                  "TrainingConfig.max_duration",
+                                  "TrainingConfig.max_grad_norm",
+                                  "TrainingConfig.max_steps",
+                                  "TrainingConfig.optimizer",
+                                  "TrainingConfig.precision",
+                                  "TrainingConfig.seed",
+                                  "TrainingConfig.validation_interval_steps",
+                                  "TrainingConfig.warmup_ratio",
+                                  "TrainingConfig.warmup_steps",
+                                  "TrainingConfig.weight_decay",
+                                  "Truncation.max_input_tokens",
+                                  "Truncation.side",
+                                  "TuningData.dataset",
+                                  "TuningData.fractions",
+                                  "TuningData.inline",
+                                  "TuningData.split_seed",
+                                  "TuningJobSpec.aliases",
+                                  "TuningJobSpec.base_model",
+                                  "TuningJobSpec.data",
+                                  "TuningJobSpec.evaluation",
+                                  "TuningJobSpec.method",
+                                  "TuningJobSpec.prompt",
+                                  "TuningJobSpec.task",
+                                  "TuningJobSpec.training",
+                                  "TuningMethod.prompt_tuning"};
+
+bool IsRefused(const std::string& full_name) {
+  const auto values = UnsupportedValues();
+  return std::any_of(values.begin(), values.end(),
+                     [&](const auto& row) { return row.name == full_name; });
+}
+
+// Adds the full names of all fields below `type` that are not refused.
+void Walk(const Descriptor* type, std::set<std::string>& fields) {
+  if (type->file()->package() != "attune.v1") return;
+  for (int i = 0; i < type->field_count(); ++i) {
+    const FieldDescriptor* field = type->field(i);
+    if (IsRefused(field->full_name())) continue;
+    const bool is_new = fields.insert(field->full_name()).second;
+    if (is_new && field->message_type() != nullptr) {
+      Walk(field->message_type(), fields);
+    }
+  }
+}
+
+TEST(Unsupported, EveryFieldOfASpecIsSupportedOrRefused) {
+  std::set<std::string> decided;
+  for (const char* name : kSupported) {
+    decided.insert(std::string("attune.v1.") + name);
+  }
+  std::set<std::string> found;
+  Walk(v1::TuningJobSpec::descriptor(), found);
+
+  EXPECT_EQ(found, decided);
+}
+
+TEST(Unsupported, EveryRowOfTheTablesNamesSomethingThatExists) {
+  const DescriptorPool& pool = *DescriptorPool::generated_pool();
+  for (const UnsupportedValue& row : UnsupportedValues()) {
+    const std::string name(row.name);
+    EXPECT_TRUE(pool.FindFieldByName(name) != nullptr ||
+                pool.FindEnumValueByName(name) != nullptr)
+        << name;
+    EXPECT_FALSE(row.why.empty()) << name;
+  }
+  for (const UnsupportedMethod& row : UnsupportedMethods()) {
+    EXPECT_NE(pool.FindMethodByName(std::string(row.method)), nullptr)
+        << row.method;
+  }
+}
+
+// Sets the field of a message, so that CheckSupported has to look at it.
+void SetField(google::protobuf::Message& message,
+              const FieldDescriptor* field) {
+  const auto& reflection = *message.GetReflection();
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      reflection.MutableMessage(&message, field);
+      break;
+    case FieldDescriptor::CPPTYPE_STRING:
+      reflection.SetString(&message, field, "x");
+      break;
+    case FieldDescriptor::CPPTYPE_INT32:
+      reflection.SetInt32(&message, field, 2);
+      break;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      reflection.SetDouble(&message, field, 0.5);
+      break;
+    default:
+      FAIL() << field->full_name();
+  }
+}
+
+TEST(Unsupported, EveryFieldOfTheTableIsRefusedByItsName) {
+  const DescriptorPool& pool = *DescriptorPool::generated_pool();
+  for (const UnsupportedValue& row : UnsupportedValues()) {
+    const auto* field = pool.FindFieldByName(std::string(row.name));
+    if (field == nullptr) continue;  // an enum value
+    const auto* prototype =
+        google::protobuf::MessageFactory::generated_factory()->GetPrototype(
+            field->containing_type());
+    const std::unique_ptr<google::protobuf::Message> message(prototype->New());
+    SetField(*message, field);
+
+    EXPECT_THAT(CheckSupported(*message),
+                NamesField(Reason::kUnsupportedField, field->name()));
+  }
+}
+
+// A message that has a field of `type`, that field set to `number`.
+TEST(Unsupported, EveryEnumValueOfTheTableIsRefusedByItsName) {
+  const DescriptorPool& pool = *DescriptorPool::generated_pool();
+  const Descriptor* const holders[] = {
+      v1::TaskSpec::descriptor(), v1::PromptTuning::descriptor(),
+      v1::TrainingConfig::descriptor(), v1::UploadExamplesHeader::descriptor()};
+  for (const UnsupportedValue& row : UnsupportedValues()) {
+    const auto* value = pool.FindEnumValueByName(std::string(row.name));
+    if (value == nullptr) continue;  // a field
+    bool tried = false;
+    for (const Descriptor* holder : holders) {
+      for (int i = 0; i < holder->field_count(); ++i) {
+        const FieldDescriptor* field = holder->field(i);
+        if (field->enum_type() != value->type()) continue;
+        const auto* prototype =
+            google::protobuf::MessageFactory::generated_factory()->GetPrototype(
+                holder);
+        const std::unique_ptr<google::protobuf::Message> message(
+            prototype->New());
+        message->GetReflection()->SetEnum(message.get(), field, value);
+        tried = true;
+
+        EXPECT_THAT(CheckSupported(*message),
+                    NamesField(Reason::kUnsupportedField, field->name()));
+      }
+    }
+    EXPECT_TRUE(tried) << row.name;
+  }
+}
+
+TEST(Unsupported, ValuesThatAskForWhatIsDoneAnywayAreTaken) {
+  v1::TrainingConfig training;
+  training.set_gradient_accumulation_steps(1);
+  v1::Decoding decoding;
+  decoding.set_num_beams(1);
+
+  EXPECT_OK(CheckSupported(training));
+  EXPECT_OK(CheckSupported(decoding));
+}
+
+TEST(Unsupported, UnknownFieldsAreRefusedWhereTheyStand) {
+  v1::CreateTuningJobRequest request;
+  auto* task = request.mutable_tuning_job()->mutable_spec()->mutable_task();
+  task->GetReflection()->MutableUnknownFields(task)->AddVarint(999, 1);
+
+  const absl::Status status = CheckSupported(request);
+
+  EXPECT_THAT(status,
+              NamesField(Reason::kUnsupportedField, "tuning_job.spec.task"));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnimplemented,
+                               testing::HasSubstr("field number 999")));
+}
+
+TEST(Unsupported, UnknownEnumNumbersAreRefused) {
+  v1::TaskSpec task;
+  task.set_type(static_cast<v1::TaskType>(77));
+
+  EXPECT_THAT(CheckSupported(task),
+              NamesField(Reason::kUnsupportedField, "type"));
+}
+
+TEST(Unsupported, NumbersThatAreNotFiniteAreRefused) {
+  v1::TrainingConfig training;
+  training.mutable_learning_rate()->set_value(
+      std::numeric_limits<double>::quiet_NaN());
+
+  EXPECT_THAT(CheckSupported(training),
+              NamesField(Reason::kInvalidField, "learning_rate"));
+
+  training.mutable_learning_rate()->set_value(0.1);
+  training.set_weight_decay(std::numeric_limits<double>::infinity());
+
+  EXPECT_THAT(CheckSupported(training),
+              NamesField(Reason::kInvalidField, "weight_decay"));
+}
+
+TEST(Unsupported, AMethodOutsideTheListIsABug) {
+  EXPECT_THAT(MethodNotServed("attune.v1.TuningService.GetTuningJob"),
+              ReasonIs(Reason::kInternal, testing::_));
+}
+
+}  // namespace
+}  // namespace attune::server

@@ -1,0 +1,75 @@
+#include "server/jobs/job_queue.h"
+
+#include <limits>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace attune::server {
+namespace {
+
+using Models = absl::flat_hash_set<std::string>;
+
+const absl::Time kNoon = absl::FromUnixSeconds(1704110400);
+constexpr absl::Duration kNow = absl::Seconds(1000);
+
+QueuedJob Make(const std::string& model,
+               absl::Duration not_before = -absl::InfiniteDuration()) {
+  return {model, kNoon, not_before};
+}
+
+TEST(JobQueue, TheOldestJobComesFirst) {
+  JobQueue queue;
+  queue.Add(9, Make("m"));
+  queue.Add(4, Make("m"));
+  queue.Add(6, Make("m"));
+
+  EXPECT_EQ(queue.Pick(Models{"m"}, kNow), 4);
+  queue.Remove(4);
+  EXPECT_EQ(queue.Pick(Models{"m"}, kNow), 6);
+  EXPECT_EQ(queue.size(), 2u);
+}
+
+TEST(JobQueue, AWorkerGetsJobsForItsModelsOnly) {
+  JobQueue queue;
+  queue.Add(1, Make("other"));
+  queue.Add(2, Make("m"));
+
+  EXPECT_EQ(queue.Pick(Models{"m", "n"}, kNow), 2);
+  EXPECT_EQ(queue.Pick(Models{"n"}, kNow), std::nullopt);
+  EXPECT_EQ(queue.Pick(Models{}, kNow), std::nullopt);
+}
+
+TEST(JobQueue, ADelayedJobLetsOthersGoFirst) {
+  JobQueue queue;
+  queue.Add(1, Make("m", kNow + absl::Seconds(5)));
+  queue.Add(2, Make("m"));
+
+  EXPECT_EQ(queue.Pick(Models{"m"}, kNow), 2);
+  EXPECT_EQ(queue.Pick(Models{"m"}, kNow + absl::Seconds(5)), 1);
+}
+
+TEST(JobQueue, KnowsWhenADelayEnds) {
+  JobQueue queue;
+  queue.Add(1, Make("m", kNow + absl::Seconds(5)));
+  queue.Add(2, Make("m"));
+
+  EXPECT_FALSE(queue.BecameReady(kNow, kNow + absl::Seconds(4)));
+  EXPECT_TRUE(queue.BecameReady(kNow, kNow + absl::Seconds(5)));
+  EXPECT_FALSE(
+      queue.BecameReady(kNow + absl::Seconds(5), kNow + absl::Seconds(9)));
+}
+
+TEST(JobQueue, KnowsTheLongestWait) {
+  JobQueue queue;
+  EXPECT_EQ(queue.OldestQueuedAt(), std::nullopt);
+  queue.Add(1, {"m", kNoon + absl::Seconds(9)});
+  queue.Add(2, {"m", kNoon});  // tried again later than job 1 was made
+
+  EXPECT_EQ(queue.OldestQueuedAt(), kNoon);
+  EXPECT_EQ(queue.Find(1)->queued_at, kNoon + absl::Seconds(9));
+  EXPECT_EQ(queue.Find(3), nullptr);
+}
+
+}  // namespace
+}  // namespace attune::server
