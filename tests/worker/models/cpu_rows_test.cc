@@ -1,0 +1,134 @@
+#include "worker/models/cpu_rows.h"
+
+#include <bit>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+// The layers' tests compare these loops with LibTorch; here are the borders.
+namespace attune::worker::cpu_rows {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::FloatNear;
+
+std::vector<float> Random(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    value = static_cast<float>(random() % 2000) / 1000 - 1;
+  }
+  return values;
+}
+
+TEST(CpuRows, SoftmaxSpansBothPieces) {
+  for (const int64_t shared : {0, 1, 5, 16, 37}) {
+    for (const int64_t own : {1, 7, 16, 40}) {
+      std::vector<float> a = Random(shared, 1);
+      std::vector<float> b = Random(own, 2);
+      double sum = 0;
+      for (float x : a) sum += std::exp(x);
+      for (float x : b) sum += std::exp(x);
+      const std::vector<float> before = b;
+
+      Softmax({a.data(), shared, b.data(), own, /*visible=*/own});
+
+      for (int64_t i = 0; i < own; ++i) {
+        EXPECT_NEAR(b[i], std::exp(before[i]) / sum, 1e-6);
+      }
+    }
+  }
+}
+
+TEST(CpuRows, SoftmaxHidesWhatComesLater) {
+  std::vector<float> own = {1, 1, 900, 900};
+
+  Softmax({nullptr, 0, own.data(), 4, /*visible=*/2});
+
+  EXPECT_THAT(own, ElementsAre(0.5f, 0.5f, 0.0f, 0.0f));
+}
+
+TEST(CpuRows, SoftmaxSurvivesLargeScores) {
+  std::vector<float> own = {1000, 1000, -1000};
+
+  Softmax({nullptr, 0, own.data(), 3, /*visible=*/3});
+
+  EXPECT_THAT(own, ElementsAre(FloatNear(0.5f, 1e-6f), FloatNear(0.5f, 1e-6f),
+                               FloatNear(0, 1e-30f)));
+}
+
+TEST(CpuRows, SoftmaxPassesNotANumberOn) {
+  std::vector<float> own = {1, std::nanf(""), 2};
+
+  Softmax({nullptr, 0, own.data(), 3, /*visible=*/3});
+
+  EXPECT_TRUE(std::isnan(own[0]) || std::isnan(own[1]));
+}
+
+TEST(CpuRows, SwiGluIsExactToFloatRounding) {
+  const int64_t ffn = 101;
+  std::vector<float> gate_up = Random(2 * ffn, 3);
+  for (int64_t i = 0; i < ffn; ++i) gate_up[i] *= 30;
+  std::vector<float> out(ffn);
+
+  SwiGlu(gate_up.data(), out.data(), ffn, 0, 1);
+
+  for (int64_t i = 0; i < ffn; ++i) {
+    const double gate = gate_up[i];
+    const double expected = gate / (1 + std::exp(-gate)) * gate_up[ffn + i];
+    EXPECT_NEAR(out[i], expected, 1e-6 * std::max(1.0, std::abs(expected)));
+  }
+}
+
+TEST(CpuRows, SwiGluHasLimits) {
+  const std::vector<float> gate_up = {200, -200, 1, 1};
+  std::vector<float> out(2);
+
+  SwiGlu(gate_up.data(), out.data(), 2, 0, 1);
+
+  EXPECT_THAT(out, ElementsAre(200.0f, FloatNear(0, 1e-30f)));
+}
+
+TEST(CpuRows, WidenIsExact) {
+  const std::vector<uint16_t> bits = {0x3f80, 0xc000, 0x0000, 0x7f80, 0x3f81};
+  std::vector<float> out(5);
+
+  Widen(bits.data(), out.data(), 5);
+
+  EXPECT_THAT(out, ElementsAre(1.0f, -2.0f, 0.0f, INFINITY, 1.0078125f));
+}
+
+TEST(CpuRows, SmallLinearsSumOverAnyDepth) {
+  for (const int64_t depth : {1, 15, 16, 17, 100}) {
+    const std::vector<float> x(3 * depth, 2.0f);
+    const std::vector<float> weight(2 * depth, 0.5f);
+    const std::vector<uint16_t> bits(
+        2 * depth, static_cast<uint16_t>(std::bit_cast<uint32_t>(0.5f) >> 16));
+    std::vector<float> out(6, -1);
+    std::vector<float> narrow_out(6, -1);
+
+    SmallLinearFp32(x.data(), weight.data(), out.data(), 3, depth, 2, 0, 2);
+    SmallLinearBf16(x.data(), bits.data(), narrow_out.data(), 3, depth, 2, 0,
+                    2);
+
+    EXPECT_THAT(out, Each(static_cast<float>(depth)));
+    EXPECT_THAT(narrow_out, Each(static_cast<float>(depth)));
+  }
+}
+
+TEST(CpuRows, ColumnsOutsideTheRangeStayUntouched) {
+  const std::vector<float> x = {1};
+  const std::vector<float> weight = {5, 6, 7};
+  std::vector<float> out(3, -1);
+
+  SmallLinearFp32(x.data(), weight.data(), out.data(), 1, 1, 3, 1, 2);
+
+  EXPECT_THAT(out, ElementsAre(-1.0f, 6.0f, -1.0f));
+}
+
+}  // namespace
+}  // namespace attune::worker::cpu_rows

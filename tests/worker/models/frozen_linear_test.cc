@@ -1,0 +1,83 @@
+#include "worker/models/frozen_linear.h"
+
+#include <ATen/ops/mm.h>
+
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/worker/models/gradients.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Rows on both sides of the loop for few rows; more columns than a block of
+// widened weights holds.
+constexpr int64_t kRows[] = {1, 3, 6, 7, 16, 33};
+
+TEST(FrozenLinear, EqualsAMatrixProduct) {
+  const at::Tensor weight = RandomTensor({1200, 500}, 1);
+  const FrozenLinear linear(weight);
+  for (const int64_t rows : kRows) {
+    const at::Tensor x = RandomTensor({rows, 500}, 2);
+
+    const at::Tensor y = linear.Forward(x);
+
+    EXPECT_THAT(y.sizes(), ElementsAre(rows, 1200));
+    EXPECT_LT(RelativeDifference(y, at::mm(x, weight.t())), 1e-6) << rows;
+  }
+}
+
+TEST(FrozenLinear, Bf16WeightsGiveThePrecisionOfTheCpu) {
+  const at::Tensor weight = RandomTensor({1200, 500}, 1).to(at::kBFloat16);
+  const FrozenLinear linear(weight);
+  for (const int64_t rows : kRows) {
+    const at::Tensor x = RandomTensor({rows, 500}, 2);
+
+    const at::Tensor y = linear.Forward(x);
+
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    // Widened weights are exact; a CPU with bf16 products rounds x as well.
+    EXPECT_LT(RelativeDifference(y, at::mm(x, weight.to(at::kFloat).t())), 5e-3)
+        << rows;
+  }
+}
+
+TEST(FrozenLinear, GradientIsTheTransposedProduct) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor weight = RandomTensor({1200, 500}, 1).to(dtype);
+    const at::Tensor wide = weight.to(at::kFloat);
+    const FrozenLinear linear(weight);
+    const double tolerance = dtype == at::kFloat ? 1e-6 : 5e-3;
+    for (const int64_t rows : kRows) {
+      const std::vector<at::Tensor> inputs = {RandomTensor({rows, 500}, 2)};
+
+      const auto ours = Gradients(
+          [&](const auto& in) { return linear.Forward(in[0]); }, inputs);
+      const auto expected = Gradients(
+          [&](const auto& in) { return at::mm(in[0], wide.t()); }, inputs);
+
+      EXPECT_LT(RelativeDifference(ours[0], expected[0]), tolerance) << rows;
+    }
+  }
+}
+
+TEST(FrozenLinear, OtherDtypesTakeLibTorchsWay) {
+  const at::Tensor weight = RandomTensor({7, 5}, 1, at::kDouble);
+  const at::Tensor x = RandomTensor({2, 5}, 2, at::kDouble);
+
+  EXPECT_LT(RelativeDifference(FrozenLinear(weight).Forward(x),
+                               at::mm(x, weight.t())),
+            1e-14);
+}
+
+TEST(FrozenLinear, RemembersNothingWithoutGradients) {
+  const FrozenLinear linear(RandomTensor({8, 8}, 1));
+
+  EXPECT_FALSE(linear.Forward(RandomTensor({9, 8}, 2)).requires_grad());
+}
+
+}  // namespace
+}  // namespace attune::worker

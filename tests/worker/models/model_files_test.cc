@@ -1,0 +1,105 @@
+#include "worker/models/model_files.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_directory.h"
+#include "tests/testing/tiny_llama.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ModelFilesTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_OK(WriteTinyLlama(directory_.path())); }
+
+  absl::StatusOr<ModelText> Read() {
+    return ReadModelText(directory_.path(),
+                         *ReadModelConfig(directory_.path()));
+  }
+
+  TempDirectory directory_;
+};
+
+TEST_F(ModelFilesTest, ReadsTokenizerTemplateAndSpecialTokens) {
+  const auto text = Read();
+
+  ASSERT_OK(text);
+  EXPECT_EQ(text->tokenizer->vocab_size(), 300);
+  EXPECT_EQ(text->bos_token, "<|im_start|>");
+  EXPECT_EQ(text->eos_token, "<|im_end|>");
+  EXPECT_THAT(text->stop_token_ids, ElementsAre(2));
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  EXPECT_EQ(*RenderChat(*text->chat_template, messages, {}),
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST_F(ModelFilesTest, StopTokensOfAllFilesCount) {
+  WriteBytes(directory_ / "generation_config.json",
+             R"({"eos_token_id": [0, 2]})");
+
+  EXPECT_THAT(Read()->stop_token_ids, ElementsAre(0, 2));
+}
+
+TEST_F(ModelFilesTest, OptionalFilesMayBeMissing) {
+  std::remove((directory_ / "tokenizer_config.json").c_str());
+
+  const auto text = Read();
+
+  ASSERT_OK(text);
+  EXPECT_EQ(text->chat_template, nullptr);
+  EXPECT_EQ(text->eos_token, "");
+  EXPECT_THAT(text->stop_token_ids, ElementsAre(2));
+}
+
+TEST_F(ModelFilesTest, SpecialTokensMayBeObjects) {
+  WriteBytes(directory_ / "tokenizer_config.json",
+             R"({"eos_token": {"content": "<|endoftext|>", "special": true}})");
+
+  EXPECT_EQ(Read()->eos_token, "<|endoftext|>");
+  EXPECT_THAT(Read()->stop_token_ids, ElementsAre(0, 2));
+}
+
+TEST_F(ModelFilesTest, ChatTemplatesMayBeAListOrAFile) {
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  WriteBytes(directory_ / "tokenizer_config.json",
+             R"({"chat_template": [{"name": "tool_use", "template": "t"},
+                                   {"name": "default", "template": "d"}]})");
+  EXPECT_EQ(*RenderChat(*Read()->chat_template, messages, {}), "d");
+
+  WriteBytes(directory_ / "chat_template.jinja", "file");
+  EXPECT_EQ(*RenderChat(*Read()->chat_template, messages, {}), "file");
+}
+
+TEST_F(ModelFilesTest, NamesTheFileThatIsCorrupt) {
+  WriteBytes(directory_ / "tokenizer_config.json",
+             R"({"chat_template": "{% if %}"})");
+  EXPECT_THAT(Read(),
+              ReasonIs(Reason::kCorruptModel, HasSubstr("chat template")));
+
+  WriteBytes(directory_ / "tokenizer_config.json", "[]");
+  EXPECT_THAT(Read(), ReasonIs(Reason::kCorruptModel,
+                               HasSubstr("tokenizer_config.json")));
+
+  WriteBytes(directory_ / "tokenizer.json", "{}");
+  EXPECT_THAT(Read(),
+              ReasonIs(Reason::kCorruptModel, HasSubstr("tokenizer.json")));
+}
+
+TEST_F(ModelFilesTest, NamesTheDirectoryWhoseConfigIsWrong) {
+  WriteBytes(directory_ / "config.json", "{\"model_type\": \"bert\"}");
+
+  EXPECT_THAT(ReadModelConfig(directory_.path()),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       testing::AllOf(HasSubstr(directory_.path()),
+                                      HasSubstr("\"bert\""))));
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,169 @@
+#include "worker/models/packed_attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/gt.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/softmax.h>
+
+#include <limits>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/worker/models/gradients.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr int64_t kKvHeads = 2;
+constexpr int64_t kGroup = 3;
+constexpr int64_t kHeadDim = 4;
+
+at::Tensor Heads(int64_t rows, uint64_t seed, at::ScalarType dtype) {
+  return RandomTensor({kKvHeads, rows, kHeadDim}, seed, dtype);
+}
+
+// A batch of q, k and v.
+std::vector<at::Tensor> Inputs(int64_t rows,
+                               at::ScalarType dtype = at::kFloat) {
+  return {Heads(rows * kGroup, 1, dtype), Heads(rows, 2, dtype),
+          Heads(rows, 3, dtype)};
+}
+
+at::Tensor Packed(const std::vector<at::Tensor>& qkv,
+                  const std::vector<Segment>& segments) {
+  return PackedAttention({qkv[0], qkv[1], qkv[2]}, /*layer=*/0,
+                         c10::make_intrusive<AttentionLayout>(segments));
+}
+
+// One segment at a time: its keys are gathered into one matrix.
+at::Tensor Flattened(const std::vector<at::Tensor>& qkv,
+                     const std::vector<Segment>& segments) {
+  std::vector<at::Tensor> outputs;
+  for (const Segment& segment : segments) {
+    std::vector<at::Tensor> keys = {
+        qkv[1].narrow(1, segment.begin, segment.length)};
+    std::vector<at::Tensor> values = {
+        qkv[2].narrow(1, segment.begin, segment.length)};
+    const Segment* root = &segment;
+    while (root->parent >= 0) {
+      root = &segments[root->parent];
+      keys.insert(keys.begin(), qkv[1].narrow(1, root->begin, root->length));
+      values.insert(values.begin(),
+                    qkv[2].narrow(1, root->begin, root->length));
+    }
+    if (root->sequence != nullptr && root->sequence->length() > 0) {
+      keys.insert(keys.begin(), root->sequence->keys(0));
+      values.insert(values.begin(), root->sequence->values(0));
+    }
+    if (root->prefix != nullptr) {
+      keys.insert(keys.begin(), root->prefix->keys(0).to(qkv[0].scalar_type()));
+      values.insert(values.begin(),
+                    root->prefix->values(0).to(qkv[0].scalar_type()));
+    }
+    const at::Tensor k = at::cat(keys, 1);
+    const at::Tensor v = at::cat(values, 1);
+    const at::Tensor q =
+        qkv[0].narrow(1, segment.begin * kGroup, segment.length * kGroup);
+    const int64_t before = k.size(1) - segment.length;
+    const at::Tensor key = at::arange(k.size(1), at::kLong);
+    const at::Tensor row =
+        at::arange(segment.length * kGroup, at::kLong).floor_divide(kGroup);
+    const at::Tensor hidden =
+        at::gt(key.unsqueeze(0), row.unsqueeze(1) + before);
+    const at::Tensor scores =
+        at::matmul(q, k.transpose(1, 2))
+            .masked_fill(hidden, -std::numeric_limits<float>::infinity());
+    outputs.push_back(
+        at::matmul(at::softmax(scores, -1), v)
+            .view({kKvHeads, segment.length, kGroup, kHeadDim})
+            .transpose(0, 1)
+            .reshape({segment.length, kKvHeads * kGroup * kHeadDim}));
+  }
+  return at::cat(outputs);
+}
+
+// Prompt, three texts of different length behind it, branches behind two.
+std::vector<Segment> Tree() {
+  return {{.begin = 0, .length = 5},
+          {.begin = 5, .length = 7, .parent = 0},
+          {.begin = 12, .length = 1, .parent = 0},
+          {.begin = 13, .length = 18, .parent = 0},
+          {.begin = 31, .length = 2, .parent = 1},
+          {.begin = 33, .length = 1, .parent = 1},
+          {.begin = 34, .length = 3, .parent = 3}};
+}
+
+void ExpectEqualToFlattened(const std::vector<at::Tensor>& inputs,
+                            const std::vector<Segment>& segments) {
+  EXPECT_LT(
+      RelativeDifference(Packed(inputs, segments), Flattened(inputs, segments)),
+      1e-6);
+  const auto ours =
+      Gradients([&](const auto& in) { return Packed(in, segments); }, inputs);
+  const auto expected = Gradients(
+      [&](const auto& in) { return Flattened(in, segments); }, inputs);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_LT(RelativeDifference(ours[i], expected[i]), 2e-6) << "qkv"[i];
+  }
+}
+
+TEST(AttentionLayout, GroupsSiblings) {
+  const AttentionLayout layout(Tree());
+
+  const auto& families = layout.families();
+  ASSERT_EQ(families.size(), 4u);
+  EXPECT_EQ(families[1].segments.size(), 3u);
+  EXPECT_EQ(families[1].rows.begin, 5);
+  EXPECT_EQ(families[1].rows.length, 26);
+  EXPECT_EQ(families[1].shared_length, 5);
+  EXPECT_EQ(families[2].shared_length, 12);
+  EXPECT_EQ(families[3].ancestors.size(), 2u);
+  EXPECT_THAT(families[2].segment_of_row, ElementsAre(0, 0, 1));
+}
+
+TEST(PackedAttention, ATreeEqualsFlattenedSequences) {
+  ExpectEqualToFlattened(Inputs(37), Tree());
+}
+
+TEST(PackedAttention, ARaggedBatchEqualsItsSequences) {
+  ExpectEqualToFlattened(Inputs(40), {{.begin = 0, .length = 1},
+                                      {.begin = 1, .length = 33},
+                                      {.begin = 34, .length = 6}});
+}
+
+TEST(PackedAttention, TheGeneralImplementationAgrees) {
+  ExpectEqualToFlattened(Inputs(37, at::kDouble), Tree());
+}
+
+TEST(PackedAttention, ACachedPromptIsSeenByAll) {
+  const KvBlock prefix({Heads(9, 5, at::kFloat)}, {Heads(9, 6, at::kFloat)});
+
+  ExpectEqualToFlattened(Inputs(12),
+                         {{.begin = 0, .length = 4, .prefix = &prefix},
+                          {.begin = 4, .length = 5, .prefix = &prefix},
+                          {.begin = 9, .length = 3, .parent = 1}});
+}
+
+TEST(PackedAttention, ASequenceSeesPromptAndItsOwnPast) {
+  const KvBlock prefix({Heads(9, 5, at::kFloat)}, {Heads(9, 6, at::kFloat)});
+  KvSequence sequence;
+  sequence.Write(0, Heads(3, 7, at::kFloat), Heads(3, 8, at::kFloat));
+  sequence.Commit(3);
+  KvSequence empty;
+  const std::vector<Segment> segments = {
+      {.begin = 0, .length = 1, .prefix = &prefix, .sequence = &sequence},
+      {.begin = 1, .length = 2, .sequence = &empty}};
+  const auto inputs = Inputs(3);
+
+  EXPECT_LT(
+      RelativeDifference(Packed(inputs, segments), Flattened(inputs, segments)),
+      1e-6);
+}
+
+}  // namespace
+}  // namespace attune::worker

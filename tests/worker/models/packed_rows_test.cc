@@ -1,0 +1,145 @@
+#include "worker/models/packed_rows.h"
+
+#include <ATen/ops/zeros.h>
+
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+ModelConfig Config() {
+  ModelConfig config;
+  config.dim = 8;
+  config.num_layers = 1;
+  config.num_heads = 2;
+  config.num_kv_heads = 2;
+  config.head_dim = 4;
+  config.context_length = 16;
+  return config;
+}
+
+KvBlock Prefix(int64_t length, int64_t kv_heads = 2) {
+  return KvBlock({at::zeros({kv_heads, length, 4})},
+                 {at::zeros({kv_heads, length, 4})});
+}
+
+absl::Status Check(int64_t rows, std::vector<Segment> segments) {
+  return CheckPackedRows({at::zeros({rows, 8}), std::move(segments)}, Config());
+}
+
+auto IsInvalid(const std::string& what) {
+  return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(what));
+}
+
+TEST(PackedRows, AcceptsATreeBehindAPrefix) {
+  const KvBlock prefix = Prefix(3);
+
+  EXPECT_OK(Check(7, {{.begin = 0, .length = 2, .prefix = &prefix},
+                      {.begin = 2, .length = 3, .parent = 0},
+                      {.begin = 5, .length = 1, .parent = 1},
+                      {.begin = 6, .length = 1, .parent = 1}}));
+}
+
+TEST(PackedRows, PositionsFollowTheParentChain) {
+  const KvBlock prefix = Prefix(3);
+
+  EXPECT_THAT(SegmentPositions({{.begin = 0, .length = 2, .prefix = &prefix},
+                                {.begin = 2, .length = 4, .parent = 0},
+                                {.begin = 6, .length = 1, .parent = 1},
+                                {.begin = 7, .length = 1, .parent = 0},
+                                {.begin = 8, .length = 1}}),
+              ElementsAre(3, 5, 9, 5, 0));
+}
+
+TEST(PackedRows, RefusesAMatrixOfAnotherWidth) {
+  EXPECT_THAT(CheckPackedRows({at::zeros({1, 9}), {{.length = 1}}}, Config()),
+              IsInvalid("[rows, 8]"));
+  EXPECT_THAT(CheckPackedRows({at::Tensor(), {{.length = 1}}}, Config()),
+              IsInvalid("[rows, 8]"));
+}
+
+TEST(PackedRows, RefusesSegmentsThatDoNotTileTheRows) {
+  EXPECT_THAT(Check(1, {}), IsInvalid("at least one segment"));
+  EXPECT_THAT(Check(3, {{.begin = 0, .length = 2}}), IsInvalid("cover 2 of 3"));
+  EXPECT_THAT(Check(2, {{.begin = 0, .length = 3}}),
+              IsInvalid("segment 0: ends after row 2"));
+  EXPECT_THAT(Check(3, {{.begin = 0, .length = 1}, {.begin = 2, .length = 1}}),
+              IsInvalid("segment 1: begins at row 2, not 1"));
+  EXPECT_THAT(Check(0, {{.begin = 0, .length = 0}}),
+              IsInvalid("segment 0: length 0"));
+  EXPECT_THAT(Check(2, {{.begin = 0, .length = INT64_MAX}}),
+              IsInvalid("ends after row"));
+}
+
+TEST(PackedRows, RefusesParentsThatDoNotComeBefore) {
+  for (const int parent : {1, 2, -2}) {
+    EXPECT_THAT(Check(2, {{.begin = 0, .length = 1},
+                          {.begin = 1, .length = 1, .parent = parent}}),
+                IsInvalid("segment 1: parent"))
+        << parent;
+  }
+}
+
+TEST(PackedRows, OnlyRootsNameCaches) {
+  const KvBlock prefix = Prefix(1);
+  KvSequence sequence;
+
+  EXPECT_THAT(
+      Check(2, {{.begin = 0, .length = 1},
+                {.begin = 1, .length = 1, .parent = 0, .prefix = &prefix}}),
+      IsInvalid("segment 1: only a root"));
+  EXPECT_THAT(Check(2, {{.begin = 0, .length = 1, .sequence = &sequence},
+                        {.begin = 1, .length = 1, .parent = 0}}),
+              IsInvalid("segment 1: its parent is a cached sequence"));
+}
+
+TEST(PackedRows, ASequenceOccursOnce) {
+  KvSequence sequence;
+
+  EXPECT_THAT(Check(2, {{.begin = 0, .length = 1, .sequence = &sequence},
+                        {.begin = 1, .length = 1, .sequence = &sequence}}),
+              IsInvalid("segment 1: its sequence occurs twice"));
+}
+
+TEST(PackedRows, RefusesAPrefixOfAnotherModel) {
+  const KvBlock prefix = Prefix(1, /*kv_heads=*/3);
+
+  EXPECT_THAT(Check(1, {{.begin = 0, .length = 1, .prefix = &prefix}}),
+              IsInvalid("another model"));
+}
+
+TEST(PackedRows, RefusesASequenceOfAnotherModel) {
+  const auto with_layers = [](int64_t num_layers, int64_t head_dim) {
+    KvSequence sequence;
+    for (int64_t layer = 0; layer < num_layers; ++layer) {
+      sequence.Write(layer, at::zeros({2, 1, head_dim}),
+                     at::zeros({2, 1, head_dim}));
+    }
+    sequence.Commit(1);
+    return Check(1, {{.begin = 0, .length = 1, .sequence = &sequence}});
+  };
+
+  EXPECT_OK(with_layers(1, 4));
+  EXPECT_THAT(with_layers(2, 4), IsInvalid("another model"));
+  EXPECT_THAT(with_layers(1, 5), IsInvalid("another model"));
+}
+
+TEST(PackedRows, RefusesWhatDoesNotFitTheContext) {
+  const KvBlock prefix = Prefix(10);
+
+  EXPECT_OK(Check(6, {{.begin = 0, .length = 6, .prefix = &prefix}}));
+  EXPECT_THAT(Check(7, {{.begin = 0, .length = 7, .prefix = &prefix}}),
+              AllOf(IsInvalid("reaches position 17"),
+                    IsInvalid("beyond the context of 16")));
+}
+
+}  // namespace
+}  // namespace attune::worker

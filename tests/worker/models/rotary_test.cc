@@ -1,0 +1,92 @@
+#include "worker/models/rotary.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+
+#include <cmath>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/worker/models/gradients.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::ElementsAre;
+
+ModelConfig Config() {
+  ModelConfig config;
+  config.num_heads = 6;
+  config.num_kv_heads = 2;
+  config.head_dim = 4;
+  config.context_length = 64;
+  config.rope_theta = 100;
+  return config;
+}
+
+const at::Device kCpu(at::kCPU);
+
+at::Tensor Joined(const QkvRows& rows) {
+  return at::cat({rows.q.flatten(), rows.k.flatten(), rows.v.flatten()});
+}
+
+TEST(Rotary, LaysHeadsOutForAttention) {
+  const Rotary rotary(Config(), kCpu);
+  const at::Tensor qkv = RandomTensor({3, 10 * 4}, 1);
+
+  const QkvRows rows = rotary.Forward(qkv, at::tensor({0, 0, 0}, at::kLong));
+
+  EXPECT_THAT(rows.q.sizes(), ElementsAre(2, 9, 4));
+  EXPECT_THAT(rows.k.sizes(), ElementsAre(2, 3, 4));
+  // Position 0 rotates nothing. Row 1 of query head 5: key head 1, group row
+  // 1 * 3 + 2; queries carry the factor 1 / sqrt(4).
+  EXPECT_TRUE(rows.q[1][5].equal(qkv[1].narrow(0, 5 * 4, 4) * 0.5));
+  EXPECT_TRUE(rows.k[1][2].equal(qkv[2].narrow(0, 7 * 4, 4)));
+  EXPECT_TRUE(rows.v[0][1].equal(qkv[1].narrow(0, 8 * 4, 4)));
+}
+
+TEST(Rotary, RotatesHalvesByPosition) {
+  const Rotary rotary(Config(), kCpu);
+  at::Tensor qkv = RandomTensor({1, 10 * 4}, 1);
+
+  const QkvRows rows = rotary.Forward(qkv, at::tensor({7}, at::kLong));
+
+  // Frequencies are 1 and 1/10; elements 0 and 2 form a pair.
+  const float a = qkv[0][6 * 4].item<float>();
+  const float b = qkv[0][6 * 4 + 2].item<float>();
+  EXPECT_NEAR(rows.k[0][0][0].item<float>(),
+              a * std::cos(7.0) - b * std::sin(7.0), 1e-5);
+  EXPECT_NEAR(rows.k[0][0][2].item<float>(),
+              b * std::cos(7.0) + a * std::sin(7.0), 1e-5);
+  const float c = qkv[0][6 * 4 + 1].item<float>();
+  const float d = qkv[0][6 * 4 + 3].item<float>();
+  EXPECT_NEAR(rows.k[0][0][1].item<float>(),
+              c * std::cos(0.7) - d * std::sin(0.7), 1e-5);
+}
+
+TEST(Rotary, BothImplementationsAgree) {
+  const Rotary rotary(Config(), kCpu);
+  const at::Tensor positions = at::tensor({0, 1, 2, 63, 5}, at::kLong);
+  const std::vector<at::Tensor> inputs = {RandomTensor({5, 10 * 4}, 1)};
+  const std::vector<at::Tensor> wide = {inputs[0].to(at::kDouble)};
+  const auto run = [&](const auto& in) {
+    return Joined(rotary.Forward(in[0], positions));
+  };
+
+  EXPECT_LT(RelativeDifference(run(inputs), run(wide)), 1e-6);
+  // The weights of the sum are drawn per dtype; make them the same.
+  const auto weighted = [&](const auto& in) {
+    return run(in) * RandomTensor({5 * 10 * 4}, 3).to(in[0].scalar_type());
+  };
+  const auto sum = [&](const auto& in) { return weighted(in).sum().view({1}); };
+  const auto ours = Gradients(sum, inputs);
+  const auto expected = Gradients(sum, wide);
+  const double factor = RandomTensor({1}, 99, at::kDouble).item<double>() /
+                        RandomTensor({1}, 99, at::kFloat).item<float>();
+  EXPECT_LT(RelativeDifference(ours[0] * factor, expected[0]), 1e-6);
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,237 @@
+#include "worker/models/safetensors.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
+#include <random>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proto/cc/text.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_directory.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// The bytes of a file with this header and so many bytes of data.
+std::string File(const std::string& header, size_t data_bytes) {
+  std::string bytes(8, '\0');
+  for (int i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<char>(header.size() >> (8 * i) & 0xff);
+  }
+  return bytes + header + std::string(data_bytes, '\0');
+}
+
+std::string Tensor(const std::string& name, const std::string& dtype,
+                   const std::string& shape, size_t begin, size_t end) {
+  return Concat("\"", name, "\":{\"dtype\":\"", dtype, "\",\"shape\":[", shape,
+                "],\"data_offsets\":[", begin, ",", end, "]}");
+}
+
+absl::Status Open(std::string bytes) {
+  return Safetensors::FromBytes(std::move(bytes), "m.safetensors").status();
+}
+
+auto IsCorrupt(const std::string& what) {
+  return ReasonIs(Reason::kCorruptModel,
+                  AllOf(HasSubstr("m.safetensors"), HasSubstr(what)));
+}
+
+TensorMap Sample() {
+  return {{"b", at::arange(6, at::kFloat).view({2, 3})},
+          {"a", at::ones({3}, at::kByte)},
+          {"c", at::arange(4, at::kDouble).to(at::kBFloat16)},
+          {"empty", at::zeros({0, 4}, at::kFloat)}};
+}
+
+TEST(Safetensors, ReadsWhatItWrote) {
+  const auto bytes = WriteSafetensors(Sample(), {{"made", "here"}});
+  ASSERT_OK(bytes);
+
+  const auto file = Safetensors::FromBytes(*bytes, "memory");
+
+  ASSERT_OK(file);
+  EXPECT_EQ(file->entries().size(), 4u);
+  EXPECT_EQ(file->metadata().at("made"), "here");
+  for (const auto& [name, tensor] : Sample()) {
+    EXPECT_TRUE(at::equal(*file->Get(name), tensor)) << name;
+  }
+}
+
+TEST(Safetensors, WritesTheSameBytesToAFile) {
+  const TempDirectory directory;
+  const std::string path = directory / "m.safetensors";
+
+  ASSERT_OK(WriteSafetensorsFile(path, Sample(), {{"k", "v"}}));
+
+  EXPECT_EQ(ReadBytes(path), *WriteSafetensors(Sample(), {{"k", "v"}}));
+  const auto file = Safetensors::Open(path);
+  ASSERT_OK(file);
+  EXPECT_THAT(file->View("b")->sizes(), ElementsAre(2, 3));
+}
+
+TEST(Safetensors, AViewKeepsTheBytesAlive) {
+  at::Tensor view;
+  {
+    const auto bytes = WriteSafetensors(Sample());
+    view = *Safetensors::FromBytes(*bytes, "memory")->View("b");
+  }
+
+  EXPECT_EQ(view.sum().item<float>(), 15.0f);
+}
+
+TEST(Safetensors, ReadsTensorsThatAreNotAligned) {
+  const auto file =
+      Safetensors::FromBytes(File("{" + Tensor("a", "U8", "1", 0, 1) + "," +
+                                      Tensor("b", "F32", "2", 1, 9) + "}",
+                                  9),
+                             "memory");
+
+  ASSERT_OK(file);
+  EXPECT_EQ(file->View("b")->sum().item<float>(), 0.0f);
+}
+
+TEST(Safetensors, HasNoTensorOfAnotherName) {
+  const auto file = Safetensors::FromBytes(*WriteSafetensors(Sample()), "m");
+
+  EXPECT_FALSE(file->Contains("x"));
+  EXPECT_THAT(file->View("x"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("'x'")));
+}
+
+TEST(Safetensors, RefusesToWriteWhatTheFormatLacks) {
+  EXPECT_THAT(WriteSafetensors({{"c", at::zeros({1}, at::kComplexFloat)}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'c'")));
+  EXPECT_THAT(WriteSafetensors({{"t", at::zeros({2, 3}).t()}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'t'")));
+}
+
+TEST(Safetensors, RefusesATruncatedHeader) {
+  EXPECT_THAT(Open(""), IsCorrupt("8 bytes"));
+  EXPECT_THAT(Open("1234567"), IsCorrupt("8 bytes"));
+  EXPECT_THAT(Open(File("{}", 0).substr(0, 9)), IsCorrupt("header of 2 bytes"));
+}
+
+TEST(Safetensors, RefusesAHugeHeader) {
+  std::string bytes = File("{}", 0);
+  bytes[7] = 0x7f;
+  EXPECT_THAT(Open(bytes), IsCorrupt("header of"));
+
+  EXPECT_THAT(Open(File(std::string(Safetensors::kMaxHeaderBytes + 1, ' '), 0)),
+              IsCorrupt("header of 16777217 bytes"));
+}
+
+TEST(Safetensors, RefusesAHeaderThatIsNoObjectOfTensors) {
+  EXPECT_THAT(Open(File("[1]", 0)), IsCorrupt("not an object"));
+  EXPECT_THAT(Open(File("{\"a\":", 0)), IsCorrupt("JSON"));
+  EXPECT_THAT(Open(File("{\"a\":1}", 0)), IsCorrupt("'a' needs exactly"));
+  EXPECT_THAT(Open(File("{\"__metadata__\":{\"a\":1}}", 0)),
+              IsCorrupt("'a' is not a string"));
+  EXPECT_THAT(Open(File("{\"a\":{\"dtype\":\"F32\",\"shape\":[[1]],"
+                        "\"data_offsets\":[0,4]}}",
+                        4)),
+              IsCorrupt("nested deeper than 3"));
+}
+
+TEST(Safetensors, RefusesTooManyTensors) {
+  std::string header = "{";
+  for (size_t i = 0; i <= Safetensors::kMaxTensors; ++i) {
+    header += Concat(i == 0 ? "" : ",", Tensor(Concat(i), "U8", "0", 0, 0));
+  }
+  EXPECT_THAT(Open(File(header + "}", 0)), IsCorrupt("10000 tensors"));
+}
+
+TEST(Safetensors, RefusesDuplicateNames) {
+  EXPECT_THAT(Open(File("{" + Tensor("a", "U8", "1", 0, 1) + "," +
+                            Tensor("a", "U8", "1", 1, 2) + "}",
+                        2)),
+              IsCorrupt("'a' occurs twice"));
+}
+
+TEST(Safetensors, RefusesUnknownDtypes) {
+  EXPECT_THAT(Open(File("{" + Tensor("a", "F8_E4M3", "1", 0, 1) + "}", 1)),
+              IsCorrupt("unsupported dtype \"F8_E4M3\""));
+}
+
+TEST(Safetensors, RefusesShapesThatOverflow) {
+  EXPECT_THAT(
+      Open(File("{" + Tensor("a", "F32", "4294967296,4294967296", 0, 0) + "}",
+                0)),
+      IsCorrupt("overflows"));
+  EXPECT_THAT(
+      Open(
+          File("{" + Tensor("a", "U8", "18446744073709551615", 0, 0) + "}", 0)),
+      IsCorrupt("overflows"));
+  EXPECT_THAT(Open(File("{" + Tensor("a", "U8", "-1", 0, 1) + "}", 1)),
+              IsCorrupt("size -1"));
+}
+
+TEST(Safetensors, ASizeOfZeroHidesNoOverflow) {
+  const std::string huge = "0,4611686018427387904,4611686018427387904";
+
+  EXPECT_THAT(Open(File("{" + Tensor("a", "U8", huge, 0, 0) + "}", 0)),
+              IsCorrupt("overflows"));
+}
+
+TEST(Safetensors, RefusesMoreDimensionsThanAnyTensorHas) {
+  EXPECT_OK(
+      Open(File("{" + Tensor("a", "U8", "1,1,1,1,1,1,1,1", 0, 1) + "}", 1)));
+  EXPECT_THAT(
+      Open(File("{" + Tensor("a", "U8", "1,1,1,1,1,1,1,1,1", 0, 1) + "}", 1)),
+      IsCorrupt("9 dimensions"));
+}
+
+TEST(Safetensors, RefusesOffsetsThatDisagreeWithTheShape) {
+  EXPECT_THAT(Open(File("{" + Tensor("a", "F32", "2", 0, 4) + "}", 4)),
+              IsCorrupt("shape of 8 bytes"));
+  EXPECT_THAT(Open(File("{" + Tensor("a", "F32", "1", 8, 4) + "}", 8)),
+              IsCorrupt("offsets [8, 4]"));
+}
+
+TEST(Safetensors, RefusesGapsOverlapsAndAWrongEnd) {
+  const std::string first = Tensor("a", "U8", "4", 0, 4);
+  EXPECT_THAT(
+      Open(File("{" + first + "," + Tensor("b", "U8", "4", 5, 9) + "}", 9)),
+      IsCorrupt("'b' begins at 5, not at 4"));
+  EXPECT_THAT(
+      Open(File("{" + first + "," + Tensor("b", "U8", "4", 3, 7) + "}", 7)),
+      IsCorrupt("'b' begins at 3, not at 4"));
+  EXPECT_THAT(Open(File("{" + first + "}", 5)),
+              IsCorrupt("end at byte 4 of the data, which has 5"));
+  EXPECT_THAT(Open(File("{" + first + "}", 3)), IsCorrupt("which has 3"));
+}
+
+TEST(Safetensors, EveryTruncationIsRefused) {
+  const std::string bytes = *WriteSafetensors(Sample());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_THAT(Open(bytes.substr(0, size)),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("")))
+        << size;
+  }
+}
+
+TEST(Safetensors, FlippedBitsNeverReachBeyondTheFile) {
+  const std::string bytes = *WriteSafetensors(Sample());
+  std::mt19937 random(7);
+  for (int i = 0; i < 2000; ++i) {
+    std::string flipped = bytes;
+    flipped[random() % flipped.size()] ^= static_cast<char>(1 << random() % 8);
+    const auto file = Safetensors::FromBytes(flipped, "m");
+    if (!file.ok()) continue;
+    // Still well formed: every byte of every tensor can be read.
+    for (const auto& [name, entry] : file->entries()) {
+      EXPECT_OK(file->Get(name));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,352 @@
+#include "worker/models/cpu_rows.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+// Every function that loops over floats is compiled once per instruction set;
+// the loader picks one. The loops are written so that compilers vectorise them
+// without reassociating sums: reductions run in kLanes independent lanes.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define ATTUNE_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ATTUNE_CLONES
+#endif
+#define ATTUNE_INLINE inline __attribute__((always_inline))
+
+namespace attune::worker::cpu_rows {
+namespace {
+
+constexpr int kLanes = 16;
+
+ATTUNE_INLINE float SumOfLanes(const float (&lanes)[kLanes]) {
+  float sum = 0;
+  for (int j = 0; j < kLanes; ++j) sum += lanes[j];
+  return sum;
+}
+
+// e^x for x <= 0 to 88; relative error below 2e-7. Cephes' expf: x = n ln 2 +
+// r, a polynomial in r, n added to the exponent.
+ATTUNE_INLINE float Exp(float x) {
+  x = std::max(x, -87.0f);
+  x = std::min(x, 88.0f);
+  const float n = std::nearbyint(x * 1.44269504088896341f);
+  float r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+ATTUNE_INLINE float Dot(const float* a, const float* b, int64_t count) {
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int j = 0; j < kLanes; ++j) lanes[j] += a[i + j] * b[i + j];
+  }
+  float sum = SumOfLanes(lanes);
+  for (; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+ATTUNE_INLINE float Max(const float* x, int64_t count, float start) {
+  float lanes[kLanes];
+  for (int j = 0; j < kLanes; ++j) lanes[j] = start;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int j = 0; j < kLanes; ++j) {
+      lanes[j] = lanes[j] > x[i + j] ? lanes[j] : x[i + j];
+    }
+  }
+  float max = start;
+  for (int j = 0; j < kLanes; ++j) max = std::max(max, lanes[j]);
+  for (; i < count; ++i) max = std::max(max, x[i]);
+  return max;
+}
+
+// Replaces x by e^(x - max) and returns the sum.
+ATTUNE_INLINE float ExpInPlace(float* x, int64_t count, float max) {
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int j = 0; j < kLanes; ++j) {
+      x[i + j] = Exp(x[i + j] - max);
+      lanes[j] += x[i + j];
+    }
+  }
+  float sum = SumOfLanes(lanes);
+  for (; i < count; ++i) {
+    x[i] = Exp(x[i] - max);
+    sum += x[i];
+  }
+  return sum;
+}
+
+ATTUNE_INLINE void Scale(float* x, int64_t count, float factor) {
+  for (int64_t i = 0; i < count; ++i) x[i] *= factor;
+}
+
+ATTUNE_INLINE float WidenOne(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+// Eight lanes, which the compiler maps to the registers there are.
+typedef float Lanes __attribute__((vector_size(32)));
+typedef uint32_t BitLanes __attribute__((vector_size(32)));
+typedef uint16_t HalfLanes __attribute__((vector_size(16)));
+constexpr int kWidth = 8;
+
+ATTUNE_INLINE void Load(const float* from, Lanes& lanes) {
+  std::memcpy(&lanes, from, sizeof(lanes));
+}
+
+ATTUNE_INLINE void Load(const uint16_t* from, Lanes& lanes) {
+  HalfLanes half;
+  std::memcpy(&half, from, sizeof(half));
+  const BitLanes bits = __builtin_convertvector(half, BitLanes) << 16;
+  std::memcpy(&lanes, &bits, sizeof(lanes));
+}
+
+ATTUNE_INLINE float WidenOne(float value) { return value; }
+
+// out[m * columns] = x[m] . w for kRows rows of x at once: each element of w is
+// loaded and widened once for all of them. Two sums per row hide the latency
+// of the multiplier.
+template <int kRows, typename Weight>
+ATTUNE_INLINE void DotRows(const float* x, const Weight* w, float* out,
+                           int64_t depth, int64_t columns) {
+  Lanes even[kRows] = {};
+  Lanes odd[kRows] = {};
+  int64_t k = 0;
+  for (; k + 2 * kWidth <= depth; k += 2 * kWidth) {
+    Lanes w0, w1, x0, x1;
+    Load(w + k, w0);
+    Load(w + k + kWidth, w1);
+    for (int m = 0; m < kRows; ++m) {
+      Load(x + m * depth + k, x0);
+      Load(x + m * depth + k + kWidth, x1);
+      even[m] += x0 * w0;
+      odd[m] += x1 * w1;
+    }
+  }
+  for (int m = 0; m < kRows; ++m) {
+    const Lanes lanes = even[m] + odd[m];
+    float sum = 0;
+    for (int j = 0; j < kWidth; ++j) sum += lanes[j];
+    for (int64_t i = k; i < depth; ++i) {
+      sum += x[m * depth + i] * WidenOne(w[i]);
+    }
+    out[m * columns] = sum;
+  }
+}
+
+template <typename Weight>
+ATTUNE_INLINE void SmallLinear(const float* x, const Weight* weight, float* out,
+                               int64_t rows, int64_t depth, int64_t columns,
+                               int64_t begin, int64_t end) {
+  for (int64_t n = begin; n < end; ++n) {
+    const Weight* w = weight + n * depth;
+    int64_t m = 0;
+    for (; m + 4 <= rows; m += 4) {
+      DotRows<4>(x + m * depth, w, out + m * columns + n, depth, columns);
+    }
+    for (; m + 2 <= rows; m += 2) {
+      DotRows<2>(x + m * depth, w, out + m * columns + n, depth, columns);
+    }
+    if (m < rows) {
+      DotRows<1>(x + m * depth, w, out + m * columns + n, depth, columns);
+    }
+  }
+}
+
+// Rotates one head from `in` to `out`: pairs (i, i + half).
+ATTUNE_INLINE void RotateHead(const float* __restrict in, float* __restrict out,
+                              const float* __restrict cosines,
+                              const float* __restrict sines, int64_t half,
+                              float scale, float direction) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float c = cosines[i] * scale;
+    const float s = sines[i] * scale * direction;
+    const float a = in[i];
+    const float b = in[i + half];
+    out[i] = a * c - b * s;
+    out[i + half] = b * c + a * s;
+  }
+}
+
+}  // namespace
+
+ATTUNE_CLONES void AddRmsNorm(const AddRmsNormArgs& args, int64_t begin,
+                              int64_t end) {
+  const int64_t dim = args.dim;
+  for (int64_t row = begin; row < end; ++row) {
+    const float* x = args.x + row * dim;
+    float* sum = args.sum + row * dim;
+    if (args.delta != nullptr) {
+      const float* delta = args.delta + row * dim;
+      for (int64_t i = 0; i < dim; ++i) sum[i] = x[i] + delta[i];
+    } else if (sum != x) {
+      std::memcpy(sum, x, static_cast<size_t>(dim) * sizeof(float));
+    }
+    const float mean = Dot(sum, sum, dim) / static_cast<float>(dim);
+    const float inverse = 1.0f / std::sqrt(mean + args.epsilon);
+    args.inverse_rms[row] = inverse;
+    float* __restrict out = args.out + row * dim;
+    const float* __restrict weight = args.weight;
+    for (int64_t i = 0; i < dim; ++i) out[i] = sum[i] * inverse * weight[i];
+  }
+}
+
+ATTUNE_CLONES void AddRmsNormBackward(const AddRmsNormBackwardArgs& args,
+                                      int64_t begin, int64_t end) {
+  const int64_t dim = args.dim;
+  const float* __restrict weight = args.weight;
+  for (int64_t row = begin; row < end; ++row) {
+    const float* __restrict sum = args.sum + row * dim;
+    const float* __restrict grad_out = args.grad_out + row * dim;
+    float* __restrict grad = args.grad_sum + row * dim;
+    const float inverse = args.inverse_rms[row];
+    for (int64_t i = 0; i < dim; ++i) grad[i] = grad_out[i] * weight[i];
+    const float projection =
+        Dot(grad, sum, dim) * inverse * inverse / static_cast<float>(dim);
+    for (int64_t i = 0; i < dim; ++i) {
+      grad[i] = inverse * (grad[i] - sum[i] * projection);
+    }
+    if (args.grad_direct == nullptr) continue;
+    const float* __restrict direct = args.grad_direct + row * dim;
+    for (int64_t i = 0; i < dim; ++i) grad[i] += direct[i];
+  }
+}
+
+ATTUNE_CLONES void SplitRotate(const RotaryArgs& args, int64_t begin,
+                               int64_t end) {
+  const int64_t size = args.head_dim;
+  const int64_t half = size / 2;
+  const int64_t group = args.heads / args.kv_heads;
+  const int64_t width = (args.heads + 2 * args.kv_heads) * size;
+  for (int64_t row = begin; row < end; ++row) {
+    const float* in = args.qkv + row * width;
+    const float* cosines = args.cosines + args.positions[row] * half;
+    const float* sines = args.sines + args.positions[row] * half;
+    for (int64_t h = 0; h < args.heads; ++h, in += size) {
+      const int64_t to = (h / group * args.rows + row) * group + h % group;
+      RotateHead(in, args.q + to * size, cosines, sines, half, args.scale, 1);
+    }
+    for (int64_t h = 0; h < args.kv_heads; ++h, in += size) {
+      RotateHead(in, args.k + (h * args.rows + row) * size, cosines, sines,
+                 half, 1, 1);
+    }
+    for (int64_t h = 0; h < args.kv_heads; ++h, in += size) {
+      std::memcpy(args.v + (h * args.rows + row) * size, in,
+                  static_cast<size_t>(size) * sizeof(float));
+    }
+  }
+}
+
+ATTUNE_CLONES void SplitRotateBackward(const RotaryArgs& args, int64_t begin,
+                                       int64_t end) {
+  const int64_t size = args.head_dim;
+  const int64_t half = size / 2;
+  const int64_t group = args.heads / args.kv_heads;
+  const int64_t width = (args.heads + 2 * args.kv_heads) * size;
+  for (int64_t row = begin; row < end; ++row) {
+    float* out = args.qkv + row * width;
+    const float* cosines = args.cosines + args.positions[row] * half;
+    const float* sines = args.sines + args.positions[row] * half;
+    for (int64_t h = 0; h < args.heads; ++h, out += size) {
+      const int64_t from = (h / group * args.rows + row) * group + h % group;
+      RotateHead(args.q + from * size, out, cosines, sines, half, args.scale,
+                 -1);
+    }
+    for (int64_t h = 0; h < args.kv_heads; ++h, out += size) {
+      RotateHead(args.k + (h * args.rows + row) * size, out, cosines, sines,
+                 half, 1, -1);
+    }
+    for (int64_t h = 0; h < args.kv_heads; ++h, out += size) {
+      std::memcpy(out, args.v + (h * args.rows + row) * size,
+                  static_cast<size_t>(size) * sizeof(float));
+    }
+  }
+}
+
+ATTUNE_CLONES void Softmax(const ScorePieces& row) {
+  float max = Max(row.own, row.visible, row.own[0]);
+  max = Max(row.shared, row.shared_length, max);
+  const float sum = ExpInPlace(row.own, row.visible, max) +
+                    ExpInPlace(row.shared, row.shared_length, max);
+  Scale(row.own, row.visible, 1.0f / sum);
+  Scale(row.shared, row.shared_length, 1.0f / sum);
+  std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
+}
+
+ATTUNE_CLONES void SoftmaxBackward(const ScorePieces& row,
+                                   const float* shared_probabilities,
+                                   const float* own_probabilities) {
+  const float mean = Dot(row.own, own_probabilities, row.visible) +
+                     Dot(row.shared, shared_probabilities, row.shared_length);
+  for (int64_t i = 0; i < row.visible; ++i) {
+    row.own[i] = own_probabilities[i] * (row.own[i] - mean);
+  }
+  for (int64_t i = 0; i < row.shared_length; ++i) {
+    row.shared[i] = shared_probabilities[i] * (row.shared[i] - mean);
+  }
+  std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
+}
+
+ATTUNE_CLONES void SwiGlu(const float* gate_up, float* out, int64_t ffn,
+                          int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    const float* __restrict gate = gate_up + row * 2 * ffn;
+    const float* __restrict up = gate + ffn;
+    float* __restrict to = out + row * ffn;
+    for (int64_t i = 0; i < ffn; ++i) {
+      to[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
+    }
+  }
+}
+
+ATTUNE_CLONES void SwiGluBackward(const float* gate_up, const float* grad_out,
+                                  float* grad_gate_up, int64_t ffn,
+                                  int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    const float* __restrict gate = gate_up + row * 2 * ffn;
+    const float* __restrict up = gate + ffn;
+    const float* __restrict grad = grad_out + row * ffn;
+    float* __restrict grad_gate = grad_gate_up + row * 2 * ffn;
+    float* __restrict grad_up = grad_gate + ffn;
+    for (int64_t i = 0; i < ffn; ++i) {
+      const float sigmoid = 1.0f / (1.0f + Exp(-gate[i]));
+      const float silu = gate[i] * sigmoid;
+      grad_up[i] = grad[i] * silu;
+      grad_gate[i] = grad[i] * up[i] * (sigmoid + silu * (1.0f - sigmoid));
+    }
+  }
+}
+
+ATTUNE_CLONES void Widen(const uint16_t* __restrict in, float* __restrict out,
+                         int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = WidenOne(in[i]);
+}
+
+ATTUNE_CLONES void SmallLinearBf16(const float* x, const uint16_t* weight,
+                                   float* out, int64_t rows, int64_t depth,
+                                   int64_t columns, int64_t begin,
+                                   int64_t end) {
+  SmallLinear(x, weight, out, rows, depth, columns, begin, end);
+}
+
+ATTUNE_CLONES void SmallLinearFp32(const float* x, const float* weight,
+                                   float* out, int64_t rows, int64_t depth,
+                                   int64_t columns, int64_t begin,
+                                   int64_t end) {
+  SmallLinear(x, weight, out, rows, depth, columns, begin, end);
+}
+
+}  // namespace attune::worker::cpu_rows

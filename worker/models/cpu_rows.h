@@ -1,0 +1,97 @@
+#ifndef ATTUNE_WORKER_MODELS_CPU_ROWS_H_
+#define ATTUNE_WORKER_MODELS_CPU_ROWS_H_
+
+#include <cstdint>
+
+// The loops behind the layers on the CPU: plain pointers to contiguous fp32,
+// compiled for several instruction sets, one of which is chosen at start. They
+// work on the rows [begin, end), so that callers can share rows among threads.
+namespace attune::worker::cpu_rows {
+
+// sum = x + delta (delta may be null), inverse_rms[row] = 1 / sqrt(mean(sum^2)
+// + epsilon), out = sum * inverse_rms * weight. `sum` may be `x`.
+struct AddRmsNormArgs {
+  const float* x;       // [rows, dim]
+  const float* delta;   // [rows, dim] or null
+  const float* weight;  // [dim]
+  float* sum;           // [rows, dim]
+  float* out;           // [rows, dim]
+  float* inverse_rms;   // [rows]
+  int64_t dim;
+  float epsilon;
+};
+void AddRmsNorm(const AddRmsNormArgs& args, int64_t begin, int64_t end);
+
+// grad_sum = gradient of `sum` through `out`, plus what came from elsewhere.
+struct AddRmsNormBackwardArgs {
+  const float* sum;          // [rows, dim]
+  const float* weight;       // [dim]
+  const float* inverse_rms;  // [rows]
+  const float* grad_out;     // [rows, dim]
+  const float* grad_direct;  // [rows, dim] or null: gradient of `sum` itself
+  float* grad_sum;           // [rows, dim]
+  int64_t dim;
+};
+void AddRmsNormBackward(const AddRmsNormBackwardArgs& args, int64_t begin,
+                        int64_t end);
+
+// Rows of a merged projection [rows, (heads + 2 kv_heads) * head_dim] against
+// q [kv_heads, rows * group, head_dim], k and v [kv_heads, rows, head_dim],
+// where group = heads / kv_heads. q and k are rotated by the row's position, q
+// is multiplied by `scale` besides.
+struct RotaryArgs {
+  float* qkv;
+  float* q;
+  float* k;
+  float* v;
+  const int64_t* positions;  // [rows]
+  const float* cosines;      // [context, head_dim / 2]
+  const float* sines;
+  int64_t rows;
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  float scale;
+};
+void SplitRotate(const RotaryArgs& args, int64_t begin, int64_t end);
+// The transpose: gradients of q, k, v into the gradient of qkv.
+void SplitRotateBackward(const RotaryArgs& args, int64_t begin, int64_t end);
+
+// Softmax over the scores of one query row, which lie in two pieces: those of
+// keys that all rows of a family see, and those of the row's own segment, of
+// which it sees the first `visible`; the others become 0.
+struct ScorePieces {
+  float* shared;  // [shared_length]
+  int64_t shared_length;
+  float* own;  // [own_length]
+  int64_t own_length;
+  int64_t visible;  // <= own_length
+};
+void Softmax(const ScorePieces& row);
+// `row` holds gradients of probabilities, which become gradients of scores.
+void SoftmaxBackward(const ScorePieces& row, const float* shared_probabilities,
+                     const float* own_probabilities);
+
+// gate_up [rows, 2 ffn] -> out [rows, ffn] = silu(gate) * up.
+void SwiGlu(const float* gate_up, float* out, int64_t ffn, int64_t begin,
+            int64_t end);
+void SwiGluBackward(const float* gate_up, const float* grad_out,
+                    float* grad_gate_up, int64_t ffn, int64_t begin,
+                    int64_t end);
+
+// bf16 bits -> fp32.
+void Widen(const uint16_t* in, float* out, int64_t count);
+
+// out[m, n] = sum over k of x[m, k] * weight[n, k] for the weight rows n in
+// [begin, end): for few rows, where reading the weights is the work.
+// x: [rows, depth], weight: [columns, depth], out: [rows, columns].
+void SmallLinearBf16(const float* x, const uint16_t* weight, float* out,
+                     int64_t rows, int64_t depth, int64_t columns,
+                     int64_t begin, int64_t end);
+void SmallLinearFp32(const float* x, const float* weight, float* out,
+                     int64_t rows, int64_t depth, int64_t columns,
+                     int64_t begin, int64_t end);
+
+}  // namespace attune::worker::cpu_rows
+
+#endif  // ATTUNE_WORKER_MODELS_CPU_ROWS_H_

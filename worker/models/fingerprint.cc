@@ -1,0 +1,85 @@
+#include "worker/models/fingerprint.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "absl/status/status.h"
+#include "proto/cc/digest.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+#include "worker/models/json_reader.h"
+#include "worker/models/mapped_file.h"
+
+namespace attune::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxCacheBytes = size_t{1} << 20;
+
+// Sizes and times of the files: what the cache is keyed by.
+absl::StatusOr<nlohmann::json> DescribeFiles(
+    const std::vector<std::string>& files) {
+  nlohmann::json description = nlohmann::json::array();
+  for (const std::string& file : files) {
+    struct stat info = {};
+    if (stat(file.c_str(), &info) != 0) {
+      return absl::ErrnoToStatus(errno, Concat("cannot read ", file));
+    }
+    description.push_back({{"name", fs::path(file).filename().string()},
+                           {"bytes", info.st_size},
+                           {"seconds", info.st_mtim.tv_sec},
+                           {"nanoseconds", info.st_mtim.tv_nsec}});
+  }
+  return description;
+}
+
+absl::StatusOr<std::string> Compute(const std::vector<std::string>& files) {
+  Sha256 digest;
+  for (const std::string& path : files) {
+    ATTUNE_ASSIGN_OR_RETURN(auto file, MappedFile::Open(path));
+    digest.Update(Concat(fs::path(path).filename().string(), "\n",
+                         file->bytes().size(), "\n"));
+    digest.Update(file->bytes());
+  }
+  return digest.HexDigest();
+}
+
+void Remember(const std::string& cache_file, const nlohmann::json& entry) {
+  std::error_code error;
+  fs::create_directories(fs::path(cache_file).parent_path(), error);
+  const std::string temporary = Concat(cache_file, ".", getpid());
+  std::ofstream file(temporary, std::ios::binary);
+  file << entry.dump() << '\n';
+  file.close();
+  if (file) fs::rename(temporary, cache_file, error);
+  if (!file || error) {
+    spdlog::warn("cannot write {}: the fingerprint is computed at every start",
+                 cache_file);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Fingerprint(const std::vector<std::string>& files,
+                                        const std::string& cache_file) {
+  ATTUNE_ASSIGN_OR_RETURN(const nlohmann::json description,
+                          DescribeFiles(files));
+  const auto cached = ReadJsonFile(cache_file, kMaxCacheBytes);
+  if (cached.ok() && cached->is_object() &&
+      cached->value("files", nlohmann::json()) == description &&
+      cached->contains("sha256") && (*cached)["sha256"].is_string()) {
+    return (*cached)["sha256"].get<std::string>();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(std::string sha256, Compute(files));
+  Remember(cache_file, {{"files", description}, {"sha256", sha256}});
+  return sha256;
+}
+
+}  // namespace attune::worker

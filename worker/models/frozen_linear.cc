@@ -1,0 +1,157 @@
+#include "worker/models/frozen_linear.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/models/cpu_rows.h"
+#include "worker/models/device.h"
+
+namespace attune::worker {
+namespace {
+
+// Up to so many rows the loop of cpu_rows beats a GEMM call: few for the
+// weights of a layer, more where a GEMM would have to widen them first or where
+// they are an output head (measured with AVX2: 49152x576 at 4 rows 13 against
+// 27 ms).
+constexpr int64_t kSmallRows = 6;
+constexpr int64_t kSmallRowsOfHead = 16;
+constexpr int64_t kHeadElements = int64_t{1} << 23;
+// Elements of a weight that are widened at a time: the block stays in cache.
+constexpr int64_t kBlockElements = int64_t{1} << 19;
+// Weight elements that make a second thread worth waking.
+constexpr int64_t kGrainElements = int64_t{1} << 15;
+
+bool IsNarrowOnThisCpu(const at::Tensor& weight) {
+  return weight.is_cpu() && weight.scalar_type() == at::kBFloat16 &&
+         !CpuHasBf16();
+}
+
+const uint16_t* Bits(const at::Tensor& weight) {
+  return reinterpret_cast<const uint16_t*>(
+      weight.const_data_ptr<at::BFloat16>());
+}
+
+// Rows [begin, begin + count) of a bf16 weight [out, in] as fp32 in a buffer of
+// the calling thread that the next call overwrites.
+at::Tensor WidenRows(const at::Tensor& weight, int64_t begin, int64_t count) {
+  thread_local at::Tensor scratch;
+  const int64_t columns = weight.size(1);
+  const int64_t size = count * columns;
+  if (!scratch.defined() || scratch.numel() < size) {
+    scratch = at::empty({std::max(size, kBlockElements)},
+                        at::TensorOptions().dtype(at::kFloat));
+  }
+  const uint16_t* in = Bits(weight) + begin * columns;
+  float* out = scratch.mutable_data_ptr<float>();
+  at::parallel_for(0, size, kGrainElements, [&](int64_t from, int64_t to) {
+    cpu_rows::Widen(in + from, out + from, to - from);
+  });
+  return scratch.narrow(0, 0, size).view({count, columns});
+}
+
+// Calls body(begin, count) for blocks of the weight's rows.
+template <typename Body>
+void ForBlocks(const at::Tensor& weight, const Body& body) {
+  const int64_t step = std::max<int64_t>(1, kBlockElements / weight.size(1));
+  for (int64_t begin = 0; begin < weight.size(0); begin += step) {
+    body(begin, std::min(step, weight.size(0) - begin));
+  }
+}
+
+at::Tensor SmallProduct(const at::Tensor& x, const at::Tensor& weight) {
+  const int64_t rows = x.size(0);
+  const int64_t depth = weight.size(1);
+  const int64_t columns = weight.size(0);
+  at::Tensor y = at::empty({rows, columns}, x.options());
+  const float* in = x.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  const bool narrow = weight.scalar_type() == at::kBFloat16;
+  const uint16_t* bits = narrow ? Bits(weight) : nullptr;
+  const float* full = narrow ? nullptr : weight.const_data_ptr<float>();
+  const int64_t grain = std::max<int64_t>(1, kGrainElements / depth);
+  at::parallel_for(0, columns, grain, [&](int64_t begin, int64_t end) {
+    if (narrow) {
+      cpu_rows::SmallLinearBf16(in, bits, out, rows, depth, columns, begin,
+                                end);
+    } else {
+      cpu_rows::SmallLinearFp32(in, full, out, rows, depth, columns, begin,
+                                end);
+    }
+  });
+  return y;
+}
+
+bool IsSmallProduct(const at::Tensor& x, const at::Tensor& weight) {
+  if (!x.is_cpu() || x.scalar_type() != at::kFloat ||
+      weight.scalar_type() == at::kDouble) {
+    return false;
+  }
+  const bool as_head =
+      IsNarrowOnThisCpu(weight) || weight.numel() >= kHeadElements;
+  return x.size(0) <= (as_head ? kSmallRowsOfHead : kSmallRows);
+}
+
+// x: [n, in], weight: [out, in] -> [n, out]
+at::Tensor Product(const at::Tensor& x, const at::Tensor& weight) {
+  if (IsSmallProduct(x, weight)) return SmallProduct(x.contiguous(), weight);
+  if (!IsNarrowOnThisCpu(weight)) {
+    return at::mm(x.to(weight.scalar_type()), weight.t()).to(x.scalar_type());
+  }
+  at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  ForBlocks(weight, [&](int64_t begin, int64_t count) {
+    at::Tensor columns = y.narrow(1, begin, count);
+    at::mm_out(columns, x, WidenRows(weight, begin, count).t());
+  });
+  return y;
+}
+
+// grad: [n, out], weight: [out, in] -> [n, in]
+at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight) {
+  if (!IsNarrowOnThisCpu(weight)) {
+    return at::mm(grad.to(weight.scalar_type()), weight).to(grad.scalar_type());
+  }
+  at::Tensor sum = at::empty({grad.size(0), weight.size(1)}, grad.options());
+  ForBlocks(weight, [&](int64_t begin, int64_t count) {
+    const at::Tensor rows = WidenRows(weight, begin, count);
+    const at::Tensor part = grad.narrow(1, begin, count);
+    at::addmm_out(sum, sum, part, rows, /*beta=*/begin == 0 ? 0 : 1);
+  });
+  return sum;
+}
+
+struct FrozenLinearFunction
+    : public torch::autograd::Function<FrozenLinearFunction> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context,
+                            const at::Tensor& x, const at::Tensor& weight) {
+    // The weight outlives the graph; saving it costs no memory.
+    context->save_for_backward({weight});
+    return Product(x, weight);
+  }
+
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext* context,
+      torch::autograd::variable_list grads) {
+    const at::Tensor weight = context->get_saved_variables()[0];
+    return {TransposedProduct(grads[0].contiguous(), weight), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+FrozenLinear::FrozenLinear(at::Tensor weight) : weight_(std::move(weight)) {}
+
+at::Tensor FrozenLinear::Forward(const at::Tensor& x) const {
+  if (at::GradMode::is_enabled() && x.requires_grad()) {
+    return FrozenLinearFunction::apply(x, weight_);
+  }
+  return Product(x, weight_);
+}
+
+}  // namespace attune::worker

@@ -1,0 +1,62 @@
+#include "worker/models/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+
+namespace attune::worker {
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(
+    const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, Concat("cannot open ", path));
+  }
+  struct stat info = {};
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(fd);
+    return absl::InvalidArgumentError(Concat(path, " is not a regular file"));
+  }
+  const size_t size = static_cast<size_t>(info.st_size);
+  void* data = nullptr;
+  if (size > 0) data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  const int map_errno = errno;
+  close(fd);
+  if (data == MAP_FAILED) {
+    return absl::ErrnoToStatus(map_errno, Concat("cannot map ", path));
+  }
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(path, static_cast<const char*>(data), size));
+}
+
+MappedFile::MappedFile(std::string path, const char* data, size_t size)
+    : path_(std::move(path)), data_(data), size_(size) {}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<char*>(data_), size_);
+}
+
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
+                                          size_t max_bytes) {
+  ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file,
+                          MappedFile::Open(path));
+  if (file->bytes().size() > max_bytes) {
+    return absl::ResourceExhaustedError(
+        Concat(path, " is longer than ", max_bytes, " bytes"));
+  }
+  return std::string(file->bytes());
+}
+
+absl::Status CorruptFile(std::string_view path, std::string_view what) {
+  return MakeError(Reason::kCorruptModel, Concat(path, ": ", what));
+}
+
+}  // namespace attune::worker

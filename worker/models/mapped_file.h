@@ -1,0 +1,46 @@
+#ifndef ATTUNE_WORKER_MODELS_MAPPED_FILE_H_
+#define ATTUNE_WORKER_MODELS_MAPPED_FILE_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace attune::worker {
+
+// A file mapped read-only into memory. Const after construction. The file must
+// not be truncated while it is mapped: models are replaced by rename.
+class MappedFile {
+ public:
+  // NotFound or another status with the path if the file can't be mapped.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(
+      const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::string_view bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  MappedFile(std::string path, const char* data, size_t size);
+
+  const std::string path_;
+  const char* const data_;  // null when the file is empty
+  const size_t size_;
+};
+
+// Reads a small file into memory. NotFound, or ResourceExhausted if it is
+// longer than `max_bytes`.
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
+                                          size_t max_bytes);
+
+// DataLoss: a model's file breaks its format. `what` says where and how.
+absl::Status CorruptFile(std::string_view path, std::string_view what);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_MODELS_MAPPED_FILE_H_

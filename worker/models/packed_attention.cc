@@ -1,0 +1,443 @@
+#include "worker/models/packed_attention.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gt.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <limits>
+#include <utility>
+
+#include "worker/models/cpu_rows.h"
+
+namespace attune::worker {
+namespace {
+
+using Family = AttentionLayout::Family;
+using Range = AttentionLayout::Range;
+
+constexpr int64_t kGrainRows = 4;
+
+// Scores, later probabilities, of one family.
+struct Scores {
+  at::Tensor shared;  // [kv_heads, rows * group, shared_length]
+  // Per segment [kv_heads, length * group, length], one behind the other.
+  at::Tensor own;
+
+  at::Tensor OwnOf(int64_t offset, int64_t kv_heads, int64_t group,
+                   int64_t length) const {
+    return own.narrow(0, offset, kv_heads * group * length * length)
+        .view({kv_heads, length * group, length});
+  }
+};
+
+// A batch's q, k, v and what their shapes say.
+struct Batch {
+  QkvRows rows;
+  int64_t kv_heads;
+  int64_t group;
+  int64_t layer;
+
+  Batch(QkvRows qkv, int64_t layer)
+      : rows(std::move(qkv)),
+        kv_heads(rows.k.size(0)),
+        group(rows.q.size(1) / rows.k.size(1)),
+        layer(layer) {}
+
+  at::Tensor Queries(const at::Tensor& x, const Range& range) const {
+    return x.narrow(1, range.begin * group, range.length * group);
+  }
+  static at::Tensor Keys(const at::Tensor& x, const Range& range) {
+    return x.narrow(1, range.begin, range.length);
+  }
+};
+
+// Cached keys and values of a family: constants, one after the other.
+struct CachedPiece {
+  at::Tensor keys;  // [kv_heads, length, head_dim]
+  at::Tensor values;
+};
+
+std::vector<CachedPiece> CachedPieces(const Family& family, int64_t layer) {
+  std::vector<CachedPiece> pieces;
+  if (family.prefix != nullptr && family.prefix->length() > 0) {
+    pieces.push_back(
+        {family.prefix->keys(layer), family.prefix->values(layer)});
+  }
+  if (family.sequence != nullptr && family.sequence->length() > 0) {
+    pieces.push_back(
+        {family.sequence->keys(layer), family.sequence->values(layer)});
+  }
+  return pieces;
+}
+
+// Calls body(offset, keys, values, range) for every run of shared keys, in
+// order; `offset` is its place among the shared keys, `range` is null for
+// cached ones.
+template <typename Body>
+void ForShared(const Batch& batch, const Family& family, const Body& body) {
+  int64_t offset = 0;
+  for (const CachedPiece& piece : CachedPieces(family, batch.layer)) {
+    body(offset, piece.keys, piece.values, static_cast<const Range*>(nullptr));
+    offset += piece.keys.size(1);
+  }
+  for (const Range& range : family.ancestors) {
+    body(offset, Batch::Keys(batch.rows.k, range),
+         Batch::Keys(batch.rows.v, range), &range);
+    offset += range.length;
+  }
+}
+
+// Calls body(range, offset of its own scores) for every segment.
+template <typename Body>
+void ForSegments(const Batch& batch, const Family& family, const Body& body) {
+  int64_t offset = 0;
+  for (const Range& range : family.segments) {
+    body(range, offset);
+    offset += batch.kv_heads * batch.group * range.length * range.length;
+  }
+}
+
+Scores EmptyScores(const Batch& batch, const Family& family) {
+  int64_t own_size = 0;
+  for (const Range& range : family.segments) {
+    own_size += batch.kv_heads * batch.group * range.length * range.length;
+  }
+  const auto options = batch.rows.q.options();
+  return {at::empty({batch.kv_heads, family.rows.length * batch.group,
+                     family.shared_length},
+                    options),
+          at::empty({own_size}, options)};
+}
+
+// Fills `out` with left [.., rows * group, head_dim] times every visible key
+// (pick == keys) or value, transposed.
+void MultiplyAll(const Batch& batch, const Family& family,
+                 const at::Tensor& left, bool with_values, Scores& out) {
+  const at::Tensor family_left = batch.Queries(left, family.rows);
+  ForShared(batch, family,
+            [&](int64_t offset, const at::Tensor& keys,
+                const at::Tensor& values, const Range*) {
+              const at::Tensor& right = with_values ? values : keys;
+              at::Tensor target = out.shared.narrow(2, offset, right.size(1));
+              at::bmm_out(target, family_left, right.transpose(1, 2));
+            });
+  const at::Tensor& own_right = with_values ? batch.rows.v : batch.rows.k;
+  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
+    at::Tensor target =
+        out.OwnOf(offset, batch.kv_heads, batch.group, range.length);
+    at::bmm_out(target, batch.Queries(left, range),
+                Batch::Keys(own_right, range).transpose(1, 2));
+  });
+}
+
+// Calls body(pieces, place among shared, place among own) for every query row,
+// shared among threads. `scores` is what the pieces point into.
+template <typename Body>
+void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
+                  const Body& body) {
+  float* shared = scores.shared.mutable_data_ptr<float>();
+  float* own = scores.own.mutable_data_ptr<float>();
+  std::vector<int64_t> own_offsets;
+  ForSegments(batch, family, [&](const Range&, int64_t offset) {
+    own_offsets.push_back(offset);
+  });
+  const int64_t rows = family.rows.length;
+  const int64_t group = batch.group;
+  at::parallel_for(
+      0, batch.kv_heads * rows, kGrainRows, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t head = i / rows;
+          const int64_t row = i % rows;
+          const int32_t index = family.segment_of_row[row];
+          const Range& range = family.segments[index];
+          const int64_t inside = family.rows.begin + row - range.begin;
+          for (int64_t g = 0; g < group; ++g) {
+            const int64_t shared_at =
+                ((head * rows + row) * group + g) * family.shared_length;
+            const int64_t own_at =
+                own_offsets[index] +
+                ((head * range.length + inside) * group + g) * range.length;
+            body(cpu_rows::ScorePieces{.shared = shared + shared_at,
+                                       .shared_length = family.shared_length,
+                                       .own = own + own_at,
+                                       .own_length = range.length,
+                                       .visible = inside + 1},
+                 shared_at, own_at);
+          }
+        }
+      });
+}
+
+bool OnCpu(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat;
+}
+
+// For other devices and dtypes: per segment, rows of `x` (scores with shared
+// and with own keys side by side) through `body`, and back.
+template <typename Body>
+void ForScoresAnywhere(const Batch& batch, const Family& family, Scores& scores,
+                       const Body& body) {
+  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
+    const Range inside = {range.begin - family.rows.begin, range.length};
+    at::Tensor shared = batch.Queries(scores.shared, inside);
+    at::Tensor own =
+        scores.OwnOf(offset, batch.kv_heads, batch.group, range.length);
+    const auto options = own.options().dtype(at::kLong);
+    const at::Tensor key = at::arange(range.length, options);
+    const at::Tensor row = at::arange(range.length * batch.group, options)
+                               .floor_divide(batch.group);
+    const at::Tensor hidden = at::gt(key.unsqueeze(0), row.unsqueeze(1));
+    const at::Tensor result =
+        body(at::cat({shared, own}, 2), hidden, inside, offset);
+    shared.copy_(result.narrow(2, 0, family.shared_length));
+    own.copy_(result.narrow(2, family.shared_length, range.length)
+                  .masked_fill(hidden, 0));
+  });
+}
+
+void Softmax(const Batch& batch, const Family& family, Scores& scores) {
+  if (OnCpu(scores.own)) {
+    ForScoreRows(batch, family, scores,
+                 [](const cpu_rows::ScorePieces& row, int64_t, int64_t) {
+                   cpu_rows::Softmax(row);
+                 });
+    return;
+  }
+  ForScoresAnywhere(
+      batch, family, scores,
+      [&](at::Tensor all, const at::Tensor& hidden, const Range&, int64_t) {
+        all.narrow(2, family.shared_length, hidden.size(1))
+            .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
+        return at::softmax(all, -1);
+      });
+}
+
+// `grads` of probabilities become gradients of scores.
+void SoftmaxBackward(const Batch& batch, const Family& family,
+                     const Scores& probabilities, Scores& grads) {
+  if (OnCpu(grads.own)) {
+    const float* shared = probabilities.shared.const_data_ptr<float>();
+    const float* own = probabilities.own.const_data_ptr<float>();
+    ForScoreRows(batch, family, grads,
+                 [&](const cpu_rows::ScorePieces& row, int64_t shared_at,
+                     int64_t own_at) {
+                   cpu_rows::SoftmaxBackward(row, shared + shared_at,
+                                             own + own_at);
+                 });
+    return;
+  }
+  ForScoresAnywhere(
+      batch, family, grads,
+      [&](const at::Tensor& all, const at::Tensor&, const Range& inside,
+          int64_t offset) {
+        const at::Tensor p =
+            at::cat({batch.Queries(probabilities.shared, inside),
+                     probabilities.OwnOf(offset, batch.kv_heads, batch.group,
+                                         inside.length)},
+                    2);
+        return p * (all - at::sum(p * all, {2}, /*keepdim=*/true));
+      });
+}
+
+// out (=, or += where started) weights times right.
+void Accumulate(at::Tensor out, const at::Tensor& weights,
+                const at::Tensor& right, bool& started) {
+  if (started) {
+    at::baddbmm_out(out, out, weights, right);
+  } else {
+    at::bmm_out(out, weights, right);
+  }
+  started = true;
+}
+
+// out [kv_heads, rows * group, head_dim] of the family = weights times all
+// visible values (with_values) or keys.
+void Combine(const Batch& batch, const Family& family, const Scores& weights,
+             bool with_values, at::Tensor& out) {
+  bool started = false;
+  const at::Tensor family_out = batch.Queries(out, family.rows);
+  ForShared(batch, family,
+            [&](int64_t offset, const at::Tensor& keys,
+                const at::Tensor& values, const Range*) {
+              const at::Tensor& right = with_values ? values : keys;
+              Accumulate(family_out,
+                         weights.shared.narrow(2, offset, right.size(1)), right,
+                         started);
+            });
+  const at::Tensor& own_right = with_values ? batch.rows.v : batch.rows.k;
+  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
+    bool own_started = started;
+    Accumulate(batch.Queries(out, range),
+               weights.OwnOf(offset, batch.kv_heads, batch.group, range.length),
+               Batch::Keys(own_right, range), own_started);
+  });
+}
+
+// grad [kv_heads, n, head_dim] += weights^T times left, for all keys of the
+// batch that the family sees.
+void Scatter(const Batch& batch, const Family& family, const Scores& weights,
+             const at::Tensor& left, at::Tensor& grad) {
+  const at::Tensor family_left = batch.Queries(left, family.rows);
+  ForShared(
+      batch, family,
+      [&](int64_t offset, const at::Tensor& keys, const at::Tensor&,
+          const Range* range) {
+        if (range == nullptr) return;
+        at::Tensor target = Batch::Keys(grad, *range);
+        at::baddbmm_out(
+            target, target,
+            weights.shared.narrow(2, offset, keys.size(1)).transpose(1, 2),
+            family_left);
+      });
+  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
+    at::Tensor target = Batch::Keys(grad, range);
+    at::baddbmm_out(
+        target, target,
+        weights.OwnOf(offset, batch.kv_heads, batch.group, range.length)
+            .transpose(1, 2),
+        batch.Queries(left, range));
+  });
+}
+
+// [kv_heads, n * group, head_dim] -> [n, heads * head_dim]
+at::Tensor MergeHeads(const Batch& batch, const at::Tensor& x) {
+  const int64_t n = batch.rows.k.size(1);
+  return x.view({batch.kv_heads, n, batch.group, x.size(2)})
+      .transpose(0, 1)
+      .reshape({n, batch.kv_heads * batch.group * x.size(2)});
+}
+
+at::Tensor SplitHeads(const Batch& batch, const at::Tensor& x) {
+  const int64_t n = batch.rows.k.size(1);
+  const int64_t head_dim = batch.rows.k.size(2);
+  return x.view({n, batch.kv_heads, batch.group, head_dim})
+      .transpose(0, 1)
+      .reshape({batch.kv_heads, n * batch.group, head_dim});
+}
+
+// `keep`: where the probabilities go, one per family; null to forget them.
+at::Tensor Attend(const Batch& batch, const AttentionLayout& layout,
+                  std::vector<Scores>* keep) {
+  at::Tensor out = at::empty_like(batch.rows.q);
+  for (const Family& family : layout.families()) {
+    Scores scores = EmptyScores(batch, family);
+    MultiplyAll(batch, family, batch.rows.q, /*with_values=*/false, scores);
+    Softmax(batch, family, scores);
+    Combine(batch, family, scores, /*with_values=*/true, out);
+    if (keep != nullptr) keep->push_back(std::move(scores));
+  }
+  return MergeHeads(batch, out);
+}
+
+QkvRows AttendBackward(const Batch& batch, const AttentionLayout& layout,
+                       const std::vector<Scores>& kept,
+                       const at::Tensor& merged_grad) {
+  const at::Tensor grad = SplitHeads(batch, merged_grad);
+  QkvRows grads = {at::empty_like(batch.rows.q), at::zeros_like(batch.rows.k),
+                   at::zeros_like(batch.rows.v)};
+  for (size_t i = 0; i < kept.size(); ++i) {
+    const Family& family = layout.families()[i];
+    Scores scores = EmptyScores(batch, family);
+    MultiplyAll(batch, family, grad, /*with_values=*/true, scores);
+    SoftmaxBackward(batch, family, kept[i], scores);
+    Combine(batch, family, scores, /*with_values=*/false, grads.q);
+    Scatter(batch, family, scores, batch.rows.q, grads.k);
+    Scatter(batch, family, kept[i], grad, grads.v);
+  }
+  return grads;
+}
+
+struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context,
+                            const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, int64_t layer,
+                            const c10::intrusive_ptr<AttentionLayout>& layout) {
+    std::vector<Scores> kept;
+    const Batch batch({q, k, v}, layer);
+    at::Tensor out = Attend(batch, *layout, &kept);
+    torch::autograd::variable_list saved = {q, k, v};
+    for (Scores& scores : kept) {
+      saved.push_back(std::move(scores.shared));
+      saved.push_back(std::move(scores.own));
+    }
+    context->save_for_backward(std::move(saved));
+    context->saved_data["layer"] = layer;
+    context->saved_data["layout"] = c10::IValue::make_capsule(layout);
+    return out;
+  }
+
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext* context,
+      torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto layout = c10::static_intrusive_pointer_cast<AttentionLayout>(
+        context->saved_data["layout"].toCapsule());
+    std::vector<Scores> kept;
+    for (size_t i = 3; i < saved.size(); i += 2) {
+      kept.push_back({saved[i], saved[i + 1]});
+    }
+    const Batch batch({saved[0], saved[1], saved[2]},
+                      context->saved_data["layer"].toInt());
+    QkvRows result =
+        AttendBackward(batch, *layout, kept, grads[0].contiguous());
+    return {result.q, result.k, result.v, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+AttentionLayout::AttentionLayout(const std::vector<Segment>& segments) {
+  std::vector<int> roots;  // per segment
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const Segment& segment = segments[i];
+    roots.push_back(segment.parent < 0 ? static_cast<int>(i)
+                                       : roots[segment.parent]);
+    const bool joins = i > 0 && segment.parent == segments[i - 1].parent &&
+                       segment.prefix == segments[i - 1].prefix &&
+                       segment.sequence == nullptr &&
+                       segments[i - 1].sequence == nullptr;
+    if (!joins) {
+      const Segment& root = segments[roots[i]];
+      Family family;
+      family.rows.begin = segment.begin;
+      family.prefix = root.prefix;
+      family.sequence = root.sequence;
+      if (root.prefix != nullptr) family.shared_length += root.prefix->length();
+      if (root.sequence != nullptr) {
+        family.shared_length += root.sequence->length();
+      }
+      for (int p = segment.parent; p >= 0; p = segments[p].parent) {
+        family.ancestors.insert(family.ancestors.begin(),
+                                {segments[p].begin, segments[p].length});
+        family.shared_length += segments[p].length;
+      }
+      families_.push_back(std::move(family));
+    }
+    Family& family = families_.back();
+    family.segment_of_row.insert(family.segment_of_row.end(), segment.length,
+                                 static_cast<int32_t>(family.segments.size()));
+    family.segments.push_back({segment.begin, segment.length});
+    family.rows.length += segment.length;
+  }
+}
+
+at::Tensor PackedAttention(const QkvRows& rows, int64_t layer,
+                           const c10::intrusive_ptr<AttentionLayout>& layout) {
+  if (at::GradMode::is_enabled() && rows.q.requires_grad()) {
+    return AttentionFunction::apply(rows.q, rows.k, rows.v, layer, layout);
+  }
+  return Attend(Batch(rows, layer), *layout, nullptr);
+}
+
+}  // namespace attune::worker

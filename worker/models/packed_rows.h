@@ -1,0 +1,45 @@
+#ifndef ATTUNE_WORKER_MODELS_PACKED_ROWS_H_
+#define ATTUNE_WORKER_MODELS_PACKED_ROWS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "worker/models/kv_cache.h"
+#include "worker/models/model_config.h"
+
+namespace attune::worker {
+
+// One run of consecutive rows of a packed batch. A row sees, in this order: the
+// cached keys of `prefix`, those of `sequence`, all rows of its ancestors in
+// this batch (the parent chain), and the rows of its own segment up to itself.
+struct Segment {
+  int64_t begin = 0;   // first row
+  int64_t length = 0;  // > 0
+  int parent = -1;     // index of a segment before this one; -1: a root
+  // Only roots name these two; a child sees those of its root. Borrowed.
+  const KvBlock* prefix = nullptr;
+  KvSequence* sequence = nullptr;  // Forward appends this segment to it
+};
+
+// A batch without padding. Segments form a forest, parents before children
+// (prompt > sample texts > label words), and tile the rows in order. A segment
+// that names a sequence has no children. Position of a segment's first row =
+// lengths of its root's prefix and sequence and of all ancestors.
+struct PackedRows {
+  at::Tensor embeddings;  // [rows, dim], fp32
+  std::vector<Segment> segments;
+};
+
+// Checks what PackedRows promises: row ranges, parents, cache shapes, total
+// lengths within config.context_length. InvalidArgument naming the segment.
+absl::Status CheckPackedRows(const PackedRows& rows, const ModelConfig& config);
+
+// Position of every segment's first row. `segments` must be valid.
+std::vector<int64_t> SegmentPositions(const std::vector<Segment>& segments);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_MODELS_PACKED_ROWS_H_

@@ -1,0 +1,158 @@
+//! The `tokenizers` crate.
+
+use crate::{guarded, shielded, slice, utf8, Buffer};
+use tokenizers::Tokenizer;
+
+/// Ids with byte ranges; three arrays of `size` elements.
+#[repr(C)]
+pub struct Encoding {
+    ids: *mut u32,
+    begins: *mut usize,
+    ends: *mut usize,
+    size: usize,
+}
+
+fn leak<T>(values: Vec<T>) -> *mut T {
+    Box::into_raw(values.into_boxed_slice()) as *mut T
+}
+
+unsafe fn reclaim<T>(data: *mut T, size: usize) {
+    drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(
+        data, size,
+    )));
+}
+
+/// # Safety
+/// `json` holds `size` bytes; `out` and `error` can be written to.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_new(
+    json: *const u8,
+    size: usize,
+    out: *mut *mut Tokenizer,
+    error: *mut Buffer,
+) -> bool {
+    guarded(
+        error,
+        || {
+            let mut tokenizer =
+                Tokenizer::from_bytes(slice(json, size)).map_err(|e| e.to_string())?;
+            tokenizer.with_padding(None);
+            tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
+            Ok(tokenizer)
+        },
+        |tokenizer| out.write(Box::into_raw(Box::new(tokenizer))),
+    )
+}
+
+/// # Safety
+/// `tokenizer` came from `attune_tokenizer_new` and is not used afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_free(tokenizer: *mut Tokenizer) {
+    drop(Box::from_raw(tokenizer));
+}
+
+/// # Safety
+/// As above; `text` holds `size` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_encode(
+    tokenizer: *const Tokenizer,
+    text: *const u8,
+    size: usize,
+    add_special_tokens: bool,
+    out: *mut Encoding,
+    error: *mut Buffer,
+) -> bool {
+    guarded(
+        error,
+        || {
+            let text = utf8(slice(text, size), "text")?;
+            (*tokenizer)
+                .encode(text, add_special_tokens)
+                .map_err(|e| e.to_string())
+        },
+        |encoding| {
+            let offsets = encoding.get_offsets();
+            out.write(Encoding {
+                ids: leak(encoding.get_ids().to_vec()),
+                begins: leak(offsets.iter().map(|o| o.0).collect()),
+                ends: leak(offsets.iter().map(|o| o.1).collect()),
+                size: encoding.len(),
+            })
+        },
+    )
+}
+
+/// # Safety
+/// `encoding` was filled by `attune_tokenizer_encode`; not used afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn attune_encoding_free(encoding: Encoding) {
+    reclaim(encoding.ids, encoding.size);
+    reclaim(encoding.begins, encoding.size);
+    reclaim(encoding.ends, encoding.size);
+}
+
+/// # Safety
+/// As above; `ids` holds `size` elements.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_decode(
+    tokenizer: *const Tokenizer,
+    ids: *const u32,
+    size: usize,
+    skip_special_tokens: bool,
+    out: *mut Buffer,
+    error: *mut Buffer,
+) -> bool {
+    guarded(
+        error,
+        || {
+            (*tokenizer)
+                .decode(slice(ids, size), skip_special_tokens)
+                .map_err(|e| e.to_string())
+        },
+        |text| out.write(Buffer::from_vec(text.into_bytes())),
+    )
+}
+
+/// # Safety
+/// As above.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_vocab_size(tokenizer: *const Tokenizer) -> usize {
+    shielded(0, || (*tokenizer).get_vocab_size(true))
+}
+
+/// The token's id, or -1.
+///
+/// # Safety
+/// As above; `token` holds `size` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_token_to_id(
+    tokenizer: *const Tokenizer,
+    token: *const u8,
+    size: usize,
+) -> i64 {
+    shielded(-1, || {
+        utf8(slice(token, size), "token")
+            .ok()
+            .and_then(|token| (*tokenizer).token_to_id(token))
+            .map_or(-1, i64::from)
+    })
+}
+
+/// Puts the token's text into `out`; false if no token has the id.
+///
+/// # Safety
+/// As above.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_id_to_token(
+    tokenizer: *const Tokenizer,
+    id: u32,
+    out: *mut Buffer,
+) -> bool {
+    match shielded(None, || (*tokenizer).id_to_token(id)) {
+        Some(token) => {
+            out.write(Buffer::from_vec(token.into_bytes()));
+            true
+        }
+        None => false,
+    }
+}
