@@ -1,0 +1,261 @@
+#include "worker/tasks/dataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+#include "worker/tasks/task_contract.h"
+
+namespace attune::worker {
+namespace {
+
+using ::attune::v1::TaskSpec;
+using ::attune::v1::TuningData;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+TaskSpec Task(const std::vector<std::string>& labels = {}) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  for (const std::string& label : labels) task.add_labels()->set_label(label);
+  FillTaskDefaults(task);
+  return task;
+}
+
+std::string Row(const std::string& text, const std::string& label,
+                const std::string& split = "") {
+  return absl::StrCat(R"({"text": ")", text, R"(", "label": ")", label, "\"",
+                      split.empty() ? "" : ", \"split\": \"" + split + "\"",
+                      "}");
+}
+
+// `count` rows of each label, without a split.
+std::vector<std::string> Rows(int count,
+                              const std::vector<std::string>& labels) {
+  std::vector<std::string> rows;
+  for (const std::string& label : labels) {
+    for (int i = 0; i < count; ++i) rows.push_back(Row("t", label));
+  }
+  return rows;
+}
+
+std::vector<std::string> SplitRows() {
+  return {Row("a", "x", "train"), Row("b", "y", "train"), Row("c", "x", "dev"),
+          Row("d", "y", "test")};
+}
+
+std::map<std::string, int> CountAnswers(const std::vector<Example>& split) {
+  std::map<std::string, int> counts;
+  for (const Example& example : split) ++counts[example.answer];
+  return counts;
+}
+
+absl::Status ErrorOf(const std::vector<std::string>& rows,
+                     TaskSpec task = Task()) {
+  return ReadSplits(rows, TuningData(), task).status();
+}
+
+TEST(Dataset, KeepsGivenSplits) {
+  TaskSpec task = Task();
+
+  const Splits splits = *ReadSplits(SplitRows(), TuningData(), task);
+
+  ASSERT_THAT(splits.train, SizeIs(2));
+  ASSERT_THAT(splits.validation, SizeIs(1));
+  ASSERT_THAT(splits.test, SizeIs(1));
+  EXPECT_EQ(splits.validation[0].row, 3);
+  EXPECT_EQ(splits.validation[0].answer, "x");
+  EXPECT_EQ(splits.test[0].row, 4);
+}
+
+TEST(Dataset, TakesAnswerAndSplitOutOfTheFields) {
+  TaskSpec task = Task();
+
+  const Splits splits = *ReadSplits(SplitRows(), TuningData(), task);
+
+  EXPECT_EQ(splits.train[0].fields, R"({"text":"a"})");
+}
+
+TEST(Dataset, LabelsComeFromTheTrainingRowsInOrder) {
+  TaskSpec task = Task();
+
+  ASSERT_OK(
+      ReadSplits(Rows(10, {"top_up", "card", "money"}), TuningData(), task));
+
+  ASSERT_EQ(task.labels_size(), 3);
+  EXPECT_EQ(task.labels(0).label(), "card");
+  EXPECT_EQ(task.labels(1).label(), "money");
+  EXPECT_EQ(task.labels(2).label(), "top_up");
+  EXPECT_EQ(task.labels(2).words(0), "top up");
+}
+
+TEST(Dataset, DealsOutStratified) {
+  TaskSpec task = Task();
+
+  const Splits splits =
+      *ReadSplits(Rows(30, {"a", "b", "c"}), TuningData(), task);
+
+  const std::map<std::string, int> three = {{"a", 3}, {"b", 3}, {"c", 3}};
+  EXPECT_EQ(CountAnswers(splits.validation), three);
+  EXPECT_EQ(CountAnswers(splits.test), three);
+  EXPECT_THAT(splits.train, SizeIs(72));
+}
+
+TEST(Dataset, SmallLabelsShareTheRest) {
+  TaskSpec task = Task();
+  std::vector<std::string> labels;
+  for (int i = 0; i < 20; ++i) labels.push_back(absl::StrCat("l", i));
+
+  const Splits splits = *ReadSplits(Rows(5, labels), TuningData(), task);
+
+  EXPECT_THAT(splits.validation, SizeIs(10));
+  EXPECT_THAT(splits.test, SizeIs(10));
+  EXPECT_THAT(CountAnswers(splits.train), SizeIs(20));
+}
+
+TEST(Dataset, EveryRowIsInOneSplit) {
+  TaskSpec task = Task();
+
+  const Splits splits = *ReadSplits(Rows(20, {"a", "b"}), TuningData(), task);
+
+  std::set<int64_t> rows;
+  for (const auto* split : {&splits.train, &splits.validation, &splits.test}) {
+    for (const Example& example : *split) rows.insert(example.row);
+  }
+  EXPECT_THAT(rows, SizeIs(40));
+}
+
+TEST(Dataset, FractionsAreTheCallers) {
+  TaskSpec task = Task();
+  TuningData data;
+  data.mutable_fractions()->set_validation(0.25);
+  data.mutable_fractions()->set_test(0.5);
+
+  const Splits splits = *ReadSplits(Rows(20, {"a", "b"}), data, task);
+
+  EXPECT_THAT(splits.validation, SizeIs(10));
+  EXPECT_THAT(splits.test, SizeIs(20));
+  EXPECT_THAT(splits.train, SizeIs(10));
+}
+
+TEST(Dataset, TheSeedDecidesTheDealing) {
+  const std::vector<std::string> rows = Rows(50, {"a", "b"});
+  const auto test_rows = [&](uint64_t seed) {
+    TaskSpec task = Task();
+    TuningData data;
+    data.set_split_seed(seed);
+    const Splits splits = *ReadSplits(rows, data, task);
+    std::vector<int64_t> numbers;
+    for (const Example& example : splits.test) {
+      numbers.push_back(example.row);
+    }
+    return numbers;
+  };
+
+  EXPECT_EQ(test_rows(1), test_rows(1));
+  EXPECT_NE(test_rows(1), test_rows(2));
+}
+
+TEST(Dataset, OnlyMissingSplitsAreDealtOut) {
+  TaskSpec task = Task();
+  std::vector<std::string> rows = Rows(20, {"a", "b"});
+  rows.push_back(Row("t", "a", "test"));
+
+  const Splits splits = *ReadSplits(rows, TuningData(), task);
+
+  EXPECT_THAT(splits.test, SizeIs(1));
+  EXPECT_THAT(splits.validation, SizeIs(4));
+  EXPECT_THAT(splits.train, SizeIs(36));
+}
+
+TEST(Dataset, NamesTheRowThatIsNoObject) {
+  EXPECT_THAT(ErrorOf({Row("a", "x"), "[1]"}),
+              ReasonIs(Reason::kInvalidData, HasSubstr("row 2")));
+  EXPECT_THAT(ErrorOf({"{\"text\": \"\xff\", \"label\": \"x\"}"}),
+              ReasonIs(Reason::kInvalidData, HasSubstr("UTF-8")));
+}
+
+TEST(Dataset, NamesAMissingAnswer) {
+  EXPECT_THAT(ErrorOf({R"({"text": "a"})"}),
+              ReasonIs(Reason::kInvalidData,
+                       HasSubstr("row 1: field 'label' is missing")));
+}
+
+TEST(Dataset, AnswersMustBeTexts) {
+  EXPECT_THAT(ErrorOf({R"({"text": "a", "label": 3})"}),
+              ReasonIs(Reason::kInvalidData,
+                       HasSubstr("field 'label' must be a text, not number")));
+  EXPECT_THAT(ErrorOf({R"({"text": "a", "label": ""})"}),
+              ReasonIs(Reason::kInvalidData, HasSubstr("is empty")));
+}
+
+TEST(Dataset, NamesAnUnknownSplit) {
+  EXPECT_THAT(ErrorOf({Row("a", "x", "training")}),
+              ReasonIs(Reason::kInvalidData, HasSubstr("'training'")));
+}
+
+TEST(Dataset, NamesALabelThatTheTaskDoesNotHave) {
+  EXPECT_THAT(ErrorOf(SplitRows(), Task({"x", "z"})),
+              ReasonIs(Reason::kInvalidData,
+                       HasSubstr("row 2: field 'label': 'y' is not among the "
+                                 "task's labels")));
+}
+
+TEST(Dataset, NamesATestLabelThatTrainingDoesNotHave) {
+  std::vector<std::string> rows = SplitRows();
+  rows.push_back(Row("e", "new", "test"));
+
+  EXPECT_THAT(ErrorOf(rows),
+              ReasonIs(Reason::kInvalidData,
+                       HasSubstr("row 5: field 'label': 'new' is not among the "
+                                 "labels of the training rows")));
+}
+
+TEST(Dataset, RefusesOneClass) {
+  EXPECT_THAT(ErrorOf(Rows(20, {"only"})),
+              ReasonIs(Reason::kInvalidData, HasSubstr("'only'")));
+}
+
+TEST(Dataset, RefusesEmptySplits) {
+  EXPECT_THAT(ErrorOf({}), ReasonIs(Reason::kInvalidData,
+                                    HasSubstr("train split has no rows")));
+  EXPECT_THAT(ErrorOf(Rows(1, {"a", "b"})),
+              ReasonIs(Reason::kInvalidData, HasSubstr("split has no rows")));
+}
+
+TEST(Dataset, FractionsHaveDefaults) {
+  TuningData data;
+  data.mutable_fractions()->set_test(0.25);
+
+  FillDataDefaults(data);
+
+  EXPECT_DOUBLE_EQ(data.fractions().validation(), 0.1);
+  EXPECT_DOUBLE_EQ(data.fractions().test(), 0.25);
+}
+
+TEST(Dataset, GenerationsAreNotStratified) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  FillTaskDefaults(task);
+  std::vector<std::string> rows;
+  for (int i = 0; i < 20; ++i) {
+    rows.push_back(
+        absl::StrCat(R"({"text": "t", "target": "answer )", i, "\"}"));
+  }
+
+  const Splits splits = *ReadSplits(rows, TuningData(), task);
+
+  EXPECT_THAT(splits.test, SizeIs(2));
+  EXPECT_THAT(splits.validation, SizeIs(2));
+  EXPECT_EQ(task.labels_size(), 0);
+}
+
+}  // namespace
+}  // namespace attune::worker

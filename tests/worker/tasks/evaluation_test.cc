@@ -1,0 +1,176 @@
+#include "worker/tasks/evaluation.h"
+
+#include <ATen/ops/tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+#include "worker/tasks/generation_loss.h"
+#include "worker/tasks/greedy_decoder.h"
+#include "worker/tasks/label_scorer.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Gt;
+using ::testing::HasSubstr;
+using ::testing::Lt;
+
+std::vector<PreparedExample> Examples(const TaskProgram& program, int count,
+                                      const std::string& answer) {
+  std::vector<Example> examples;
+  for (int i = 0; i < count; ++i) {
+    examples.push_back({.row = i + 1,
+                        .fields = absl::StrCat(R"({"text": "it is )", i, "\"}"),
+                        .answer = answer});
+  }
+  return *PrepareExamples(program, examples);
+}
+
+TEST(Evaluation, MeasuresLabels) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const auto examples = Examples(*program, 6, "no");
+
+  const auto report = *Evaluate(*program, examples, {.split = "test"});
+
+  double loss = 0;
+  double hits = 0;
+  for (const PreparedExample& example : examples) {
+    const auto scores = (*ScoreLabels(
+        *program->model().model, {{.text = example.input.ids,
+                                   .trie = &program->trie(example.input)}}))[0];
+    loss -= scores[1] / 6;
+    if (scores[1] > scores[0]) ++hits;
+  }
+  EXPECT_EQ(report.split(), "test");
+  EXPECT_EQ(report.num_rows(), 6);
+  EXPECT_NEAR(report.loss(), loss, 1e-5);
+  EXPECT_DOUBLE_EQ(report.metrics().at("accuracy"), hits / 6);
+  EXPECT_EQ(report.classes_size(), 2);
+  EXPECT_EQ(report.classes(1).support(), 6);
+}
+
+TEST(Evaluation, BatchesDoNotChangeTheResult) {
+  const auto program = CompileTask(LabelTask({"yes", "no", "neither"}));
+  const auto examples = Examples(*program, 20, "no");
+
+  const auto small = *Evaluate(*program, examples, {.max_rows = 1});
+  const auto large = *Evaluate(*program, examples, {.max_rows = 10'000});
+
+  EXPECT_NEAR(small.loss(), large.loss(), 1e-5);
+  EXPECT_EQ(small.metrics().at("accuracy"), large.metrics().at("accuracy"));
+}
+
+TEST(Evaluation, AsksBeforeEveryPass) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const auto examples = Examples(*program, 3, "no");
+  std::vector<int64_t> done;
+
+  EvaluationOptions options;
+  options.max_rows = 1;
+  options.before_pass = [&](int64_t count, int64_t total) {
+    done.push_back(count);
+    EXPECT_EQ(total, 3);
+    return absl::OkStatus();
+  };
+  ASSERT_OK(Evaluate(*program, examples, options));
+
+  EXPECT_THAT(done, ElementsAre(0, 1, 2));
+}
+
+TEST(Evaluation, EndsWithTheErrorOfTheCaller) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const auto examples = Examples(*program, 3, "no");
+
+  EvaluationOptions options;
+  options.before_pass = [](int64_t, int64_t) {
+    return MakeError(Reason::kCancelled, "enough");
+  };
+
+  EXPECT_THAT(Evaluate(*program, examples, options),
+              ReasonIs(Reason::kCancelled, HasSubstr("enough")));
+}
+
+TEST(Evaluation, MeasuresAnswersPerToken) {
+  const auto program = CompileTask(TextTask(5));
+  const auto examples = Examples(*program, 4, "the");
+
+  const auto report = *Evaluate(*program, examples, {});
+
+  double loss = 0;
+  double tokens = 0;
+  for (const PreparedExample& example : examples) {
+    loss += (*AnswerLosses(
+        *program->model().model,
+        {{.text = example.input.ids, .answer = example.answer_ids}}))[0];
+    tokens += static_cast<double>(example.answer_ids.size());
+  }
+  EXPECT_NEAR(report.loss(), loss / tokens, 1e-4);
+  EXPECT_TRUE(report.metrics().contains("exact_match"));
+  EXPECT_EQ(report.classes_size(), 0);
+}
+
+TEST(Evaluation, ExactMatchIsWhatTheModelSays) {
+  const auto program = CompileTask(TextTask(5));
+  auto examples = Examples(*program, 2, "the");
+  const auto said = *DecodeGreedily(*program, nullptr, {&examples[0].input},
+                                    [] { return absl::OkStatus(); });
+  examples[0].answer = said[0];
+
+  const auto report = *Evaluate(*program, examples, {});
+
+  EXPECT_DOUBLE_EQ(report.metrics().at("exact_match"), 0.5);
+}
+
+TEST(Evaluation, LongInputsAreDecodedInSeveralParts) {
+  const auto program = CompileTask(TextTask(2));
+  auto examples = Examples(*program, 30, "the");
+  for (PreparedExample& one : examples) one.input.ids.resize(200, 50);
+  std::vector<int64_t> done;
+
+  EvaluationOptions options;
+  options.before_pass = [&](int64_t count, int64_t) {
+    done.push_back(count);
+    return absl::OkStatus();
+  };
+  const auto report = *Evaluate(*program, examples, options);
+
+  // 30 texts of 200 tokens are more than go through the model at once.
+  EXPECT_THAT(done, Contains(AllOf(Gt(0), Lt(30))));
+  EXPECT_TRUE(report.metrics().contains("exact_match"));
+}
+
+TEST(Evaluation, DecodingCanBeLeftOut) {
+  const auto program = CompileTask(TextTask(5));
+  const auto examples = Examples(*program, 2, "the");
+
+  const auto report = *Evaluate(*program, examples, {.decode_answers = false});
+
+  EXPECT_FALSE(report.metrics().contains("exact_match"));
+}
+
+TEST(Evaluation, APromptChangesTheResult) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}), 2);
+  const auto examples = Examples(*program, 3, "no");
+  const CausalModel& model = *program->model().model;
+  const auto prefix =
+      *model.BuildPrefix(model.Embed(at::tensor(std::vector<int64_t>{30, 31})));
+
+  const auto bare = *Evaluate(*program, examples, {});
+  const auto tuned = *Evaluate(*program, examples, {.prefix = prefix.get()});
+
+  EXPECT_NE(bare.loss(), tuned.loss());
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,92 @@
+#include "worker/tasks/prepared_example.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+
+namespace attune::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+TEST(PreparedExample, KnowsItsLabel) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+
+  const auto prepared = *PrepareExamples(
+      *program, {{.row = 7, .fields = R"({"text": "a"})", .answer = "no"}});
+
+  EXPECT_EQ(prepared[0].row, 7);
+  EXPECT_EQ(prepared[0].label, 1);
+  EXPECT_FALSE(prepared[0].input.ids.empty());
+  EXPECT_TRUE(prepared[0].answer_ids.empty());
+}
+
+TEST(PreparedExample, KnowsItsAnswersTokens) {
+  const auto program = CompileTask(TextTask(8));
+
+  const auto prepared = *PrepareExamples(
+      *program, {{.row = 1, .fields = R"({"text": "a"})", .answer = "the"}});
+
+  EXPECT_EQ(*program->model().tokenizer->Decode(prepared[0].answer_ids, false),
+            " the<|im_end|>");
+}
+
+TEST(PreparedExample, AnswersAfterWhiteSpaceAreBare) {
+  attune::v1::TaskSpec task = TextTask(8);
+  task.set_template_("{{ text }}> ");
+  const auto program = CompileTask(task);
+
+  const auto prepared = *PrepareExamples(
+      *program, {{.row = 1, .fields = R"({"text": "a"})", .answer = "the"}});
+
+  EXPECT_EQ(*program->model().tokenizer->Decode(prepared[0].answer_ids, false),
+            "the<|im_end|>");
+}
+
+TEST(PreparedExample, CountsWhatWasCut) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  task.mutable_truncation()->set_max_input_tokens(20);
+  const auto program = CompileTask(task);
+  const std::string long_text(60, '7');
+
+  const auto prepared = *PrepareExamples(
+      *program,
+      {{.fields = R"({"text": "a"})", .answer = "no"},
+       {.fields = "{\"text\": \"" + long_text + "\"}", .answer = "no"}});
+
+  EXPECT_EQ(CountTruncated(prepared), 1);
+}
+
+TEST(PreparedExample, NamesTheRowThatCannotBePrepared) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+
+  EXPECT_THAT(
+      PrepareExamples(*program, {{.row = 4, .fields = "{}", .answer = "no"}}),
+      ReasonIs(Reason::kInvalidTemplate,
+               AllOf(HasSubstr("row 4"), HasSubstr("text"))));
+  EXPECT_THAT(
+      PrepareExamples(
+          *program,
+          {{.row = 5, .fields = R"({"text": "a"})", .answer = "perhaps"}}),
+      ReasonIs(Reason::kInvalidData,
+               AllOf(HasSubstr("row 5"), HasSubstr("perhaps"))));
+}
+
+TEST(PreparedExample, AnAnswerThatLeavesNoRoomIsAnError) {
+  attune::v1::TaskSpec task = TextTask(8);
+  const auto program = CompileTask(task);
+
+  EXPECT_THAT(PrepareExamples(*program, {{.row = 2,
+                                          .fields = R"({"text": "a"})",
+                                          .answer = std::string(300, '7')}}),
+              ReasonIs(Reason::kInputTooLong, HasSubstr("row 2")));
+}
+
+}  // namespace
+}  // namespace attune::worker

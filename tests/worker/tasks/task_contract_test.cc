@@ -1,0 +1,142 @@
+#include "worker/tasks/task_contract.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+
+namespace attune::worker {
+namespace {
+
+using ::attune::v1::TaskSpec;
+using ::testing::HasSubstr;
+
+TaskSpec FilledTask(const std::vector<std::string>& labels) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  task.set_template_("{{ text }}");
+  for (const std::string& label : labels) task.add_labels()->set_label(label);
+  FillTaskDefaults(task);
+  return task;
+}
+
+TEST(TaskContract, FillsTheDefaultsOfAClassification) {
+  const TaskSpec task = FilledTask({"card_arrival", "top-up"});
+
+  EXPECT_EQ(task.answer_field(), "label");
+  EXPECT_EQ(task.labels(0).words(0), "card arrival");
+  EXPECT_EQ(task.labels(1).words(0), "top up");
+  EXPECT_EQ(task.truncation().side(), attune::v1::TRUNCATION_SIDE_LEFT);
+  EXPECT_EQ(task.prompt_placement(), attune::v1::PROMPT_PLACEMENT_FRONT);
+  EXPECT_OK(CheckTask(task));
+}
+
+TEST(TaskContract, FillsTheDefaultsOfAGeneration) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  FillTaskDefaults(task);
+
+  EXPECT_EQ(task.answer_field(), "target");
+  EXPECT_EQ(task.decoding().max_new_tokens(), 64);
+}
+
+TEST(TaskContract, FillingTwiceChangesNothing) {
+  const TaskSpec once = FilledTask({"a_b", "c"});
+  TaskSpec twice = once;
+  FillTaskDefaults(twice);
+
+  EXPECT_EQ(once.SerializeAsString(), twice.SerializeAsString());
+}
+
+TEST(TaskContract, KeepsGivenWords) {
+  TaskSpec task = FilledTask({});
+  task.add_labels()->set_label("pos");
+  task.mutable_labels(0)->add_words("good");
+  FillTaskDefaults(task);
+
+  EXPECT_EQ(task.labels(0).words_size(), 1);
+  EXPECT_EQ(task.labels(0).words(0), "good");
+}
+
+TEST(TaskContract, RefusesEmptyWords) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.mutable_labels(1)->set_words(0, "");
+
+  EXPECT_THAT(CheckTask(task), ReasonIs(Reason::kInvalidField,
+                                        HasSubstr("task.labels[1].words[0]")));
+}
+
+TEST(TaskContract, RefusesALabelWhoseDefaultWordIsEmpty) {
+  EXPECT_THAT(
+      CheckTask(FilledTask({"_", "b"})),
+      ReasonIs(Reason::kInvalidField, HasSubstr("task.labels[0].words[0]")));
+}
+
+TEST(TaskContract, RefusesWordsWithWhiteSpaceAround) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.mutable_labels(0)->set_words(0, " a");
+
+  EXPECT_THAT(CheckTask(task),
+              ReasonIs(Reason::kInvalidField, HasSubstr("white space")));
+}
+
+TEST(TaskContract, RefusesAWordOfTwoLabels) {
+  EXPECT_THAT(CheckTask(FilledTask({"top_up", "top-up"})),
+              ReasonIs(Reason::kInvalidField,
+                       HasSubstr("already a word of label 'top_up'")));
+}
+
+TEST(TaskContract, RefusesALabelTwice) {
+  EXPECT_THAT(CheckTask(FilledTask({"a", "b", "a"})),
+              ReasonIs(Reason::kInvalidField, HasSubstr("task.labels[2]")));
+}
+
+TEST(TaskContract, NamesEveryWrongField) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.clear_template_();
+  task.mutable_truncation()->set_max_input_tokens(-1);
+  task.set_system_message("Be brief.");
+
+  const absl::Status status = CheckTask(task);
+
+  EXPECT_THAT(status,
+              ReasonIs(Reason::kInvalidField, HasSubstr("task.template")));
+  EXPECT_THAT(status.ToString(), HasSubstr("max_input_tokens"));
+  EXPECT_THAT(status.ToString(), HasSubstr("task.system_message"));
+}
+
+TEST(TaskContract, RefusesWhatIsNotServedByName) {
+  TaskSpec regression = FilledTask({});
+  regression.set_type(attune::v1::TASK_TYPE_REGRESSION);
+  TaskSpec markers = FilledTask({"a", "b"});
+  markers.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  TaskSpec field = FilledTask({"a", "b"});
+  field.mutable_truncation()->set_field("text");
+
+  EXPECT_THAT(CheckTask(regression),
+              ReasonIs(Reason::kUnsupportedField, HasSubstr("task.type")));
+  EXPECT_THAT(CheckTask(markers), ReasonIs(Reason::kUnsupportedField,
+                                           HasSubstr("prompt_placement")));
+  EXPECT_THAT(CheckTask(field), ReasonIs(Reason::kUnsupportedField,
+                                         HasSubstr("truncation.field")));
+}
+
+TEST(TaskContract, RefusesLabelsOfAGeneration) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+
+  EXPECT_THAT(CheckTask(task),
+              ReasonIs(Reason::kInvalidField, HasSubstr("task.labels")));
+}
+
+TEST(TaskContract, AClassificationHasAtLeastTwoLabels) {
+  EXPECT_OK(CheckHasLabels(FilledTask({"a", "b"})));
+  EXPECT_THAT(CheckHasLabels(FilledTask({"a"})),
+              ReasonIs(Reason::kInvalidField, HasSubstr("not 1")));
+}
+
+}  // namespace
+}  // namespace attune::worker

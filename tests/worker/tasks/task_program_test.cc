@@ -1,0 +1,310 @@
+#include "worker/tasks/task_program.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/tiny_llama.h"
+#include "tests/worker/tasks/tiny_model.h"
+
+namespace attune::worker {
+namespace {
+
+using ::attune::v1::TaskSpec;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string TextOf(const TaskProgram& program, const TaskInput& input) {
+  return *program.model().tokenizer->Decode(input.ids,
+                                            /*skip_special_tokens=*/false);
+}
+
+std::string Rendered(const TaskSpec& task, const std::string& fields) {
+  const auto program = CompileTask(task);
+  return TextOf(*program, *program->PrepareInput(fields, 1));
+}
+
+absl::Status CompileError(const TaskSpec& task, int64_t prompt_rows = 0,
+                          const std::string& model = "tiny") {
+  return TaskProgram::Compile(task, TinyModel(model), prompt_rows).status();
+}
+
+TaskSpec TaskOf(const std::string& source) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  task.set_template_(source);
+  return task;
+}
+
+TEST(TaskProgram, RendersTheFields) {
+  EXPECT_EQ(Rendered(LabelTask({"yes", "no"}), R"({"text": "it is"})"),
+            "Text: it is\nLabel:");
+}
+
+TEST(TaskProgram, EqualNumbersRenderEqually) {
+  const TaskSpec task = TaskOf("{{ a }} {{ b[0] }}");
+
+  EXPECT_EQ(Rendered(task, R"({"a": 1, "b": [0.5]})"), "1 0.5");
+  EXPECT_EQ(Rendered(task, R"({"a": 1.0, "b": [5e-1]})"), "1 0.5");
+}
+
+TEST(TaskProgram, TheChatTemplateWrapsTheText) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  task.set_use_chat_template(true);
+  task.set_system_message("Be brief.");
+
+  EXPECT_EQ(Rendered(task, R"({"text": "it"})"),
+            "<|im_start|>system\nBe brief.<|im_end|>\n"
+            "<|im_start|>user\nText: it\nLabel:<|im_end|>\n"
+            "<|im_start|>assistant\n");
+}
+
+TEST(TaskProgram, ChatTokensAreSpecialTokens) {
+  TaskSpec task = TaskOf("x");
+  task.set_use_chat_template(true);
+  const auto program = CompileTask(task);
+
+  const TaskInput input = *program->PrepareInput("{}", 1);
+
+  EXPECT_EQ(input.ids.front(), 1);
+  EXPECT_TRUE(input.bare_answer);
+}
+
+TEST(TaskProgram, ASpaceStandsBeforeAWordUnlessTheTextBringsIt) {
+  const auto spaced = CompileTask(TaskOf("{{ text }}:"));
+  const auto bare = CompileTask(TaskOf("{{ text }}: "));
+
+  const TaskInput after_colon = *spaced->PrepareInput(R"({"text": "a"})", 1);
+  const TaskInput after_space = *bare->PrepareInput(R"({"text": "a"})", 1);
+
+  EXPECT_FALSE(after_colon.bare_answer);
+  EXPECT_TRUE(after_space.bare_answer);
+  const auto first_token = [](const TaskProgram& program,
+                              const TaskInput& input) {
+    return *program.model().tokenizer->IdToToken(
+        program.trie(input).nodes()[1].token);
+  };
+  EXPECT_THAT(first_token(*spaced, after_colon), StartsWith("Ġ"));
+  EXPECT_EQ(first_token(*bare, after_space), "y");
+}
+
+TEST(TaskProgram, AnswersEndInTheEndToken) {
+  const auto program = CompileTask(TextTask(8));
+
+  const std::vector<int64_t> spaced =
+      *program->EncodeAnswer("the", /*bare_answer=*/false);
+  const std::vector<int64_t> bare =
+      *program->EncodeAnswer("the", /*bare_answer=*/true);
+
+  EXPECT_EQ(*program->model().tokenizer->Decode(spaced, false),
+            " the<|im_end|>");
+  EXPECT_EQ(*program->model().tokenizer->Decode(bare, false), "the<|im_end|>");
+  EXPECT_EQ(program->end_token(), 2);
+}
+
+TEST(TaskProgram, FindsLabels) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+
+  EXPECT_EQ(program->FindLabel("no"), 1);
+  EXPECT_EQ(program->FindLabel("perhaps"), std::nullopt);
+  EXPECT_THAT(program->labels(), ElementsAre("yes", "no"));
+}
+
+TEST(TaskProgram, NamesAFieldThatIsMissing) {
+  const auto program = CompileTask(TaskOf("{{ question }}"));
+
+  EXPECT_THAT(program->PrepareInput(R"({"text": "a"})", 1),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("question")));
+}
+
+TEST(TaskProgram, RefusesFieldsThatAreNoObject) {
+  const auto program = CompileTask(TaskOf("x"));
+
+  EXPECT_THAT(program->PrepareInput("[]", 1),
+              ReasonIs(Reason::kInvalidData, HasSubstr("JSON object")));
+}
+
+TEST(TaskProgram, RefusesATextWithoutTokens) {
+  const auto program = CompileTask(TaskOf("{{ text }}"));
+
+  EXPECT_THAT(program->PrepareInput(R"({"text": ""})", 1),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("empty")));
+}
+
+// The tiny model without weights, whose tokenizer begins every text with
+// <|endoftext|>.
+std::shared_ptr<const LoadedModel> ModelThatBeginsTexts() {
+  nlohmann::json tokenizer = nlohmann::json::parse(TinyTokenizerJson());
+  tokenizer["post_processor"] = nlohmann::json::parse(R"({
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}},
+               {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+             {"Sequence": {"id": "B", "type_id": 0}}],
+    "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [0],
+                                         "tokens": ["<|endoftext|>"]}}})");
+  auto loaded = std::make_shared<LoadedModel>();
+  loaded->info = TinyModel()->info;
+  loaded->tokenizer = *Tokenizer::FromJson(tokenizer.dump());
+  loaded->eos_token = TinyModel()->eos_token;
+  return loaded;
+}
+
+TEST(TaskProgram, ABeginningTokenAloneIsNoText) {
+  const auto program =
+      *TaskProgram::Compile(TaskOf("{{ text }}"), ModelThatBeginsTexts(), 0);
+
+  EXPECT_EQ(program->PrepareInput(R"({"text": "a"})", 1)->ids.front(), 0);
+  EXPECT_THAT(program->PrepareInput(R"({"text": ""})", 1),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("empty")));
+}
+
+TEST(TaskProgram, RefusesATemplateThatDoesNotCompile) {
+  EXPECT_THAT(CompileError(TaskOf("{{ text ")),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("template")));
+}
+
+TEST(TaskProgram, RefusesATemplateThatReadsTheAnswer) {
+  EXPECT_THAT(CompileError(TaskOf("{{ text }} {{ label }}")),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("'label'")));
+}
+
+TEST(TaskProgram, RefusesAChatWithoutAChatTemplate) {
+  TaskSpec task = TaskOf("x");
+  task.set_use_chat_template(true);
+
+  EXPECT_THAT(CompileError(task, 0, "plain"),
+              ReasonIs(Reason::kIllegalState, HasSubstr("chat template")));
+}
+
+TEST(TaskProgram, RefusesFewerThanTwoLabels) {
+  EXPECT_THAT(CompileError(LabelTask({"yes"})),
+              ReasonIs(Reason::kInvalidField, HasSubstr("task.labels")));
+}
+
+TEST(TaskProgram, RefusesAPromptAsLongAsTheContext) {
+  EXPECT_THAT(CompileError(TaskOf("x"), /*prompt_rows=*/256),
+              ReasonIs(Reason::kInputTooLong, HasSubstr("256 rows")));
+}
+
+TEST(TaskProgram, RefusesALimitBeyondTheContext) {
+  TaskSpec task = TaskOf("x");
+  task.mutable_truncation()->set_max_input_tokens(257);
+
+  EXPECT_THAT(CompileError(task),
+              ReasonIs(Reason::kInvalidField, HasSubstr("256")));
+}
+
+// Digits are one token each.
+std::string Digits(int count) {
+  std::string digits;
+  for (int i = 0; i < count; ++i) digits += static_cast<char>('0' + i % 10);
+  return digits;
+}
+
+TaskSpec CutTask(attune::v1::TruncationSide side, int limit) {
+  TaskSpec task = TaskOf("<{{ text }}> {{ other }}:");
+  task.mutable_truncation()->set_side(side);
+  task.mutable_truncation()->set_max_input_tokens(limit);
+  return task;
+}
+
+std::string CutFields(const std::string& text) {
+  return absl::StrCat(R"({"text": ")", text, R"(", "other": "ab"})");
+}
+
+TEST(TaskProgram, CutsTheBeginningOfTheLongestField) {
+  const auto program =
+      CompileTask(CutTask(attune::v1::TRUNCATION_SIDE_LEFT, 12));
+
+  const TaskInput input = *program->PrepareInput(CutFields(Digits(30)), 1);
+
+  EXPECT_TRUE(input.truncated);
+  EXPECT_LE(input.ids.size(), 12u);
+  EXPECT_GE(input.ids.size(), 10u);
+  EXPECT_THAT(TextOf(*program, input),
+              AllOf(StartsWith("<"), EndsWith("6789> ab:")));
+}
+
+TEST(TaskProgram, CutsTheEndOfTheLongestField) {
+  const auto program =
+      CompileTask(CutTask(attune::v1::TRUNCATION_SIDE_RIGHT, 12));
+
+  const TaskInput input = *program->PrepareInput(CutFields(Digits(30)), 1);
+
+  EXPECT_TRUE(input.truncated);
+  EXPECT_LE(input.ids.size(), 12u);
+  EXPECT_THAT(TextOf(*program, input),
+              AllOf(StartsWith("<0123"), EndsWith("> ab:")));
+}
+
+TEST(TaskProgram, CutsBetweenCharacters) {
+  std::string text;
+  for (int i = 0; i < 20; ++i) text += "\xe2\x82\xac";  // the euro sign
+  for (const auto side :
+       {attune::v1::TRUNCATION_SIDE_LEFT, attune::v1::TRUNCATION_SIDE_RIGHT}) {
+    for (int limit = 10; limit < 20; ++limit) {
+      const auto program = CompileTask(CutTask(side, limit));
+
+      const TaskInput input = *program->PrepareInput(CutFields(text), 1);
+
+      EXPECT_LE(static_cast<int>(input.ids.size()), limit);
+      EXPECT_THAT(TextOf(*program, input),
+                  testing::Not(HasSubstr("\xef\xbf\xbd")));
+    }
+  }
+}
+
+TEST(TaskProgram, ShortInputsStayWhole) {
+  const auto program =
+      CompileTask(CutTask(attune::v1::TRUNCATION_SIDE_LEFT, 12));
+
+  const TaskInput input = *program->PrepareInput(CutFields("123"), 1);
+
+  EXPECT_FALSE(input.truncated);
+  EXPECT_EQ(TextOf(*program, input), "<123> ab:");
+}
+
+TEST(TaskProgram, RefusesToCutWhereThatIsAskedFor) {
+  const auto program =
+      CompileTask(CutTask(attune::v1::TRUNCATION_SIDE_REFUSE, 12));
+
+  EXPECT_THAT(
+      program->PrepareInput(CutFields(Digits(30)), 1),
+      ReasonIs(Reason::kInputTooLong,
+               AllOf(HasSubstr("12 fit"), HasSubstr("max_input_tokens"))));
+}
+
+TEST(TaskProgram, TheTemplatesOwnTextIsNeverCut) {
+  TaskSpec task = TaskOf(Digits(40) + "{{ text }}");
+  task.mutable_truncation()->set_max_input_tokens(20);
+  const auto program = CompileTask(task);
+
+  EXPECT_THAT(program->PrepareInput(R"({"text": "abc"})", 1),
+              ReasonIs(Reason::kInputTooLong, HasSubstr("20 fit")));
+}
+
+TEST(TaskProgram, PromptAndAnswerTakeTheirRoomFromTheContext) {
+  TaskSpec task = TextTask(8);
+  task.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_LEFT);
+  const auto program = CompileTask(task, /*num_prompt_rows=*/100);
+  const std::string fields = absl::StrCat(R"({"text": ")", Digits(300), "\"}");
+
+  const TaskInput input = *program->PrepareInput(fields, /*answer_tokens=*/56);
+
+  EXPECT_TRUE(input.truncated);
+  EXPECT_LE(input.ids.size(), 100u);
+  EXPECT_GE(input.ids.size(), 98u);
+}
+
+}  // namespace
+}  // namespace attune::worker

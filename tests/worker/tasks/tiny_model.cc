@@ -1,0 +1,68 @@
+#include "tests/worker/tasks/tiny_model.h"
+
+#include <cstdlib>
+#include <iostream>
+
+#include "tests/testing/temp_directory.h"
+#include "tests/testing/tiny_llama.h"
+
+namespace attune::worker {
+namespace {
+
+template <typename T>
+T ValueOrDie(absl::StatusOr<T> result) {
+  if (!result.ok()) {
+    std::cerr << result.status() << std::endl;
+    std::abort();
+  }
+  return *std::move(result);
+}
+
+std::string WriteModels() {
+  static const TempDirectory directory;
+  for (const auto& [id, options] :
+       {std::pair<std::string, TinyLlamaOptions>{"tiny", {}},
+        {"other", {.seed = 2}},
+        {"plain", {.chat_template = false}}}) {
+    const absl::Status written = WriteTinyLlama(directory / id, options);
+    if (!written.ok()) {
+      std::cerr << written << std::endl;
+      std::abort();
+    }
+  }
+  return directory.path();
+}
+
+}  // namespace
+
+ModelStore& TinyModels() {
+  static ModelStore store({.directory = WriteModels()});
+  return store;
+}
+
+std::shared_ptr<const LoadedModel> TinyModel(const std::string& id) {
+  return ValueOrDie(TinyModels().Load(id));
+}
+
+attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels) {
+  attune::v1::TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  task.set_template_("Text: {{ text }}\nLabel:");
+  for (const std::string& label : labels) task.add_labels()->set_label(label);
+  return task;
+}
+
+attune::v1::TaskSpec TextTask(int max_new_tokens) {
+  attune::v1::TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  task.set_template_("Text: {{ text }}\nAnswer:");
+  task.mutable_decoding()->set_max_new_tokens(max_new_tokens);
+  return task;
+}
+
+std::unique_ptr<const TaskProgram> CompileTask(const attune::v1::TaskSpec& task,
+                                               int64_t num_prompt_rows) {
+  return ValueOrDie(TaskProgram::Compile(task, TinyModel(), num_prompt_rows));
+}
+
+}  // namespace attune::worker

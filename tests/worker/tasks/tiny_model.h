@@ -1,0 +1,31 @@
+#ifndef ATTUNE_TESTS_WORKER_TASKS_TINY_MODEL_H_
+#define ATTUNE_TESTS_WORKER_TASKS_TINY_MODEL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attune/v1/task.pb.h"
+#include "worker/models/model_store.h"
+#include "worker/tasks/task_program.h"
+
+namespace attune::worker {
+
+// A store with the tiny Llama of the test kit as "tiny" (context 256), "other"
+// (other weights) and "plain" (no chat template). Made once per test program.
+ModelStore& TinyModels();
+std::shared_ptr<const LoadedModel> TinyModel(const std::string& id = "tiny");
+
+// A classification with template "Text: {{ text }}\nLabel:" where each label is
+// its own word.
+attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels);
+// A generation with template "Text: {{ text }}\nAnswer:".
+attune::v1::TaskSpec TextTask(int max_new_tokens);
+
+// The task compiled for the tiny model; ends the test program on an error.
+std::unique_ptr<const TaskProgram> CompileTask(const attune::v1::TaskSpec& task,
+                                               int64_t num_prompt_rows = 0);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_TESTS_WORKER_TASKS_TINY_MODEL_H_

@@ -1,0 +1,368 @@
+#include "worker/tuning/attempt.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/cc/status.h"
+#include "tests/testing/fake_clock.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+#include "tests/worker/tuning/recording_listener.h"
+#include "worker/prompts/prompt_codec.h"
+#include "worker/tasks/seeded_random.h"
+
+namespace attune::worker {
+namespace {
+
+using ::attune::v1::TuningProgress;
+using ::attune::v1::TuningReport;
+using ::google::protobuf::util::MessageDifferencer;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Texts that end in 1 are "left", texts that end in 7 are "right".
+AttemptInput ToyJob(int max_steps) {
+  AttemptInput input;
+  input.attempt = 1;
+  input.job.set_name("tuningJobs/toy");
+  input.job.mutable_snapshot()->set_digest("d1");
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.set_prompt("prompts/toy");
+  spec.set_base_model("models/tiny");
+  *spec.mutable_task() = LabelTask({});
+  spec.mutable_task()->set_template_("{{ text }}");
+  spec.mutable_method()->mutable_prompt_tuning()->set_num_virtual_tokens(8);
+  spec.mutable_training()->set_max_steps(max_steps);
+  spec.mutable_training()->set_batch_size(8);
+  for (int i = 0; i < 60; ++i) {
+    const bool left = i % 2 == 0;
+    input.rows.push_back(absl::StrCat(R"({"text": ")", i / 2, left ? "1" : "7",
+                                      R"(", "label": ")",
+                                      left ? "left" : "right", "\"}"));
+  }
+  return input;
+}
+
+AttemptInput ToyGeneration(int max_steps) {
+  AttemptInput input = ToyJob(max_steps);
+  *input.job.mutable_spec()->mutable_task() = TextTask(4);
+  input.rows.clear();
+  for (int i = 0; i < 30; ++i) {
+    input.rows.push_back(absl::StrCat(R"({"text": "it is )", i,
+                                      R"(", "target": "the )", i % 3, "\"}"));
+  }
+  return input;
+}
+
+absl::StatusOr<AttemptResult> RunJob(const AttemptInput& input,
+                                     RecordingListener& listener) {
+  const FakeClock clock;
+  return RunAttempt(input, TinyModels(), clock, listener);
+}
+
+absl::StatusOr<AttemptResult> RunJob(const AttemptInput& input) {
+  RecordingListener listener;
+  return RunJob(input, listener);
+}
+
+TEST(Attempt, LearnsATaskThatCanBeLearnt) {
+  const AttemptResult result = *RunJob(ToyJob(150));
+
+  EXPECT_LT(result.report.before().metrics().at("accuracy"), 0.9);
+  EXPECT_DOUBLE_EQ(result.report.after().metrics().at("accuracy"), 1);
+  EXPECT_LT(result.report.after().loss(), result.report.before().loss());
+}
+
+TEST(Attempt, ReportsWhatItDid) {
+  const AttemptResult result = *RunJob(ToyJob(20));
+  const TuningReport& report = result.report;
+
+  EXPECT_EQ(report.num_steps(), 20);
+  EXPECT_EQ(report.stop_reason(), TuningReport::STOP_REASON_MAX_STEPS);
+  EXPECT_EQ(report.split_counts().train(), 48);
+  EXPECT_EQ(report.split_counts().validation(), 6);
+  EXPECT_EQ(report.split_counts().test(), 6);
+  EXPECT_EQ(report.validation_metric_name(), "accuracy");
+  EXPECT_EQ(report.after().split(), "test");
+  EXPECT_EQ(report.after().classes(0).label(), "left");
+  EXPECT_GT(report.num_trained_tokens(), 20 * 8);
+}
+
+TEST(Attempt, TheArtifactIsAPromptOfTheModel) {
+  const AttemptResult result = *RunJob(ToyJob(10));
+
+  const StoredPrompt stored = *DecodePrompt(result.artifact);
+
+  EXPECT_EQ(stored.prompt.length(), 8);
+  EXPECT_OK(CheckPromptFits(stored, TinyModel()->info));
+  EXPECT_EQ(stored.manifest.tuning_job(), "tuningJobs/toy");
+  EXPECT_EQ(stored.manifest.task().labels_size(), 2);
+  EXPECT_EQ(stored.manifest.task().labels(1).words(0), "right");
+  EXPECT_TRUE(
+      MessageDifferencer::Equals(stored.manifest.report(), result.report));
+  EXPECT_EQ(result.model_fingerprint, TinyModel()->info.fingerprint);
+}
+
+TEST(Attempt, TheSameJobGivesTheSameBytes) {
+  EXPECT_EQ(RunJob(ToyJob(20))->artifact.files,
+            RunJob(ToyJob(20))->artifact.files);
+}
+
+TEST(Attempt, AnotherSeedGivesAnotherPrompt) {
+  AttemptInput input = ToyJob(20);
+  input.job.mutable_spec()->mutable_training()->set_seed(1);
+
+  EXPECT_NE(RunJob(ToyJob(20))->artifact.files, RunJob(input)->artifact.files);
+}
+
+TEST(Attempt, TellsWhatItChoseAndWhereItIs) {
+  RecordingListener listener;
+  ASSERT_OK(RunJob(ToyJob(20), listener));
+
+  ASSERT_EQ(listener.specs.size(), 1u);
+  EXPECT_EQ(listener.specs[0].training().batch_size(), 8);
+  EXPECT_EQ(listener.specs[0].task().labels_size(), 2);
+  std::vector<TuningProgress::Phase> phases;
+  for (const TuningProgress& progress : listener.reports) {
+    if (phases.empty() || phases.back() != progress.phase()) {
+      phases.push_back(progress.phase());
+    }
+  }
+  EXPECT_EQ(
+      phases,
+      (std::vector<TuningProgress::Phase>{
+          TuningProgress::PHASE_PREPARING,
+          TuningProgress::PHASE_EVALUATING_BASE, TuningProgress::PHASE_TRAINING,
+          TuningProgress::PHASE_VALIDATING, TuningProgress::PHASE_TRAINING,
+          TuningProgress::PHASE_VALIDATING, TuningProgress::PHASE_TRAINING,
+          TuningProgress::PHASE_EVALUATING_TUNED,
+          TuningProgress::PHASE_UPLOADING}));
+}
+
+// Runs the job in pieces: each attempt ends after a few steps, and the next one
+// gets the newest checkpoint. With `killed` the attempt has no time to hand one
+// over when it ends.
+AttemptResult RunInPieces(AttemptInput input, bool killed, uint64_t seed) {
+  SeededRandom random(seed, 0);
+  int step = 0;
+  while (true) {
+    RecordingListener listener;
+    step += static_cast<int>(random.Below(9));
+    const bool in_validation = random.Below(3) == 0;
+    listener.stop_phase = in_validation ? TuningProgress::PHASE_VALIDATING
+                                        : TuningProgress::PHASE_TRAINING;
+    listener.stop_step = step;
+    const absl::StatusOr<AttemptResult> result = RunJob(input, listener);
+    if (result.ok()) return *result;
+    EXPECT_EQ(ReasonOf(result.status()), Reason::kCancelled);
+    if (killed && !listener.checkpoints.empty() &&
+        listener.checkpoints.back().first % 5 != 0) {
+      listener.checkpoints.pop_back();
+    }
+    if (!listener.checkpoints.empty()) {
+      input.checkpoint = listener.checkpoints.back().second;
+    }
+    ++input.attempt;
+  }
+}
+
+AttemptInput ResumableJob() {
+  AttemptInput input = ToyJob(40);
+  attune::v1::TrainingConfig& training =
+      *input.job.mutable_spec()->mutable_training();
+  training.set_checkpoint_interval_steps(5);
+  training.set_validation_interval_steps(4);
+  return input;
+}
+
+TEST(Attempt, AStoppedAndResumedJobGivesTheSameBytes) {
+  const AttemptResult whole = *RunJob(ResumableJob());
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const AttemptResult pieces =
+        RunInPieces(ResumableJob(), /*killed=*/false, seed);
+
+    EXPECT_EQ(pieces.artifact.files, whole.artifact.files) << "seed " << seed;
+  }
+}
+
+TEST(Attempt, AKilledAndResumedJobGivesTheSameBytes) {
+  const AttemptResult whole = *RunJob(ResumableJob());
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const AttemptResult pieces =
+        RunInPieces(ResumableJob(), /*killed=*/true, seed);
+
+    EXPECT_EQ(pieces.artifact.files, whole.artifact.files) << "seed " << seed;
+  }
+}
+
+TEST(Attempt, AResumedGenerationThatEndsEarlyGivesTheSameBytes) {
+  AttemptInput input = ToyGeneration(60);
+  attune::v1::TrainingConfig& training =
+      *input.job.mutable_spec()->mutable_training();
+  training.set_checkpoint_interval_steps(5);
+  training.set_validation_interval_steps(4);
+  training.mutable_early_stopping()->set_patience(3);
+  training.mutable_early_stopping()->set_min_delta(0.5);
+  const AttemptResult whole = *RunJob(input);
+  ASSERT_EQ(whole.report.stop_reason(),
+            TuningReport::STOP_REASON_EARLY_STOPPING);
+
+  EXPECT_EQ(RunInPieces(input, /*killed=*/true, 1).artifact.files,
+            whole.artifact.files);
+}
+
+TEST(Attempt, SaysThatItGoesOn) {
+  RecordingListener first;
+  first.stop_phase = TuningProgress::PHASE_TRAINING;
+  first.stop_step = 7;
+  AttemptInput input = ToyJob(20);
+  ASSERT_THAT(RunJob(input, first),
+              ReasonIs(Reason::kCancelled, HasSubstr("7")));
+  input.checkpoint = first.checkpoints.back().second;
+  input.attempt = 2;
+
+  RecordingListener second;
+  ASSERT_OK(RunJob(input, second));
+
+  EXPECT_THAT(second.notices,
+              Contains(HasSubstr("attempt 2 goes on from the checkpoint of "
+                                 "step 7")));
+}
+
+TEST(Attempt, ADamagedCheckpointIsLeftAside) {
+  RecordingListener first;
+  ASSERT_OK(RunJob(ToyJob(20), first));
+  AttemptInput input = ToyJob(20);
+  input.checkpoint = first.checkpoints.back().second;
+  input.checkpoint->files["checkpoint.safetensors"][3] ^= 1;
+
+  RecordingListener second;
+  const auto result = RunJob(input, second);
+
+  EXPECT_EQ(result->artifact.files, RunJob(ToyJob(20))->artifact.files);
+  EXPECT_THAT(second.notices, Contains(HasSubstr("without the checkpoint")));
+}
+
+TEST(Attempt, ACheckpointOfAnotherSpecIsLeftAside) {
+  RecordingListener first;
+  ASSERT_OK(RunJob(ToyJob(10), first));
+  AttemptInput input = ToyJob(20);
+  input.checkpoint = first.checkpoints.back().second;
+
+  RecordingListener second;
+  ASSERT_OK(RunJob(input, second));
+
+  EXPECT_THAT(second.notices, Contains(HasSubstr("another spec")));
+}
+
+TEST(Attempt, StopsWhileTheBaseIsMeasured) {
+  RecordingListener listener;
+  listener.stop_phase = TuningProgress::PHASE_EVALUATING_BASE;
+
+  EXPECT_THAT(RunJob(ToyJob(20), listener),
+              ReasonIs(Reason::kCancelled, HasSubstr("evaluation")));
+  EXPECT_TRUE(listener.checkpoints.empty());
+}
+
+TEST(Attempt, TheBaselineCanBeLeftOut) {
+  AttemptInput input = ToyJob(5);
+  input.job.mutable_spec()->mutable_evaluation()->set_skip_baseline(true);
+
+  EXPECT_FALSE(RunJob(input)->report.has_before());
+}
+
+TEST(Attempt, EvaluationsCanBeLimited) {
+  AttemptInput input = ToyJob(5);
+  input.job.mutable_spec()->mutable_evaluation()->set_max_test_rows(2);
+  input.job.mutable_spec()->mutable_evaluation()->set_max_validation_rows(3);
+
+  const TuningReport report = RunJob(input)->report;
+
+  EXPECT_EQ(report.after().num_rows(), 2);
+  EXPECT_EQ(report.split_counts().validation(), 3);
+}
+
+TEST(Attempt, TunesGenerations) {
+  const AttemptResult result = *RunJob(ToyGeneration(40));
+
+  EXPECT_LT(result.report.after().loss(), result.report.before().loss());
+  EXPECT_TRUE(result.report.after().metrics().contains("exact_match"));
+  EXPECT_EQ(result.report.validation_metric_name(), "loss");
+}
+
+TEST(Attempt, RefusesAnUnknownModel) {
+  AttemptInput input = ToyJob(5);
+  input.job.mutable_spec()->set_base_model("models/none");
+
+  EXPECT_THAT(RunJob(input),
+              ReasonIs(Reason::kUnknownBaseModel, HasSubstr("none")));
+}
+
+TEST(Attempt, RefusesATemplateThatNamesAnotherField) {
+  AttemptInput input = ToyJob(5);
+  input.job.mutable_spec()->mutable_task()->set_template_("{{ question }}");
+
+  EXPECT_THAT(RunJob(input),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("question")));
+}
+
+TEST(Attempt, RefusesRowsOfOneClass) {
+  AttemptInput input = ToyJob(5);
+  for (std::string& row : input.rows) {
+    row = R"({"text": "1", "label": "left"})";
+  }
+
+  EXPECT_THAT(RunJob(input),
+              ReasonIs(Reason::kInvalidData, HasSubstr("'left'")));
+}
+
+TEST(Attempt, RefusesTooManyLabelsBeforeItTellsOfThem) {
+  AttemptInput input = ToyJob(5);
+  input.rows.clear();
+  for (int i = 0; i < 2 * 1'001; ++i) {
+    input.rows.push_back(
+        absl::StrCat(R"({"text": "1", "label": "l)", i / 2, "\"}"));
+  }
+
+  RecordingListener listener;
+
+  EXPECT_THAT(RunJob(input, listener),
+              ReasonIs(Reason::kInvalidField, HasSubstr("2 to 1,000 labels")));
+  EXPECT_THAT(listener.specs, IsEmpty());
+}
+
+TEST(Attempt, RefusesSettingsOutOfRange) {
+  AttemptInput input = ToyJob(5);
+  input.job.mutable_spec()
+      ->mutable_method()
+      ->mutable_prompt_tuning()
+      ->set_num_virtual_tokens(129);
+
+  EXPECT_THAT(RunJob(input),
+              ReasonIs(Reason::kInvalidField, HasSubstr("num_virtual_tokens")));
+}
+
+TEST(Attempt, FailsWhereTrainingDiverges) {
+  AttemptInput input = ToyJob(60);
+  attune::v1::TrainingConfig& training =
+      *input.job.mutable_spec()->mutable_training();
+  training.mutable_learning_rate()->set_value(10);
+  training.mutable_adam_epsilon()->set_value(1e-8);
+  training.set_weight_decay(1);
+  training.mutable_warmup_steps()->set_value(0);
+  training.set_learning_rate_schedule(
+      attune::v1::TrainingConfig::LEARNING_RATE_SCHEDULE_CONSTANT);
+
+  // Decay of 10 times the weights in every step leaves the numbers' range.
+  EXPECT_THAT(RunJob(input),
+              ReasonIs(Reason::kNonfiniteLoss, HasSubstr("learning_rate")));
+}
+
+}  // namespace
+}  // namespace attune::worker

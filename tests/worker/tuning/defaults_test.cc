@@ -1,0 +1,290 @@
+#include "worker/tuning/defaults.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+
+namespace attune::worker {
+namespace {
+
+using ::attune::v1::PromptTuning;
+using ::attune::v1::TrainingConfig;
+using ::attune::v1::TuningJobSpec;
+using ::testing::HasSubstr;
+
+TuningJobSpec Spec() {
+  TuningJobSpec spec;
+  spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  return spec;
+}
+
+JobFacts Facts() {
+  return {.num_train_rows = 300,
+          .context_length = 2048,
+          .embedding_rms = 0.136,
+          .dtype = c10::ScalarType::Float};
+}
+
+TuningJobSpec Resolved(const TuningJobSpec& spec = Spec()) {
+  const auto resolved = ResolveSpec(spec, Facts());
+  EXPECT_OK(resolved);
+  return *resolved;
+}
+
+// Expects that changing the spec with `change` is refused naming `path`.
+template <typename Change>
+void ExpectRefused(Reason reason, const std::string& path, Change change) {
+  TuningJobSpec spec = Spec();
+  change(spec);
+  EXPECT_THAT(ResolveSpec(spec, Facts()), ReasonIs(reason, HasSubstr(path)));
+}
+
+TEST(Defaults, FillsEveryUnsetField) {
+  const TuningJobSpec spec = Resolved();
+  const TrainingConfig& training = spec.training();
+
+  EXPECT_DOUBLE_EQ(spec.data().fractions().validation(), 0.1);
+  EXPECT_DOUBLE_EQ(spec.data().fractions().test(), 0.1);
+  EXPECT_EQ(spec.method().prompt_tuning().num_virtual_tokens(), 20);
+  EXPECT_EQ(spec.method().prompt_tuning().initialisation(),
+            PromptTuning::INITIALISATION_CLASS_LABELS);
+  EXPECT_EQ(spec.method().prompt_tuning().reparameterisation(),
+            PromptTuning::REPARAMETERISATION_NONE);
+  EXPECT_EQ(training.max_steps(), 150);
+  EXPECT_EQ(training.batch_size(), 16);
+  EXPECT_DOUBLE_EQ(training.learning_rate().value(), 0.0136);
+  EXPECT_EQ(training.learning_rate_schedule(),
+            TrainingConfig::LEARNING_RATE_SCHEDULE_LINEAR);
+  EXPECT_DOUBLE_EQ(training.warmup_ratio().value(), 0.06);
+  EXPECT_EQ(training.optimizer(), TrainingConfig::OPTIMIZER_ADAMW);
+  EXPECT_DOUBLE_EQ(training.max_grad_norm().value(), 1);
+  EXPECT_DOUBLE_EQ(training.adam_beta1().value(), 0.9);
+  EXPECT_DOUBLE_EQ(training.adam_beta2().value(), 0.999);
+  EXPECT_DOUBLE_EQ(training.adam_epsilon().value(), 1e-8);
+  EXPECT_EQ(training.validation_interval_steps(), 15);
+  EXPECT_EQ(training.checkpoint_interval_steps(), 50);
+  EXPECT_EQ(training.precision(), TrainingConfig::PRECISION_FP32);
+  EXPECT_EQ(spec.evaluation().metric(), "accuracy");
+}
+
+TEST(Defaults, ResolvingAgainChangesNothing) {
+  const TuningJobSpec once = Resolved();
+
+  EXPECT_EQ(Resolved(once).SerializeAsString(), once.SerializeAsString());
+}
+
+TEST(Defaults, GenerationsHaveTheirOwn) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+
+  EXPECT_EQ(Resolved(spec).evaluation().metric(), "loss");
+  EXPECT_EQ(Resolved(spec).method().prompt_tuning().initialisation(),
+            PromptTuning::INITIALISATION_SAMPLED_VOCABULARY);
+}
+
+TEST(Defaults, InitTextMeansInitialisationFromIt) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_prompt_tuning()->set_init_text("Classify:");
+
+  EXPECT_EQ(Resolved(spec).method().prompt_tuning().initialisation(),
+            PromptTuning::INITIALISATION_TEXT);
+}
+
+TEST(Defaults, FollowTheNumberOfRows) {
+  const auto steps = [](int64_t rows) {
+    JobFacts facts = Facts();
+    facts.num_train_rows = rows;
+    return ResolveSpec(Spec(), facts)->training().max_steps();
+  };
+
+  EXPECT_EQ(steps(3), 50);
+  EXPECT_EQ(steps(300), 150);
+  EXPECT_EQ(steps(100'000), 1'000);
+}
+
+TEST(Defaults, ASmallJobHasASmallBatch) {
+  JobFacts facts = Facts();
+  facts.num_train_rows = 5;
+
+  EXPECT_EQ(ResolveSpec(Spec(), facts)->training().batch_size(), 5);
+}
+
+TEST(Defaults, TheLearningRateDoesNotDependOnTheOrderOfASum) {
+  JobFacts facts = Facts();
+  facts.embedding_rms = 0.136 * (1 + 1e-7);
+
+  EXPECT_DOUBLE_EQ(
+      ResolveSpec(Spec(), facts)->training().learning_rate().value(), 0.0136);
+}
+
+TEST(Defaults, IntervalsStayWithinTheSteps) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_training()->set_max_steps(3);
+
+  EXPECT_EQ(Resolved(spec).training().validation_interval_steps(), 3);
+  EXPECT_EQ(Resolved(spec).training().checkpoint_interval_steps(), 3);
+}
+
+TEST(Defaults, InlineRowsAreLeftOut) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_data()->mutable_inline_()->add_rows();
+
+  EXPECT_TRUE(Resolved(spec).data().has_inline_());
+  EXPECT_EQ(Resolved(spec).data().inline_().rows_size(), 0);
+}
+
+TEST(Defaults, PrecisionIsTheWorkers) {
+  JobFacts facts = Facts();
+  facts.dtype = c10::ScalarType::BFloat16;
+  TuningJobSpec spec = Spec();
+  EXPECT_EQ(ResolveSpec(spec, facts)->training().precision(),
+            TrainingConfig::PRECISION_BF16);
+
+  spec.mutable_training()->set_precision(TrainingConfig::PRECISION_FP32);
+
+  EXPECT_THAT(ResolveSpec(spec, facts),
+              ReasonIs(Reason::kIllegalState, HasSubstr("runs bf16")));
+}
+
+TEST(Defaults, WarmupIsAShareOrANumberOfSteps) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_training()->set_max_steps(90);
+  EXPECT_EQ(WarmupSteps(Resolved(spec).training()), 6);
+
+  spec.mutable_training()->mutable_warmup_steps()->set_value(0);
+  EXPECT_EQ(WarmupSteps(Resolved(spec).training()), 0);
+}
+
+TEST(Defaults, RefusesLearningRatesOutOfRange) {
+  for (double rate : {0.0, -1.0, 10.5, std::numeric_limits<double>::quiet_NaN(),
+                      std::numeric_limits<double>::infinity()}) {
+    ExpectRefused(
+        Reason::kInvalidField, "spec.training.learning_rate",
+        [&](TuningJobSpec& spec) {
+          spec.mutable_training()->mutable_learning_rate()->set_value(rate);
+        });
+  }
+}
+
+TEST(Defaults, RefusesTooManyVirtualTokens) {
+  for (int tokens : {-1, 1025}) {
+    ExpectRefused(Reason::kInvalidField, "num_virtual_tokens",
+                  [&](TuningJobSpec& spec) {
+                    spec.mutable_method()
+                        ->mutable_prompt_tuning()
+                        ->set_num_virtual_tokens(tokens);
+                  });
+  }
+}
+
+TEST(Defaults, RefusesMoreThanHalfTheContext) {
+  JobFacts facts = Facts();
+  facts.context_length = 100;
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_prompt_tuning()->set_num_virtual_tokens(51);
+
+  EXPECT_THAT(ResolveSpec(spec, facts),
+              ReasonIs(Reason::kInvalidField, HasSubstr("must be 1 to 50")));
+}
+
+TEST(Defaults, RefusesNumbersOutOfRange) {
+  const auto refuse = [](const std::string& path, auto change) {
+    ExpectRefused(
+        Reason::kInvalidField, "spec.training." + path,
+        [&](TuningJobSpec& spec) { change(*spec.mutable_training()); });
+  };
+  refuse("max_steps", [](TrainingConfig& t) { t.set_max_steps(-1); });
+  refuse("batch_size", [](TrainingConfig& t) { t.set_batch_size(2'000); });
+  refuse("weight_decay", [](TrainingConfig& t) { t.set_weight_decay(2); });
+  refuse("warmup_ratio",
+         [](TrainingConfig& t) { t.mutable_warmup_ratio()->set_value(1.5); });
+  refuse("warmup_steps",
+         [](TrainingConfig& t) { t.mutable_warmup_steps()->set_value(-1); });
+  refuse("warmup_ratio", [](TrainingConfig& t) {
+    t.mutable_warmup_steps()->set_value(1);
+    t.mutable_warmup_ratio()->set_value(0.1);
+  });
+  refuse("max_grad_norm",
+         [](TrainingConfig& t) { t.mutable_max_grad_norm()->set_value(-1); });
+  refuse("adam_beta1",
+         [](TrainingConfig& t) { t.mutable_adam_beta1()->set_value(1); });
+  refuse("adam_beta2",
+         [](TrainingConfig& t) { t.mutable_adam_beta2()->set_value(-0.1); });
+  refuse("adam_epsilon",
+         [](TrainingConfig& t) { t.mutable_adam_epsilon()->set_value(0); });
+  refuse("validation_interval_steps",
+         [](TrainingConfig& t) { t.set_validation_interval_steps(151); });
+  refuse("checkpoint_interval_steps",
+         [](TrainingConfig& t) { t.set_checkpoint_interval_steps(-1); });
+  refuse("early_stopping.patience", [](TrainingConfig& t) {
+    t.mutable_early_stopping()->set_patience(1'001);
+  });
+  refuse("max_duration",
+         [](TrainingConfig& t) { t.mutable_max_duration()->set_nanos(5); });
+}
+
+TEST(Defaults, RefusesMetricsOfOtherTasks) {
+  ExpectRefused(Reason::kInvalidField, "spec.evaluation.metric",
+                [](TuningJobSpec& spec) {
+                  spec.mutable_evaluation()->set_metric("exact_match");
+                });
+}
+
+TEST(Defaults, InitTextBelongsToItsInitialisation) {
+  ExpectRefused(Reason::kInvalidField, "init_text", [](TuningJobSpec& spec) {
+    PromptTuning& tuning = *spec.mutable_method()->mutable_prompt_tuning();
+    tuning.set_init_text("a");
+    tuning.set_initialisation(PromptTuning::INITIALISATION_SCALED_RANDOM);
+  });
+  ExpectRefused(Reason::kInvalidField, "init_text", [](TuningJobSpec& spec) {
+    spec.mutable_method()->mutable_prompt_tuning()->set_initialisation(
+        PromptTuning::INITIALISATION_TEXT);
+  });
+}
+
+TEST(Defaults, RefusesWhatIsNotServedByName) {
+  ExpectRefused(
+      Reason::kUnsupportedField, "spec.method",
+      [](TuningJobSpec& spec) { spec.mutable_method()->mutable_lora(); });
+  ExpectRefused(
+      Reason::kUnsupportedField, "spec.training.optimizer",
+      [](TuningJobSpec& spec) {
+        spec.mutable_training()->set_optimizer(TrainingConfig::OPTIMIZER_SGD);
+      });
+  ExpectRefused(Reason::kUnsupportedField, "gradient_accumulation_steps",
+                [](TuningJobSpec& spec) {
+                  spec.mutable_training()->set_gradient_accumulation_steps(2);
+                });
+  ExpectRefused(Reason::kUnsupportedField, "label_smoothing",
+                [](TuningJobSpec& spec) {
+                  spec.mutable_training()->set_label_smoothing(0.1);
+                });
+  ExpectRefused(
+      Reason::kUnsupportedField, "reparameterisation", [](TuningJobSpec& spec) {
+        spec.mutable_method()->mutable_prompt_tuning()->set_reparameterisation(
+            PromptTuning::REPARAMETERISATION_MLP);
+      });
+  ExpectRefused(
+      Reason::kUnsupportedField, "init_version", [](TuningJobSpec& spec) {
+        spec.mutable_method()->mutable_prompt_tuning()->set_init_version(
+            "prompts/x/versions/1");
+      });
+}
+
+TEST(Defaults, NamesEveryWrongFieldAtOnce) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_training()->set_max_steps(-1);
+  spec.mutable_training()->set_weight_decay(2);
+
+  const absl::Status status = ResolveSpec(spec, Facts()).status();
+
+  EXPECT_THAT(status.ToString(), HasSubstr("max_steps"));
+  EXPECT_THAT(status.ToString(), HasSubstr("weight_decay"));
+}
+
+}  // namespace
+}  // namespace attune::worker

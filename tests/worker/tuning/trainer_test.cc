@@ -1,0 +1,362 @@
+#include "worker/tuning/trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/cc/status.h"
+#include "tests/testing/fake_clock.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/tiny_llama.h"
+#include "tests/worker/tasks/tiny_model.h"
+#include "tests/worker/tuning/recording_listener.h"
+#include "worker/tuning/defaults.h"
+
+namespace attune::worker {
+namespace {
+
+using ::attune::v1::TuningJobSpec;
+using ::attune::v1::TuningReport;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+// What goes wrong in a model.
+struct Faults {
+  // Training forwards and validations, both counted from 0, whose results are
+  // no numbers.
+  std::set<int> steps = {};
+  std::set<int> validations = {};
+  bool out_of_memory = false;
+};
+
+// The tiny model with faults.
+class FaultyModel : public CausalModel {
+ public:
+  explicit FaultyModel(Faults faults)
+      : model_(*TinyModel()->model), faults_(std::move(faults)) {}
+
+  const ModelConfig& config() const override { return model_.config(); }
+  at::Device device() const override { return model_.device(); }
+  at::ScalarType dtype() const override { return model_.dtype(); }
+  at::Tensor Embed(const at::Tensor& ids) const override {
+    return model_.Embed(ids);
+  }
+  absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const override {
+    auto hidden = model_.Forward(rows);
+    const bool trains = rows.embeddings.requires_grad();
+    if (trains && faults_.out_of_memory) {
+      return absl::InternalError("not enough memory: 9 bytes");
+    }
+    const bool is_bad = trains ? faults_.steps.contains(num_steps_++)
+                               : faults_.validations.contains(num_others_++);
+    if (is_bad) return *hidden * std::numeric_limits<double>::quiet_NaN();
+    return hidden;
+  }
+  absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
+      const at::Tensor& rows) const override {
+    return model_.BuildPrefix(rows);
+  }
+  at::Tensor Logits(const at::Tensor& hidden) const override {
+    return model_.Logits(hidden);
+  }
+  at::Tensor LogitsFor(const at::Tensor& hidden,
+                       const at::Tensor& ids) const override {
+    return model_.LogitsFor(hidden, ids);
+  }
+
+ private:
+  const CausalModel& model_;
+  const Faults faults_;
+  mutable int num_steps_ = 0;
+  mutable int num_others_ = 0;
+};
+
+// A trainer for texts of one digit, which even and odd are to be told apart.
+class TrainerTest : public testing::Test {
+ protected:
+  void SetUp() override { UseModel({}); }
+
+  void UseModel(Faults faults) {
+    auto loaded = std::make_shared<LoadedModel>();
+    loaded->info = TinyModel()->info;
+    loaded->model = std::make_unique<FaultyModel>(std::move(faults));
+    loaded->tokenizer = *Tokenizer::FromJson(TinyTokenizerJson());
+    loaded->eos_token = TinyModel()->eos_token;
+    loaded->stop_token_ids = TinyModel()->stop_token_ids;
+    program_ = *TaskProgram::Compile(LabelTask({"a", "b"}), loaded,
+                                     /*num_prompt_rows=*/4);
+    std::vector<Example> examples;
+    for (int i = 0; i < 10; ++i) {
+      examples.push_back({.row = i + 1,
+                          .fields = absl::StrCat(R"({"text": ")", i, "\"}"),
+                          .answer = i % 2 == 0 ? "a" : "b"});
+    }
+    examples_ = *PrepareExamples(*program_, examples);
+    validation_ = examples_;
+  }
+
+  void Resolve(int max_steps) {
+    spec_.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+    spec_.mutable_training()->set_max_steps(max_steps);
+    spec_.mutable_training()->set_batch_size(4);
+    spec_ = *ResolveSpec(
+        spec_,
+        {.num_train_rows = 10, .context_length = 256, .embedding_rms = 0.5});
+  }
+
+  absl::StatusOr<TuningReport::StopReason> Run(const Clock& clock) {
+    ProgressTracker tracker(clock, listener_);
+    Trainer trainer({.program = *program_,
+                     .train = examples_,
+                     .validation = validation_,
+                     .spec = spec_},
+                    clock, listener_, tracker);
+    return trainer.Run(state_);
+  }
+  absl::StatusOr<TuningReport::StopReason> Run() { return Run(clock_); }
+
+  static at::Tensor InitialPrompt() {
+    return TinyModel()->model->Embed(
+        at::tensor(std::vector<int64_t>{30, 31, 32, 33}));
+  }
+
+  FakeClock clock_;
+  RecordingListener listener_;
+  TuningJobSpec spec_;
+  std::unique_ptr<const TaskProgram> program_;
+  std::vector<PreparedExample> examples_;
+  std::vector<PreparedExample> validation_;
+  TrainingState state_ =
+      MakeInitialState(InitialPrompt(), v1::CheckpointManifest());
+};
+
+std::vector<const PreparedExample*> PointersTo(
+    const std::vector<PreparedExample>& examples) {
+  std::vector<const PreparedExample*> pointers;
+  for (const PreparedExample& example : examples) pointers.push_back(&example);
+  return pointers;
+}
+
+TEST_F(TrainerTest, ABatchInPartsHasTheSameLossAndGradient) {
+  const auto batch = PointersTo(examples_);
+
+  const BatchGradient whole =
+      *ComputeGradient(*program_, InitialPrompt(), batch, 10'000);
+  const BatchGradient parts =
+      *ComputeGradient(*program_, InitialPrompt(), batch, 40);
+
+  EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
+  EXPECT_TRUE(parts.gradient.allclose(whole.gradient, 1e-4, 1e-6));
+  EXPECT_GT(parts.num_rows, whole.num_rows);
+}
+
+TEST_F(TrainerTest, MakesAllSteps) {
+  Resolve(12);
+
+  EXPECT_EQ(*Run(), TuningReport::STOP_REASON_MAX_STEPS);
+
+  EXPECT_EQ(state_.progress.step(), 12);
+  EXPECT_EQ(state_.progress.rows_taken(), 48);
+  EXPECT_EQ(state_.progress.validated_step(), 12);
+  EXPECT_GT(state_.progress.num_trained_tokens(), 0);
+  EXPECT_TRUE(state_.best_prompt.defined());
+}
+
+TEST_F(TrainerTest, TheLossFalls) {
+  Resolve(60);
+  const auto loss = [&] {
+    return ComputeGradient(*program_, state_.prompt, PointersTo(examples_),
+                           10'000)
+        ->loss;
+  };
+  const double before = loss();
+
+  ASSERT_OK(Run());
+
+  EXPECT_LT(loss(), 0.8 * before);
+}
+
+TEST_F(TrainerTest, KeepsTheBestPromptAndNotTheLast) {
+  spec_.mutable_evaluation()->set_metric("loss");
+  // What is learnt is wrong for the validation, so it gets worse.
+  for (PreparedExample& one : validation_) one.label = 1 - one.label;
+  Resolve(40);
+
+  ASSERT_OK(Run());
+
+  EXPECT_LT(state_.progress.best_step(), 40);
+  EXPECT_FALSE(state_.best_prompt.equal(state_.prompt));
+}
+
+TEST_F(TrainerTest, LeavesOutAStepThatIsNotFinite) {
+  UseModel({.steps = {2, 5}});
+  Resolve(10);
+
+  ASSERT_OK(Run());
+
+  EXPECT_EQ(state_.progress.num_nonfinite_steps(), 2);
+  EXPECT_EQ(state_.progress.step(), 10);
+  ASSERT_EQ(listener_.notices.size(), 2u);
+  EXPECT_THAT(listener_.notices[0], HasSubstr("step 3 was left out"));
+}
+
+TEST_F(TrainerTest, AStepThatIsNotFiniteChangesNothing) {
+  UseModel({.steps = {0}});
+  Resolve(1);
+
+  ASSERT_OK(Run());
+
+  EXPECT_TRUE(state_.prompt.equal(InitialPrompt()));
+}
+
+TEST_F(TrainerTest, FailsAfterThreeInARow) {
+  UseModel({.steps = {1, 2, 4, 5, 6, 7}});
+  Resolve(10);
+
+  EXPECT_THAT(Run(), ReasonIs(Reason::kNonfiniteLoss,
+                              HasSubstr("up to step 7: lower")));
+}
+
+TEST_F(TrainerTest, StoresNoCheckpointAmongStepsThatWereLeftOut) {
+  UseModel({.steps = {1, 2}});
+  spec_.mutable_training()->set_checkpoint_interval_steps(1);
+  Resolve(5);
+
+  ASSERT_OK(Run());
+
+  std::vector<int> steps;
+  for (const auto& [step, artifact] : listener_.checkpoints) {
+    steps.push_back(step);
+  }
+  EXPECT_EQ(steps, (std::vector<int>{1, 4, 5}));
+}
+
+TEST_F(TrainerTest, AValidationThatIsNotFiniteIsNeverTheBest) {
+  for (const char* metric : {"loss", "accuracy"}) {
+    UseModel({.validations = {0, 2}});
+    spec_ = TuningJobSpec();
+    spec_.mutable_evaluation()->set_metric(metric);
+    spec_.mutable_training()->set_validation_interval_steps(5);
+    Resolve(15);
+    state_ = MakeInitialState(InitialPrompt(), v1::CheckpointManifest());
+
+    ASSERT_OK(Run());
+
+    EXPECT_EQ(state_.progress.best_step(), 10) << metric;
+    EXPECT_TRUE(std::isfinite(state_.progress.best_loss())) << metric;
+    EXPECT_EQ(state_.progress.validations_without_improvement(), 1) << metric;
+    EXPECT_THAT(listener_.notices, Contains(HasSubstr("after step 5")));
+  }
+}
+
+TEST_F(TrainerTest, FailsWhereNoValidationIsFinite) {
+  UseModel({.validations = {0, 1}});
+  spec_.mutable_training()->set_validation_interval_steps(5);
+  Resolve(10);
+
+  EXPECT_THAT(Run(), ReasonIs(Reason::kNonfiniteLoss,
+                              HasSubstr("training.learning_rate")));
+}
+
+TEST_F(TrainerTest, MemoryThatDoesNotSufficeIsNamed) {
+  UseModel({.out_of_memory = true});
+  Resolve(5);
+
+  EXPECT_THAT(Run(), ReasonIs(Reason::kOutOfMemory, HasSubstr("batch_size")));
+}
+
+TEST_F(TrainerTest, StopsEarlyWithoutImprovement) {
+  spec_.mutable_training()->mutable_early_stopping()->set_patience(2);
+  spec_.mutable_training()->set_validation_interval_steps(5);
+  spec_.mutable_training()->mutable_learning_rate()->set_value(1e-9);
+  Resolve(100);
+
+  EXPECT_EQ(*Run(), TuningReport::STOP_REASON_EARLY_STOPPING);
+
+  // The first validation is an improvement, the two after it are none.
+  EXPECT_EQ(state_.progress.step(), 15);
+  EXPECT_EQ(state_.progress.validations_without_improvement(), 2);
+}
+
+TEST_F(TrainerTest, AnImprovementBelowMinDeltaDoesNotCount) {
+  spec_.mutable_evaluation()->set_metric("loss");
+  spec_.mutable_training()->mutable_early_stopping()->set_patience(2);
+  spec_.mutable_training()->mutable_early_stopping()->set_min_delta(100);
+  spec_.mutable_training()->set_validation_interval_steps(5);
+  Resolve(100);
+
+  EXPECT_EQ(*Run(), TuningReport::STOP_REASON_EARLY_STOPPING);
+  EXPECT_EQ(state_.progress.step(), 15);
+}
+
+// Moves by a second whenever it is read.
+class RunningClock : public Clock {
+ public:
+  absl::Time Now() const override { return absl::UnixEpoch(); }
+  absl::Duration Monotonic() const override {
+    return absl::Seconds(++seconds_);
+  }
+
+ private:
+  mutable int seconds_ = 0;
+};
+
+TEST_F(TrainerTest, StopsWhenItsTimeIsUp) {
+  spec_.mutable_training()->mutable_max_duration()->set_seconds(7);
+  Resolve(100);
+
+  EXPECT_EQ(*Run(RunningClock()), TuningReport::STOP_REASON_MAX_DURATION);
+
+  // Each step takes one second of this clock.
+  EXPECT_EQ(state_.progress.step(), 7);
+  EXPECT_DOUBLE_EQ(state_.progress.training_seconds(), 7);
+  EXPECT_EQ(state_.progress.validated_step(), 7);
+}
+
+TEST_F(TrainerTest, HandsOverCheckpointsEveryThirtySeconds) {
+  spec_.mutable_training()->set_checkpoint_interval_steps(100);
+  Resolve(100);
+
+  ASSERT_OK(Run(RunningClock()));
+
+  EXPECT_GT(listener_.checkpoints.size(), 3u);
+}
+
+TEST_F(TrainerTest, StopsBetweenStepsWithACheckpoint) {
+  Resolve(100);
+  listener_.stop_phase = attune::v1::TuningProgress::PHASE_TRAINING;
+  listener_.stop_step = 7;
+
+  EXPECT_THAT(Run(), ReasonIs(Reason::kCancelled, HasSubstr("7 steps")));
+
+  ASSERT_EQ(listener_.checkpoints.size(), 1u);
+  EXPECT_EQ(listener_.checkpoints[0].first, 7);
+}
+
+TEST_F(TrainerTest, StopsInAValidationWithACheckpointThatRepeatsIt) {
+  spec_.mutable_training()->set_validation_interval_steps(5);
+  Resolve(100);
+  listener_.stop_phase = attune::v1::TuningProgress::PHASE_VALIDATING;
+  listener_.stop_step = 10;
+
+  EXPECT_THAT(Run(), ReasonIs(Reason::kCancelled, HasSubstr("validation")));
+
+  ASSERT_FALSE(listener_.checkpoints.empty());
+  const TrainingState stored =
+      *DecodeCheckpoint(listener_.checkpoints.back().second);
+  EXPECT_EQ(stored.progress.step(), 10);
+  EXPECT_EQ(stored.progress.validated_step(), 5);
+}
+
+}  // namespace
+}  // namespace attune::worker

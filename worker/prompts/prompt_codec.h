@@ -1,0 +1,49 @@
+#ifndef ATTUNE_WORKER_PROMPTS_PROMPT_CODEC_H_
+#define ATTUNE_WORKER_PROMPTS_PROMPT_CODEC_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "attune/worker/v1/manifest.pb.h"
+#include "proto/cc/artifact.h"
+#include "worker/models/model_config.h"
+#include "worker/models/model_store.h"
+#include "worker/prompts/soft_prompt.h"
+
+namespace attune::worker {
+
+// The files of a prompt version. The first two are a PEFT directory as PEFT
+// itself writes it for PROMPT_TUNING on a causal model; the third is ours.
+inline constexpr std::string_view kAdapterConfigFile = "adapter_config.json";
+inline constexpr std::string_view kAdapterModelFile =
+    "adapter_model.safetensors";
+inline constexpr std::string_view kManifestFile = "attune_manifest.json";
+inline constexpr int kPromptFormatVersion = 1;
+
+// A prompt version as it is stored.
+struct StoredPrompt {
+  SoftPrompt prompt;
+  v1::PromptManifest manifest;
+};
+
+// The three files. Equal input gives equal bytes. `config` is the shape of the
+// model that the prompt is for.
+absl::StatusOr<Artifact> EncodePrompt(const SoftPrompt& prompt,
+                                      const v1::PromptManifest& manifest,
+                                      const ModelConfig& config);
+
+// Reads them back. DATA_LOSS (kCorruptArtifact) naming the file and what is
+// wrong: missing, not parsable, another format version or PEFT type, a tensor
+// of another name, dtype, rank or size than the config says, numbers that are
+// not finite.
+absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact);
+
+// FAILED_PRECONDITION (kModelMismatch) naming both sides unless the prompt was
+// made for the weights of `model` and has its width.
+absl::Status CheckPromptFits(const StoredPrompt& stored,
+                             const ModelInfo& model);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_PROMPTS_PROMPT_CODEC_H_

@@ -1,0 +1,41 @@
+#ifndef ATTUNE_WORKER_TASKS_EVALUATION_H_
+#define ATTUNE_WORKER_TASKS_EVALUATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "attune/v1/report.pb.h"
+#include "worker/models/kv_cache.h"
+#include "worker/tasks/prepared_example.h"
+#include "worker/tasks/task_program.h"
+
+namespace attune::worker {
+
+// How a split is measured.
+struct EvaluationOptions {
+  std::string split = "test";  // name for the report
+  // The cached prompt; null for the bare base model.
+  const KvBlock* prefix = nullptr;
+  // Whether answers of a generation are decoded too, for exact_match.
+  bool decode_answers = true;
+  // Rows of text that go through the model at once.
+  int64_t max_rows = 1024;
+  // Called before every pass through the model; an error ends the evaluation
+  // with it. May be empty.
+  std::function<absl::Status(int64_t done, int64_t total)> before_pass =
+      nullptr;
+};
+
+// Measures `examples` (at least one) and reports loss, metrics and, for a
+// classification, labels and confusion matrix.
+absl::StatusOr<attune::v1::EvaluationReport> Evaluate(
+    const TaskProgram& program, absl::Span<const PreparedExample> examples,
+    const EvaluationOptions& options);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_EVALUATION_H_

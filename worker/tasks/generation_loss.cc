@@ -1,0 +1,146 @@
+#include "worker/tasks/generation_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/tensor.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "proto/cc/status_macros.h"
+#include "worker/models/torch_errors.h"
+#include "worker/tasks/packed_batch.h"
+
+namespace attune::worker {
+namespace {
+
+// Rows whose logits exist at once: 128 x 49,152 x 4 bytes = 25 MB.
+constexpr int64_t kChunkRows = 128;
+
+// hidden: [n, dim], targets: [n] -> [n].
+at::Tensor ChunkLosses(const CausalModel& model, const at::Tensor& hidden,
+                       const at::Tensor& targets) {
+  return at::cross_entropy_loss(model.Logits(hidden), targets,
+                                /*weight=*/{}, at::Reduction::None);
+}
+
+// Cross-entropy whose backward only scales the gradient found in forward: the
+// loss of a row depends on that row alone.
+class CrossEntropyFunction
+    : public torch::autograd::Function<CrossEntropyFunction> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context,
+                            const at::Tensor& hidden, const at::Tensor& targets,
+                            const CausalModel* model) {
+    std::vector<at::Tensor> losses;
+    std::vector<at::Tensor> gradients;
+    for (int64_t begin = 0; begin < hidden.size(0); begin += kChunkRows) {
+      const at::AutoGradMode grad_mode(true);
+      const int64_t end = std::min(begin + kChunkRows, hidden.size(0));
+      const at::Tensor rows =
+          hidden.slice(0, begin, end).detach().requires_grad_();
+      const at::Tensor chunk =
+          ChunkLosses(*model, rows, targets.slice(0, begin, end));
+      gradients.push_back(torch::autograd::grad({chunk.sum()}, {rows})[0]);
+      losses.push_back(chunk.detach());
+    }
+    context->saved_data["gradient"] = at::cat(gradients);
+    return at::cat(losses);
+  }
+
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext* context,
+      const torch::autograd::variable_list& outputs) {
+    const at::Tensor gradient = context->saved_data["gradient"].toTensor();
+    return {gradient * outputs[0].unsqueeze(1), at::Tensor(), at::Tensor()};
+  }
+};
+
+// A batch with its answers' tokens and the rows that predict them.
+struct AnswerBatch {
+  PackedBatch batch;
+  std::vector<int64_t> rows;
+  std::vector<int64_t> targets;
+
+  // The answer's last token predicts nothing, so it is not run.
+  void Add(const AnswerSample& sample, int parent) {
+    std::vector<int64_t> ids(sample.text.begin(), sample.text.end());
+    ids.insert(ids.end(), sample.answer.begin(), sample.answer.end() - 1);
+    const int segment = parent == PackedBatch::kRoot
+                            ? batch.AddRoot(ids, sample.prefix)
+                            : batch.AddTokens(ids, parent);
+    const int64_t first = static_cast<int64_t>(sample.text.size()) - 1;
+    for (size_t i = 0; i < sample.answer.size(); ++i) {
+      rows.push_back(batch.RowOf(segment, first + static_cast<int64_t>(i)));
+      targets.push_back(sample.answer[i]);
+    }
+  }
+
+  // -> the loss of every answer token, [tokens].
+  absl::StatusOr<at::Tensor> Losses(const CausalModel& model) const {
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
+                            model.Forward(batch.Build(model)));
+    return CrossEntropyRows(
+        model, hidden.index_select(0, at::tensor(rows).to(hidden.device())),
+        at::tensor(targets).to(hidden.device()));
+  }
+};
+
+}  // namespace
+
+at::Tensor CrossEntropyRows(const CausalModel& model, const at::Tensor& hidden,
+                            const at::Tensor& targets) {
+  if (at::GradMode::is_enabled() && hidden.requires_grad()) {
+    return CrossEntropyFunction::apply(hidden, targets, &model);
+  }
+  std::vector<at::Tensor> losses;
+  for (int64_t begin = 0; begin < hidden.size(0); begin += kChunkRows) {
+    const int64_t end = std::min(begin + kChunkRows, hidden.size(0));
+    losses.push_back(ChunkLosses(model, hidden.slice(0, begin, end),
+                                 targets.slice(0, begin, end)));
+  }
+  return at::cat(losses);
+}
+
+absl::StatusOr<BatchLoss> AnswerLoss(const CausalModel& model,
+                                     const at::Tensor& prompt,
+                                     absl::Span<const AnswerSample> samples) {
+  return CatchTorchErrors("answer loss", [&]() -> absl::StatusOr<BatchLoss> {
+    AnswerBatch answers;
+    const int root =
+        prompt.defined() ? answers.batch.AddPrompt(prompt) : PackedBatch::kRoot;
+    for (const AnswerSample& sample : samples) answers.Add(sample, root);
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor losses, answers.Losses(model));
+    return BatchLoss{.sum = losses.sum(),
+                     .weight = static_cast<double>(answers.targets.size()),
+                     .num_rows = answers.batch.num_rows()};
+  });
+}
+
+absl::StatusOr<std::vector<double>> AnswerLosses(
+    const CausalModel& model, absl::Span<const AnswerSample> samples) {
+  using Losses = std::vector<double>;
+  if (samples.empty()) return Losses();
+  return CatchTorchErrors("answer losses", [&]() -> absl::StatusOr<Losses> {
+    const at::NoGradGuard no_grad;
+    AnswerBatch answers;
+    for (const AnswerSample& sample : samples) {
+      answers.Add(sample, PackedBatch::kRoot);
+    }
+    ATTUNE_ASSIGN_OR_RETURN(at::Tensor tokens, answers.Losses(model));
+    tokens = tokens.to(at::kCPU, at::kDouble).contiguous();
+    const double* next = tokens.const_data_ptr<double>();
+    Losses losses;
+    for (const AnswerSample& sample : samples) {
+      double sum = 0;
+      for (size_t i = 0; i < sample.answer.size(); ++i) sum += *next++;
+      losses.push_back(sum);
+    }
+    return losses;
+  });
+}
+
+}  // namespace attune::worker

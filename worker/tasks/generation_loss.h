@@ -1,0 +1,44 @@
+#ifndef ATTUNE_WORKER_TASKS_GENERATION_LOSS_H_
+#define ATTUNE_WORKER_TASKS_GENERATION_LOSS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "worker/models/causal_model.h"
+#include "worker/models/kv_cache.h"
+#include "worker/tasks/batch_loss.h"
+
+namespace attune::worker {
+
+// A text with its right answer, which ends in the end-of-text token. Borrows.
+struct AnswerSample {
+  absl::Span<const int64_t> text;    // at least one token
+  absl::Span<const int64_t> answer;  // at least one token
+  const KvBlock* prefix = nullptr;   // the cached prompt; AnswerLosses only
+};
+
+// hidden: [n, dim], targets: [n] token ids -> cross-entropy of each row, [n],
+// fp32; differentiable with regard to hidden. The logits over the whole
+// vocabulary exist for a few rows at a time only: with grad mode on, the
+// gradient is worked out on the way forward and kept, [n, dim].
+at::Tensor CrossEntropyRows(const CausalModel& model, const at::Tensor& hidden,
+                            const at::Tensor& targets);
+
+// Training: all samples share prompt [rows, dim], fp32 (undefined: none), which
+// stands in the batch once. The loss is the sum of -log P(token) over the
+// answer tokens, the weight their number.
+absl::StatusOr<BatchLoss> AnswerLoss(const CausalModel& model,
+                                     const at::Tensor& prompt,
+                                     absl::Span<const AnswerSample> samples);
+
+// Evaluation: the sum of -log P(token) over each sample's answer.
+absl::StatusOr<std::vector<double>> AnswerLosses(
+    const CausalModel& model, absl::Span<const AnswerSample> samples);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_GENERATION_LOSS_H_

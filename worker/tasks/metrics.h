@@ -1,0 +1,30 @@
+#ifndef ATTUNE_WORKER_TASKS_METRICS_H_
+#define ATTUNE_WORKER_TASKS_METRICS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "attune/v1/report.pb.h"
+
+namespace attune::worker {
+
+// Fills classes, confusion_matrix and metrics of `report` from right and given
+// labels, as indices into `labels`, of the same rows: accuracy and
+// {macro,weighted}_{precision,recall,f1}. As in scikit-learn, a quotient
+// without a denominator is 0, and means run over the labels that occur among
+// the right or the given ones.
+void AddClassificationMetrics(absl::Span<const int> right,
+                              absl::Span<const int> given,
+                              const std::vector<std::string>& labels,
+                              attune::v1::EvaluationReport& report);
+
+// The share of answers equal to the right ones but for white space around
+// them. 0 for no answers.
+double ExactMatch(const std::vector<std::string>& right,
+                  const std::vector<std::string>& given);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_METRICS_H_

@@ -1,0 +1,33 @@
+#ifndef ATTUNE_WORKER_TASKS_PREPARED_EXAMPLE_H_
+#define ATTUNE_WORKER_TASKS_PREPARED_EXAMPLE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "worker/tasks/dataset.h"
+#include "worker/tasks/task_program.h"
+
+namespace attune::worker {
+
+// A row as training and evaluation use it.
+struct PreparedExample {
+  int64_t row = 0;
+  TaskInput input;
+  int label = -1;                   // of a classification
+  std::vector<int64_t> answer_ids;  // of a generation, with the end token
+  std::string answer;
+};
+
+// Renders and tokenises `examples`. The error of the first row that can't be
+// prepared, with "row N: " before it.
+absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
+    const TaskProgram& program, const std::vector<Example>& examples);
+
+// How many of `examples` were cut to fit.
+int64_t CountTruncated(const std::vector<PreparedExample>& examples);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_PREPARED_EXAMPLE_H_

@@ -1,0 +1,155 @@
+#include "worker/tasks/task_contract.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "absl/strings/ascii.h"
+#include "proto/cc/status.h"
+#include "proto/cc/text.h"
+
+namespace attune::worker {
+namespace {
+
+using attune::v1::TaskSpec;
+
+constexpr int kMaxLabels = 1000;
+constexpr int kMaxWords = 16;
+constexpr size_t kMaxLabelBytes = 256;
+constexpr size_t kMaxTemplateBytes = 65'536;
+constexpr size_t kMaxSystemBytes = 16'384;
+constexpr int kDefaultNewTokens = 64;
+
+std::string WordOfLabel(std::string label) {
+  std::replace(label.begin(), label.end(), '_', ' ');
+  std::replace(label.begin(), label.end(), '-', ' ');
+  absl::StripAsciiWhitespace(&label);
+  return label;
+}
+
+void CheckLabels(const TaskSpec& task, FieldViolations& violations) {
+  std::unordered_map<std::string, int> label_of_word;
+  std::unordered_map<std::string, int> place_of_label;
+  for (int i = 0; i < task.labels_size(); ++i) {
+    const attune::v1::LabelWords& label = task.labels(i);
+    const std::string path = Concat("task.labels[", i, "]");
+    if (label.label().empty() || label.label().size() > kMaxLabelBytes) {
+      violations.Add(Concat(path, ".label"), "must have 1 to 256 bytes");
+    }
+    if (!place_of_label.try_emplace(label.label(), i).second) {
+      violations.Add(Concat(path, ".label"),
+                     Concat("'", label.label(), "' is already there"));
+    }
+    if (label.words_size() > kMaxWords) {
+      violations.Add(Concat(path, ".words"),
+                     Concat("at most ", kMaxWords, " words per label"));
+    }
+    for (int w = 0; w < label.words_size(); ++w) {
+      const std::string& word = label.words(w);
+      const std::string word_path = Concat(path, ".words[", w, "]");
+      if (word.empty() || word != absl::StripAsciiWhitespace(word)) {
+        violations.Add(word_path,
+                       Concat("'", word,
+                              "' must have letters and neither begin nor end "
+                              "with white space"));
+      }
+      const auto [other, is_new] = label_of_word.try_emplace(word, i);
+      if (!is_new) {
+        violations.Add(word_path,
+                       Concat("'", word, "' is already a word of label '",
+                              task.labels(other->second).label(), "'"));
+      }
+    }
+  }
+}
+
+void CheckType(const TaskSpec& task, FieldViolations& violations) {
+  switch (task.type()) {
+    case attune::v1::TASK_TYPE_TEXT_CLASSIFICATION:
+      return;
+    case attune::v1::TASK_TYPE_TEXT_GENERATION:
+      if (task.labels_size() > 0) {
+        violations.Add("task.labels", "only a classification has labels");
+      }
+      return;
+    case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
+    case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
+    case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
+    case attune::v1::TASK_TYPE_REGRESSION:
+      violations.AddUnsupported("task.type",
+                                Concat(attune::v1::TaskType_Name(task.type()),
+                                       " is not served by this release"));
+      return;
+    default:
+      violations.Add("task.type", "is required");
+  }
+}
+
+}  // namespace
+
+void FillTaskDefaults(TaskSpec& task) {
+  const bool generates = task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION;
+  if (task.answer_field().empty()) {
+    task.set_answer_field(generates ? "target" : "label");
+  }
+  for (attune::v1::LabelWords& label : *task.mutable_labels()) {
+    if (label.words().empty()) label.add_words(WordOfLabel(label.label()));
+  }
+  if (task.truncation().side() == attune::v1::TRUNCATION_SIDE_UNSPECIFIED) {
+    task.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_LEFT);
+  }
+  if (task.prompt_placement() == attune::v1::PROMPT_PLACEMENT_UNSPECIFIED) {
+    task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_FRONT);
+  }
+  if (generates && task.decoding().max_new_tokens() == 0) {
+    task.mutable_decoding()->set_max_new_tokens(kDefaultNewTokens);
+  }
+}
+
+absl::Status CheckTask(const TaskSpec& task) {
+  FieldViolations violations;
+  CheckType(task, violations);
+  CheckLabels(task, violations);
+  if (task.template_().empty() || task.template_().size() > kMaxTemplateBytes) {
+    violations.Add("task.template", "must have 1 to 65,536 bytes");
+  }
+  if (task.truncation().max_input_tokens() < 0) {
+    violations.Add("task.truncation.max_input_tokens", "must be 1 or more");
+  }
+  if (!task.truncation().field().empty()) {
+    violations.AddUnsupported("task.truncation.field",
+                              "cutting one field is not served by this "
+                              "release");
+  }
+  if (!attune::v1::TruncationSide_IsValid(task.truncation().side())) {
+    violations.Add("task.truncation.side", "is unknown");
+  }
+  if (!task.system_message().empty() && !task.use_chat_template()) {
+    violations.Add("task.system_message", "needs use_chat_template");
+  }
+  if (task.system_message().size() > kMaxSystemBytes) {
+    violations.Add("task.system_message", "must have at most 16,384 bytes");
+  }
+  if (task.prompt_placement() != attune::v1::PROMPT_PLACEMENT_FRONT) {
+    violations.AddUnsupported("task.prompt_placement",
+                              "only PROMPT_PLACEMENT_FRONT is served by this "
+                              "release");
+  }
+  if (task.decoding().max_new_tokens() < 0) {
+    violations.Add("task.decoding.max_new_tokens", "must be 1 or more");
+  }
+  return violations.ToStatus();
+}
+
+absl::Status CheckHasLabels(const TaskSpec& task) {
+  if (task.type() != attune::v1::TASK_TYPE_TEXT_CLASSIFICATION ||
+      (task.labels_size() >= 2 && task.labels_size() <= kMaxLabels)) {
+    return absl::OkStatus();
+  }
+  return InvalidField("task.labels",
+                      Concat("a classification has 2 to 1,000 labels, not ",
+                             task.labels_size()));
+}
+
+}  // namespace attune::worker

@@ -1,0 +1,309 @@
+#include "worker/tasks/task_program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+#include "worker/tasks/task_contract.h"
+
+namespace attune::worker {
+namespace {
+
+using attune::v1::TaskSpec;
+using nlohmann::json;
+
+// Cuts beyond these bring nothing any more.
+constexpr int kMaxCuts = 32;
+// Integers beyond this do not survive a double, which is what a request's
+// fields are made of.
+constexpr double kLargestExactInteger = 9007199254740992.0;  // 2^53
+
+std::string Dump(const json& value) {
+  return value.dump(-1, ' ', /*ensure_ascii=*/false,
+                    json::error_handler_t::replace);
+}
+
+// Gives equal numbers one spelling, so that a row of a file and the fields of
+// a request render to the same text.
+void NormaliseNumbers(json& value) {
+  if (value.is_structured()) {
+    for (json& item : value) NormaliseNumbers(item);
+    return;
+  }
+  if (!value.is_number()) return;
+  const double number = value.get<double>();
+  const bool is_whole =
+      std::floor(number) == number && std::abs(number) < kLargestExactInteger;
+  if (is_whole) {
+    value = static_cast<int64_t>(number);
+  } else {
+    value = number;
+  }
+}
+
+absl::Status TemplateError(const absl::Status& status) {
+  return MakeError(Reason::kInvalidTemplate, ToStd(status.message()));
+}
+
+// First byte of the character that `position` stands in or, with `forward`,
+// the next one that begins there or later.
+size_t CharacterBorder(std::string_view text, size_t position, bool forward) {
+  const auto continues = [&](size_t i) {
+    return i < text.size() &&
+           (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80;
+  };
+  while (continues(position)) position = forward ? position + 1 : position - 1;
+  return position;
+}
+
+// Removes at least `excess` of the tokens of `text` at one end; what is left
+// is always shorter.
+std::string CutTokens(const std::string& text, const Encoding& tokens,
+                      size_t excess, attune::v1::TruncationSide side) {
+  const size_t count = tokens.ids.size();
+  if (excess >= count) return "";
+  if (side == attune::v1::TRUNCATION_SIDE_RIGHT) {
+    const size_t end =
+        std::min(tokens.offsets[count - excess - 1].end, text.size() - 1);
+    return text.substr(0, CharacterBorder(text, end, /*forward=*/false));
+  }
+  const size_t begin = std::max<size_t>(tokens.offsets[excess].begin, 1);
+  return text.substr(CharacterBorder(text, begin, /*forward=*/true));
+}
+
+// How many special tokens the tokenizer puts behind a text.
+absl::StatusOr<size_t> CountTokensAddedBehind(const Tokenizer& tokenizer) {
+  ATTUNE_ASSIGN_OR_RETURN(const Encoding with,
+                          tokenizer.Encode("a", /*add_special_tokens=*/true));
+  ATTUNE_ASSIGN_OR_RETURN(const Encoding without,
+                          tokenizer.Encode("a", /*add_special_tokens=*/false));
+  const auto text = std::search(with.ids.begin(), with.ids.end(),
+                                without.ids.begin(), without.ids.end());
+  if (text == with.ids.end()) return size_t{0};
+  return static_cast<size_t>(with.ids.end() - text) - without.ids.size();
+}
+
+}  // namespace
+
+TaskProgram::TaskProgram(TaskSpec task,
+                         std::shared_ptr<const LoadedModel> model,
+                         int64_t num_prompt_rows)
+    : task_(std::move(task)),
+      model_(std::move(model)),
+      num_prompt_rows_(num_prompt_rows) {}
+
+absl::StatusOr<std::unique_ptr<const TaskProgram>> TaskProgram::Compile(
+    const TaskSpec& task, std::shared_ptr<const LoadedModel> model,
+    int64_t num_prompt_rows) {
+  TaskSpec filled = task;
+  FillTaskDefaults(filled);
+  ATTUNE_RETURN_IF_ERROR(CheckTask(filled));
+  ATTUNE_RETURN_IF_ERROR(CheckHasLabels(filled));
+  const ModelInfo& info = model->info;
+  if (filled.use_chat_template() && model->chat_template == nullptr) {
+    return MakeError(Reason::kIllegalState,
+                     Concat("task.use_chat_template: model '", info.id,
+                            "' has no chat template"));
+  }
+  if (filled.truncation().max_input_tokens() > info.config.context_length) {
+    return InvalidField("task.truncation.max_input_tokens",
+                        Concat("must be at most the model's context of ",
+                               info.config.context_length, " tokens"));
+  }
+  std::unique_ptr<TaskProgram> program(
+      new TaskProgram(std::move(filled), std::move(model), num_prompt_rows));
+  ATTUNE_RETURN_IF_ERROR(program->Initialise());
+  return std::unique_ptr<const TaskProgram>(std::move(program));
+}
+
+absl::Status TaskProgram::Initialise() {
+  absl::StatusOr<std::unique_ptr<Template>> compiled =
+      Template::Compile(task_.template_());
+  if (!compiled.ok()) return TemplateError(compiled.status());
+  template_ = *std::move(compiled);
+  if (template_->undeclared_variables().contains(task_.answer_field())) {
+    return MakeError(Reason::kInvalidTemplate,
+                     Concat("the template reads '", task_.answer_field(),
+                            "', which is the answer: it is not there when "
+                            "the prompt serves"));
+  }
+  if (const auto id = model_->tokenizer->TokenToId(model_->eos_token);
+      id.has_value() && !model_->eos_token.empty()) {
+    end_token_ = *id;
+  } else if (!model_->stop_token_ids.empty()) {
+    end_token_ = model_->stop_token_ids.front();
+  } else {
+    return MakeError(
+        Reason::kIllegalState,
+        Concat("model '", model_->info.id, "' names no end-of-text token"));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(num_tokens_added_behind_,
+                          CountTokensAddedBehind(*model_->tokenizer));
+  if (is_classification()) ATTUNE_RETURN_IF_ERROR(BuildTries());
+  if (InputLimit(/*answer_tokens=*/1) < 1) {
+    return MakeError(
+        Reason::kInputTooLong,
+        Concat("a prompt of ", num_prompt_rows_,
+               " rows leaves no room for an input in the context of ",
+               model_->info.config.context_length, " tokens"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TaskProgram::BuildTries() {
+  std::vector<LabelTrie::Word> spaced;
+  std::vector<LabelTrie::Word> bare;
+  for (int label = 0; label < task_.labels_size(); ++label) {
+    labels_.push_back(task_.labels(label).label());
+    for (const std::string& word : task_.labels(label).words()) {
+      for (auto* words : {&spaced, &bare}) {
+        const std::string text = words == &spaced ? Concat(" ", word) : word;
+        absl::StatusOr<Encoding> tokens =
+            model_->tokenizer->Encode(text, /*add_special_tokens=*/false);
+        if (!tokens.ok()) {
+          return InvalidField(Concat("task.labels[", label, "].words"),
+                              ToStd(tokens.status().message()));
+        }
+        longest_word_ =
+            std::max(longest_word_, static_cast<int64_t>(tokens->ids.size()));
+        words->push_back({label, word, std::move(tokens->ids)});
+      }
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      spaced_trie_, LabelTrie::Build(spaced, task_.labels_size(), end_token_));
+  ATTUNE_ASSIGN_OR_RETURN(
+      bare_trie_, LabelTrie::Build(bare, task_.labels_size(), end_token_));
+  return absl::OkStatus();
+}
+
+int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
+  const int64_t room = model_->info.config.context_length - num_prompt_rows_ -
+                       std::max(answer_tokens, longest_word_);
+  const int64_t asked = task_.truncation().max_input_tokens();
+  return asked > 0 ? std::min(asked, room) : room;
+}
+
+absl::StatusOr<std::string> TaskProgram::Render(const json& fields) const {
+  absl::StatusOr<std::string> text = template_->Render(Dump(fields));
+  if (!text.ok()) return TemplateError(text.status());
+  if (!task_.use_chat_template()) return text;
+  std::vector<ChatMessage> turns;
+  if (!task_.system_message().empty()) {
+    turns.push_back({"system", task_.system_message()});
+  }
+  turns.push_back({"user", *std::move(text)});
+  absl::StatusOr<std::string> chat =
+      RenderChat(*model_->chat_template, turns,
+                 {.bos_token = model_->bos_token,
+                  .eos_token = model_->eos_token,
+                  .add_generation_prompt = true});
+  if (!chat.ok()) return TemplateError(chat.status());
+  return chat;
+}
+
+absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
+    std::string_view text) const {
+  // A chat template writes the special tokens itself.
+  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
+      text, /*add_special_tokens=*/!task_.use_chat_template());
+  if (!tokens.ok()) {
+    return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
+  }
+  // The text goes on with the answer, so nothing may be added behind it.
+  if (!task_.use_chat_template()) {
+    tokens->ids.resize(tokens->ids.size() - num_tokens_added_behind_);
+  }
+  return std::move(tokens->ids);
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
+    std::string_view fields, int64_t answer_tokens) const {
+  json values = json::parse(fields, nullptr, /*allow_exceptions=*/false);
+  if (!values.is_object()) {
+    return MakeError(Reason::kInvalidData,
+                     "the fields are not a JSON object in UTF-8");
+  }
+  NormaliseNumbers(values);
+  const int64_t limit = InputLimit(answer_tokens);
+  TaskInput input;
+  for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(values));
+    ATTUNE_ASSIGN_OR_RETURN(input.ids, EncodeText(text));
+    // A tokenizer may add a beginning to nothing.
+    if (text.empty() || input.ids.empty()) {
+      return MakeError(Reason::kInvalidTemplate,
+                       "the template renders to an empty text");
+    }
+    const int64_t size = static_cast<int64_t>(input.ids.size());
+    if (size <= limit) {
+      input.bare_answer =
+          task_.use_chat_template() || absl::ascii_isspace(text.back());
+      return input;
+    }
+    if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
+        !CutLongestField(values, size - limit)) {
+      return MakeError(
+          Reason::kInputTooLong,
+          Concat("the input has ", size, " tokens; ",
+                 std::max(limit, int64_t{0}), " fit beside ", num_prompt_rows_,
+                 " prompt rows and ", std::max(answer_tokens, longest_word_),
+                 " answer tokens in the model's context of ",
+                 model_->info.config.context_length,
+                 task_.truncation().max_input_tokens() > 0
+                     ? " under task.truncation.max_input_tokens"
+                     : ""));
+    }
+    input.truncated = true;
+  }
+  return MakeError(Reason::kInputTooLong,
+                   "the input does not get shorter when its fields are cut");
+}
+
+bool TaskProgram::CutLongestField(json& fields, int64_t excess) const {
+  std::string* longest = nullptr;
+  Encoding longest_tokens;
+  for (const std::string& name : template_->undeclared_variables()) {
+    const auto field = fields.find(name);
+    if (field == fields.end() || !field->is_string()) continue;
+    std::string& value = field->get_ref<std::string&>();
+    absl::StatusOr<Encoding> tokens =
+        model_->tokenizer->Encode(value, /*add_special_tokens=*/false);
+    if (tokens.ok() && tokens->ids.size() > longest_tokens.ids.size()) {
+      longest = &value;
+      longest_tokens = *std::move(tokens);
+    }
+  }
+  if (longest == nullptr) return false;
+  *longest = CutTokens(*longest, longest_tokens, static_cast<size_t>(excess),
+                       task_.truncation().side());
+  return true;
+}
+
+absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeAnswer(
+    std::string_view answer, bool bare_answer) const {
+  const bool spaced =
+      !bare_answer && !answer.empty() && !absl::ascii_isspace(answer.front());
+  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
+      spaced ? Concat(" ", answer) : std::string(answer),
+      /*add_special_tokens=*/false);
+  if (!tokens.ok()) {
+    return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
+  }
+  tokens->ids.push_back(end_token_);
+  return std::move(tokens->ids);
+}
+
+std::optional<int> TaskProgram::FindLabel(std::string_view label) const {
+  const auto found = std::find(labels_.begin(), labels_.end(), label);
+  if (found == labels_.end()) return std::nullopt;
+  return static_cast<int>(found - labels_.begin());
+}
+
+}  // namespace attune::worker

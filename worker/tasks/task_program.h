@@ -1,0 +1,112 @@
+#ifndef ATTUNE_WORKER_TASKS_TASK_PROGRAM_H_
+#define ATTUNE_WORKER_TASKS_TASK_PROGRAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "attune/v1/task.pb.h"
+#include "worker/models/model_store.h"
+#include "worker/tasks/label_trie.h"
+#include "worker/text/template.h"
+
+namespace attune::worker {
+
+// An input as the model gets it.
+struct TaskInput {
+  std::vector<int64_t> ids;  // at least one
+  bool truncated = false;
+  // The text ends in white space or is a chat turn: answers follow it without
+  // a space of their own.
+  bool bare_answer = false;
+};
+
+// A task contract compiled for a model: turns the fields of a row into tokens
+// and answers into tokens, the same way in training, evaluation and serving.
+// Const after construction: any number of threads may use one.
+class TaskProgram {
+ public:
+  // `num_prompt_rows`: the rows of the soft prompt that every input shares the
+  // context with; 0 for the bare base model. The task must have its labels (see
+  // ReadSplits in dataset.h) if it is a classification.
+  // INVALID_ARGUMENT (kInvalidTemplate or naming the field) for a template that
+  // does not compile or reads the answer, labels or words that are empty,
+  // repeated or become the same tokens, limits outside their ranges;
+  // FAILED_PRECONDITION if the model has no chat template but one is asked for;
+  // UNIMPLEMENTED for what is not served yet; kInputTooLong if the prompt
+  // leaves no room.
+  static absl::StatusOr<std::unique_ptr<const TaskProgram>> Compile(
+      const attune::v1::TaskSpec& task,
+      std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows);
+
+  // Renders and tokenises an input. `fields`: a JSON object. `answer_tokens`:
+  // room to keep for the answer in the context; of a classification the room
+  // for its longest word is kept in any case. An input that is too long loses
+  // tokens of its longest field; the template's own text stays whole.
+  // INVALID_ARGUMENT: kInvalidTemplate naming a field that is missing;
+  // kInputTooLong.
+  absl::StatusOr<TaskInput> PrepareInput(std::string_view fields,
+                                         int64_t answer_tokens) const;
+
+  // The tokens of a generation's answer with the end-of-text token.
+  absl::StatusOr<std::vector<int64_t>> EncodeAnswer(std::string_view answer,
+                                                    bool bare_answer) const;
+
+  // The label words that fit behind `input`. Only for a classification.
+  const LabelTrie& trie(const TaskInput& input) const {
+    return input.bare_answer ? *bare_trie_ : *spaced_trie_;
+  }
+
+  // Position of `label` among labels().
+  std::optional<int> FindLabel(std::string_view label) const;
+  // The labels in the task's order. Empty for a generation.
+  const std::vector<std::string>& labels() const { return labels_; }
+
+  bool is_classification() const {
+    return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION;
+  }
+  const attune::v1::TaskSpec& task() const { return task_; }
+  const LoadedModel& model() const { return *model_; }
+  int64_t num_prompt_rows() const { return num_prompt_rows_; }
+  int64_t max_new_tokens() const { return task_.decoding().max_new_tokens(); }
+  // Ends an answer.
+  int64_t end_token() const { return end_token_; }
+
+ private:
+  TaskProgram(attune::v1::TaskSpec task,
+              std::shared_ptr<const LoadedModel> model,
+              int64_t num_prompt_rows);
+
+  absl::Status Initialise();
+  absl::Status BuildTries();
+  // The most tokens an input may have.
+  int64_t InputLimit(int64_t answer_tokens) const;
+  // The text as the model sees it, in its chat template where that is used.
+  absl::StatusOr<std::string> Render(const nlohmann::json& fields) const;
+  absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
+  // Takes about `excess` tokens from the field with the most tokens among those
+  // the template reads. False if there is nothing to take.
+  bool CutLongestField(nlohmann::json& fields, int64_t excess) const;
+
+  const attune::v1::TaskSpec task_;
+  const std::shared_ptr<const LoadedModel> model_;
+  const int64_t num_prompt_rows_;
+  int64_t end_token_ = -1;
+  int64_t longest_word_ = 0;            // tokens
+  size_t num_tokens_added_behind_ = 0;  // by the tokenizer, to every text
+  std::unique_ptr<const Template> template_;
+  std::vector<std::string> labels_;
+  std::optional<LabelTrie> spaced_trie_;
+  std::optional<LabelTrie> bare_trie_;
+};
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_TASK_PROGRAM_H_

@@ -1,0 +1,302 @@
+#include "worker/tuning/attempt.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <utility>
+
+#include "proto/cc/resource_names.h"
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+#include "worker/models/torch_errors.h"
+#include "worker/prompts/prompt_codec.h"
+#include "worker/prompts/soft_prompt.h"
+#include "worker/tasks/dataset.h"
+#include "worker/tasks/evaluation.h"
+#include "worker/tasks/prepared_example.h"
+#include "worker/tasks/seeded_random.h"
+#include "worker/tasks/task_contract.h"
+#include "worker/tasks/task_program.h"
+#include "worker/tuning/checkpoint.h"
+#include "worker/tuning/defaults.h"
+#include "worker/tuning/initialisation.h"
+#include "worker/tuning/progress_tracker.h"
+#include "worker/tuning/trainer.h"
+
+namespace attune::worker {
+namespace {
+
+using attune::v1::EvaluationReport;
+using attune::v1::TuningJobSpec;
+using attune::v1::TuningProgress;
+using attune::v1::TuningReport;
+
+// Keeps the choice of rows to measure apart from the split's own seed.
+constexpr uint64_t kSampleStream = 10;
+
+// The model's error as the job's.
+absl::Status ModelError(const absl::Status& status) {
+  if (ReasonOf(status) != Reason::kInternal) return status;
+  const std::string_view message = ToStd(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return MakeError(Reason::kUnknownBaseModel, message);
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kUnimplemented:
+      return MakeError(Reason::kCorruptModel, message);
+    default:
+      return NameMemoryErrors(status);
+  }
+}
+
+// At most `limit` of the examples (0: all), drawn evenly, in their order.
+std::vector<Example> Sample(std::vector<Example> examples, int limit,
+                            uint64_t seed) {
+  if (limit <= 0 || examples.size() <= static_cast<size_t>(limit)) {
+    return examples;
+  }
+  std::vector<size_t> order(examples.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  SeededRandom(seed, kSampleStream).Shuffle(order);
+  order.resize(limit);
+  std::sort(order.begin(), order.end());
+  std::vector<Example> drawn;
+  for (size_t i : order) drawn.push_back(std::move(examples[i]));
+  return drawn;
+}
+
+// One attempt. Made for one call of RunAttempt.
+class Attempt {
+ public:
+  Attempt(const AttemptInput& input, ModelStore& models, const Clock& clock,
+          AttemptListener& listener)
+      : input_(input),
+        models_(models),
+        clock_(clock),
+        listener_(listener),
+        tracker_(clock, listener) {}
+
+  absl::StatusOr<AttemptResult> Run() {
+    tracker_.EnterPhase(TuningProgress::PHASE_PREPARING);
+    ATTUNE_RETURN_IF_ERROR(Prepare());
+    ATTUNE_RETURN_IF_ERROR(RestoreOrBegin());
+    ATTUNE_RETURN_IF_ERROR(MeasureBase());
+    ATTUNE_RETURN_IF_ERROR(Train());
+    ATTUNE_RETURN_IF_ERROR(MeasureTuned());
+    return Publish();
+  }
+
+ private:
+  absl::Status Prepare() {
+    spec_ = input_.job.spec();
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::string model_id,
+        ParseResourceName(kModelCollection, spec_.base_model(),
+                          "spec.base_model"));
+    FillTaskDefaults(*spec_.mutable_task());
+    ATTUNE_RETURN_IF_ERROR(CheckTask(spec_.task()));
+    listener_.BeforeStep();
+    auto loaded = models_.Load(model_id);
+    if (!loaded.ok()) return ModelError(loaded.status());
+    model_ = *std::move(loaded);
+    ATTUNE_ASSIGN_OR_RETURN(Splits splits, ReadSplits(input_.rows, spec_.data(),
+                                                      *spec_.mutable_task()));
+    embedding_rms_ = EmbeddingRms(*model_->model);
+    ATTUNE_ASSIGN_OR_RETURN(
+        spec_,
+        ResolveSpec(
+            spec_, {.num_train_rows = static_cast<int64_t>(splits.train.size()),
+                    .context_length = model_->info.config.context_length,
+                    .embedding_rms = embedding_rms_,
+                    .dtype = model_->model->dtype()}));
+    ATTUNE_ASSIGN_OR_RETURN(
+        program_, TaskProgram::Compile(spec_.task(), model_,
+                                       method().num_virtual_tokens()));
+    listener_.OnResolvedSpec(spec_);
+    tracker_.SetPlan(spec_.training().max_steps(),
+                     static_cast<int64_t>(splits.train.size()),
+                     spec_.evaluation().metric());
+    return PrepareSplits(std::move(splits));
+  }
+
+  absl::Status PrepareSplits(Splits splits) {
+    const attune::v1::EvaluationConfig& evaluation = spec_.evaluation();
+    const uint64_t seed = spec_.data().split_seed();
+    splits.validation = Sample(std::move(splits.validation),
+                               evaluation.max_validation_rows(), seed);
+    splits.test =
+        Sample(std::move(splits.test), evaluation.max_test_rows(), seed);
+    ATTUNE_ASSIGN_OR_RETURN(train_, PrepareExamples(*program_, splits.train));
+    ATTUNE_ASSIGN_OR_RETURN(validation_,
+                            PrepareExamples(*program_, splits.validation));
+    ATTUNE_ASSIGN_OR_RETURN(test_, PrepareExamples(*program_, splits.test));
+    return absl::OkStatus();
+  }
+
+  absl::Status RestoreOrBegin() {
+    v1::CheckpointManifest job;
+    job.set_tuning_job(input_.job.name());
+    job.set_model_fingerprint(model_->info.fingerprint);
+    job.set_snapshot_digest(input_.job.snapshot().digest());
+    *job.mutable_resolved_spec() = spec_;
+    if (input_.checkpoint.has_value()) {
+      absl::Status restored = Restore(job);
+      if (restored.ok()) return restored;
+      listener_.OnNotice(
+          Concat("training begins anew, without the checkpoint: ",
+                 ToStd(restored.message())));
+    }
+    ATTUNE_ASSIGN_OR_RETURN(
+        const at::Tensor rows,
+        MakeInitialRows(method(), *program_, train_, embedding_rms_,
+                        spec_.training().seed()));
+    state_ = MakeInitialState(rows, job);
+    return absl::OkStatus();
+  }
+
+  absl::Status Restore(const v1::CheckpointManifest& job) {
+    ATTUNE_ASSIGN_OR_RETURN(TrainingState state,
+                            DecodeCheckpoint(*input_.checkpoint));
+    ATTUNE_RETURN_IF_ERROR(CheckCheckpointFits(
+        state, job, method().num_virtual_tokens(), model_->info.config.dim));
+    state_ = std::move(state);
+    listener_.OnNotice(Concat("attempt ", input_.attempt,
+                              " goes on from the checkpoint of step ",
+                              state_.progress.step()));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<EvaluationReport> MeasureTest(TuningProgress::Phase phase,
+                                               const KvBlock* prefix) {
+    tracker_.SetCounters(state_.progress);
+    tracker_.EnterPhase(phase, static_cast<int64_t>(test_.size()));
+    EvaluationOptions options;
+    options.split = "test";
+    options.prefix = prefix;
+    options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
+      tracker_.SetPhaseDone(done);
+      listener_.BeforeStep();
+      if (!listener_.StopRequested()) return absl::OkStatus();
+      return MakeError(Reason::kCancelled, "stopped in an evaluation");
+    };
+    absl::StatusOr<EvaluationReport> report =
+        Evaluate(*program_, test_, options);
+    if (!report.ok()) return NameMemoryErrors(report.status());
+    tracker_.SetPhaseDone(static_cast<int64_t>(test_.size()));
+    return report;
+  }
+
+  absl::Status MeasureBase() {
+    if (spec_.evaluation().skip_baseline() || state_.progress.has_before()) {
+      return absl::OkStatus();
+    }
+    ATTUNE_ASSIGN_OR_RETURN(*state_.progress.mutable_before(),
+                            MeasureTest(TuningProgress::PHASE_EVALUATING_BASE,
+                                        /*prefix=*/nullptr));
+    return absl::OkStatus();
+  }
+
+  absl::Status Train() {
+    Trainer trainer({.program = *program_,
+                     .train = train_,
+                     .validation = validation_,
+                     .spec = spec_},
+                    clock_, listener_, tracker_);
+    ATTUNE_ASSIGN_OR_RETURN(stop_reason_, trainer.Run(state_));
+    return absl::OkStatus();
+  }
+
+  absl::Status MeasureTuned() {
+    listener_.BeforeStep();
+    const CausalModel& model = *model_->model;
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::shared_ptr<const KvBlock> prefix,
+        model.BuildPrefix(state_.best_prompt.to(model.device())));
+    ATTUNE_ASSIGN_OR_RETURN(
+        after_,
+        MeasureTest(TuningProgress::PHASE_EVALUATING_TUNED, prefix.get()));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<AttemptResult> Publish() {
+    tracker_.EnterPhase(TuningProgress::PHASE_UPLOADING);
+    AttemptResult result;
+    result.report = MakeReport();
+    result.resolved_spec = spec_;
+    result.model_fingerprint = model_->info.fingerprint;
+    v1::PromptManifest manifest;
+    manifest.set_base_model(spec_.base_model());
+    manifest.set_model_fingerprint(model_->info.fingerprint);
+    *manifest.mutable_task() = program_->task();
+    *manifest.mutable_method() = spec_.method();
+    *manifest.mutable_snapshot() = input_.job.snapshot();
+    *manifest.mutable_report() = result.report;
+    manifest.set_tuning_job(input_.job.name());
+    manifest.set_attune_version(ATTUNE_VERSION);
+    ATTUNE_ASSIGN_OR_RETURN(const SoftPrompt prompt,
+                            SoftPrompt::Create(state_.best_prompt));
+    ATTUNE_ASSIGN_OR_RETURN(
+        result.artifact, EncodePrompt(prompt, manifest, model_->info.config));
+    return result;
+  }
+
+  TuningReport MakeReport() const {
+    const v1::CheckpointManifest& progress = state_.progress;
+    TuningReport report;
+    if (progress.has_before()) *report.mutable_before() = progress.before();
+    *report.mutable_after() = after_;
+    report.set_num_steps(progress.step());
+    report.set_best_step(progress.best_step());
+    report.set_best_validation_metric(progress.best_metric());
+    report.set_validation_metric_name(spec_.evaluation().metric());
+    report.set_num_trained_tokens(progress.num_trained_tokens());
+    report.set_training_seconds(progress.training_seconds());
+    report.set_stop_reason(stop_reason_);
+    report.mutable_split_counts()->set_train(
+        static_cast<int64_t>(train_.size()));
+    report.mutable_split_counts()->set_validation(
+        static_cast<int64_t>(validation_.size()));
+    report.mutable_split_counts()->set_test(static_cast<int64_t>(test_.size()));
+    report.set_num_truncated_rows(CountTruncated(train_) +
+                                  CountTruncated(validation_) +
+                                  CountTruncated(test_));
+    report.set_num_nonfinite_steps(progress.num_nonfinite_steps());
+    return report;
+  }
+
+  const attune::v1::PromptTuning& method() const {
+    return spec_.method().prompt_tuning();
+  }
+
+  const AttemptInput& input_;
+  ModelStore& models_;
+  const Clock& clock_;
+  AttemptListener& listener_;
+  ProgressTracker tracker_;
+
+  // In the order in which they come to be.
+  TuningJobSpec spec_;
+  std::shared_ptr<const LoadedModel> model_;
+  double embedding_rms_ = 0;
+  std::unique_ptr<const TaskProgram> program_;
+  std::vector<PreparedExample> train_;
+  std::vector<PreparedExample> validation_;
+  std::vector<PreparedExample> test_;
+  TrainingState state_;
+  TuningReport::StopReason stop_reason_ = TuningReport::STOP_REASON_UNSPECIFIED;
+  EvaluationReport after_;
+};
+
+}  // namespace
+
+absl::StatusOr<AttemptResult> RunAttempt(const AttemptInput& input,
+                                         ModelStore& models, const Clock& clock,
+                                         AttemptListener& listener) {
+  return CatchTorchErrors(
+      "tuning", [&] { return Attempt(input, models, clock, listener).Run(); });
+}
+
+}  // namespace attune::worker

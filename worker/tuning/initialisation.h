@@ -1,0 +1,30 @@
+#ifndef ATTUNE_WORKER_TUNING_INITIALISATION_H_
+#define ATTUNE_WORKER_TUNING_INITIALISATION_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "attune/v1/method.pb.h"
+#include "worker/models/causal_model.h"
+#include "worker/tasks/prepared_example.h"
+#include "worker/tasks/task_program.h"
+
+namespace attune::worker {
+
+// The root mean square of the model's embedding table.
+double EmbeddingRms(const CausalModel& model);
+
+// The rows a prompt starts as, [num_virtual_tokens, dim], fp32 on the CPU.
+// `method` has its defaults filled in; equal arguments give equal rows.
+// INVALID_ARGUMENT if init_text has no tokens.
+absl::StatusOr<at::Tensor> MakeInitialRows(
+    const attune::v1::PromptTuning& method, const TaskProgram& program,
+    absl::Span<const PreparedExample> train, double embedding_rms,
+    uint64_t seed);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TUNING_INITIALISATION_H_

@@ -1,0 +1,32 @@
+#include "worker/tuning/micro_batches.h"
+
+#include <algorithm>
+
+namespace attune::worker {
+
+int64_t MaxTrainingRows(const ModelConfig& config, int64_t budget_bytes) {
+  // Per layer and row: residuals, norms, queries, keys, values and attention's
+  // output are some eight widths, the feed-forward some four of its own.
+  const int64_t bytes_per_row = config.num_layers *
+                                (8 * config.dim + 4 * config.ffn_dim) *
+                                static_cast<int64_t>(sizeof(float));
+  return std::max<int64_t>(1,
+                           budget_bytes / std::max<int64_t>(1, bytes_per_row));
+}
+
+std::vector<MicroBatch> SplitBatch(absl::Span<const int64_t> rows,
+                                   int64_t prompt_rows, int64_t max_rows) {
+  std::vector<MicroBatch> batches;
+  int64_t used = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (batches.empty() || used + rows[i] > max_rows) {
+      batches.push_back({.begin = i, .count = 0});
+      used = prompt_rows;
+    }
+    used += rows[i];
+    ++batches.back().count;
+  }
+  return batches;
+}
+
+}  // namespace attune::worker

@@ -1,0 +1,349 @@
+#include "worker/tuning/trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <utility>
+
+#include "google/protobuf/util/time_util.h"
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+#include "worker/models/torch_errors.h"
+#include "worker/tasks/evaluation.h"
+#include "worker/tasks/generation_loss.h"
+#include "worker/tasks/label_scorer.h"
+#include "worker/tuning/adamw.h"
+#include "worker/tuning/defaults.h"
+#include "worker/tuning/micro_batches.h"
+#include "worker/tuning/schedule.h"
+
+namespace attune::worker {
+namespace {
+
+using attune::v1::TuningProgress;
+using attune::v1::TuningReport;
+using Batch = absl::Span<const PreparedExample* const>;
+
+// What the backward may keep in memory before a batch is run in parts.
+constexpr int64_t kActivationBytes = int64_t{2} << 30;
+constexpr int kMaxNonfiniteInRow = 3;
+constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
+// Weight of the newest loss in the running mean that is shown.
+constexpr double kNewest = 0.1;
+
+int64_t NumTrainingRows(const TaskProgram& program,
+                        const PreparedExample& example) {
+  int64_t rows = static_cast<int64_t>(example.input.ids.size() +
+                                      example.answer_ids.size());
+  if (program.is_classification()) {
+    for (const LabelTrie::Branch& branch :
+         program.trie(example.input).label_plan(example.label).branches) {
+      rows += static_cast<int64_t>(branch.ids.size());
+    }
+  }
+  return rows;
+}
+
+absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
+                                 const at::Tensor& prompt, Batch batch) {
+  const CausalModel& model = *program.model().model;
+  if (program.is_classification()) {
+    std::vector<LabelSample> samples;
+    for (const PreparedExample* one : batch) {
+      samples.push_back({.text = one->input.ids,
+                         .trie = &program.trie(one->input),
+                         .label = one->label});
+    }
+    return LabelLoss(model, prompt, samples);
+  }
+  std::vector<AnswerSample> samples;
+  for (const PreparedExample* one : batch) {
+    samples.push_back({.text = one->input.ids, .answer = one->answer_ids});
+  }
+  return AnswerLoss(model, prompt, samples);
+}
+
+// Whether `metric` is better than the best so far by more than `delta`.
+bool IsBetter(const std::string& name, double metric, double best,
+              double delta) {
+  return name == "loss" ? metric < best - delta : metric > best + delta;
+}
+
+double MetricOf(const attune::v1::EvaluationReport& report,
+                const std::string& name) {
+  return name == "loss" ? report.loss() : report.metrics().at(name);
+}
+
+}  // namespace
+
+absl::StatusOr<BatchGradient> ComputeGradient(const TaskProgram& program,
+                                              const at::Tensor& prompt,
+                                              Batch batch, int64_t max_rows) {
+  return CatchTorchErrors("step", [&]() -> absl::StatusOr<BatchGradient> {
+    const at::AutoGradMode grad_mode(true);
+    const at::Tensor leaf = prompt.detach()
+                                .to(program.model().model->device(), at::kFloat,
+                                    /*non_blocking=*/false, /*copy=*/true)
+                                .requires_grad_();
+    std::vector<int64_t> rows;
+    double total_weight = 0;
+    for (const PreparedExample* one : batch) {
+      rows.push_back(NumTrainingRows(program, *one));
+      total_weight += program.is_classification()
+                          ? 1.0
+                          : static_cast<double>(one->answer_ids.size());
+    }
+    BatchGradient result;
+    for (const MicroBatch& part : SplitBatch(rows, prompt.size(0), max_rows)) {
+      absl::StatusOr<BatchLoss> loss =
+          LossOf(program, leaf, batch.subspan(part.begin, part.count));
+      if (!loss.ok()) return NameMemoryErrors(loss.status());
+      const at::Tensor mean = loss->sum / total_weight;
+      const at::Tensor gradient =
+          torch::autograd::grad({mean}, {leaf})[0].to(at::kCPU);
+      result.loss += mean.item<double>();
+      result.num_rows += loss->num_rows;
+      result.gradient =
+          result.gradient.defined() ? result.gradient + gradient : gradient;
+    }
+    return result;
+  });
+}
+
+Trainer::Trainer(const TrainerInput& input, const Clock& clock,
+                 AttemptListener& listener, ProgressTracker& tracker)
+    : input_(input),
+      training_(input.spec.training()),
+      clock_(clock),
+      listener_(listener),
+      tracker_(tracker),
+      max_rows_(
+          MaxTrainingRows(input.program.model().info.config, kActivationBytes)),
+      order_(static_cast<int64_t>(input.train.size()), training_.seed()),
+      checkpoint_time_(clock.Monotonic()) {}
+
+absl::StatusOr<TuningReport::StopReason> Trainer::Run(TrainingState& state) {
+  checkpoint_step_ = state.progress.step();
+  checkpoint_time_ = clock_.Monotonic();
+  tracker_.SetCounters(state.progress);
+  tracker_.EnterPhase(TuningProgress::PHASE_TRAINING);
+  StopReason reason = TuningReport::STOP_REASON_UNSPECIFIED;
+  while (true) {
+    if (ValidationIsDue(state)) ATTUNE_RETURN_IF_ERROR(Validate(state));
+    reason = FindStopReason(state);
+    if (reason != TuningReport::STOP_REASON_UNSPECIFIED) break;
+    if (listener_.StopRequested()) {
+      ATTUNE_RETURN_IF_ERROR(HandOverCheckpoint(state));
+      return MakeError(
+          Reason::kCancelled,
+          Concat("stopped after ", state.progress.step(), " steps"));
+    }
+    if (CheckpointIsDue(state)) {
+      ATTUNE_RETURN_IF_ERROR(HandOverCheckpoint(state));
+    }
+    ATTUNE_RETURN_IF_ERROR(Step(state));
+  }
+  if (state.progress.validated_step() < state.progress.step()) {
+    ATTUNE_RETURN_IF_ERROR(Validate(state));
+  }
+  if (!state.progress.has_best()) {
+    return MakeError(
+        Reason::kNonfiniteLoss,
+        Concat("no validation had a finite loss: lower training.learning_rate "
+               "(it is ",
+               training_.learning_rate().value(), ")"));
+  }
+  ATTUNE_RETURN_IF_ERROR(HandOverCheckpoint(state));
+  return reason;
+}
+
+TuningReport::StopReason Trainer::FindStopReason(
+    const TrainingState& state) const {
+  if (state.progress.step() >= training_.max_steps()) {
+    return TuningReport::STOP_REASON_MAX_STEPS;
+  }
+  const int patience = training_.early_stopping().patience();
+  if (patience > 0 &&
+      state.progress.validations_without_improvement() >= patience) {
+    return TuningReport::STOP_REASON_EARLY_STOPPING;
+  }
+  if (training_.has_max_duration() &&
+      state.progress.training_seconds() >=
+          static_cast<double>(
+              google::protobuf::util::TimeUtil::DurationToMilliseconds(
+                  training_.max_duration())) /
+              1000.0) {
+    return TuningReport::STOP_REASON_MAX_DURATION;
+  }
+  return TuningReport::STOP_REASON_UNSPECIFIED;
+}
+
+bool Trainer::ValidationIsDue(const TrainingState& state) const {
+  const int step = state.progress.step();
+  return step > state.progress.validated_step() &&
+         (step % training_.validation_interval_steps() == 0 ||
+          step == training_.max_steps());
+}
+
+absl::Status Trainer::Validate(TrainingState& state) {
+  v1::CheckpointManifest& progress = state.progress;
+  const std::string& name = input_.spec.evaluation().metric();
+  tracker_.EnterPhase(TuningProgress::PHASE_VALIDATING,
+                      static_cast<int64_t>(input_.validation.size()));
+  const CausalModel& model = *input_.program.model().model;
+  listener_.BeforeStep();
+  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> prefix,
+                          model.BuildPrefix(state.prompt.to(model.device())));
+  EvaluationOptions options;
+  options.split = "validation";
+  options.prefix = prefix.get();
+  options.decode_answers = name == "exact_match";
+  options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
+    tracker_.SetPhaseDone(done);
+    listener_.BeforeStep();
+    if (!listener_.StopRequested()) return absl::OkStatus();
+    // The next attempt begins with this validation.
+    ATTUNE_RETURN_IF_ERROR(HandOverCheckpoint(state));
+    return MakeError(
+        Reason::kCancelled,
+        Concat("stopped in the validation after ", progress.step(), " steps"));
+  };
+  absl::StatusOr<attune::v1::EvaluationReport> report =
+      Evaluate(input_.program, input_.validation, options);
+  if (!report.ok()) return NameMemoryErrors(report.status());
+
+  Judge(*report, state);
+  progress.set_validated_step(progress.step());
+  tracker_.SetValidation(MetricOf(*report, name), progress);
+  tracker_.EnterPhase(TuningProgress::PHASE_TRAINING);
+  return absl::OkStatus();
+}
+
+void Trainer::Judge(const attune::v1::EvaluationReport& report,
+                    TrainingState& state) {
+  v1::CheckpointManifest& progress = state.progress;
+  const std::string& name = input_.spec.evaluation().metric();
+  const double metric = MetricOf(report, name);
+  // Comparisons with NaN hide it: a first one would stay the best for ever.
+  const bool finite = std::isfinite(metric) && std::isfinite(report.loss());
+  if (!finite) {
+    listener_.OnNotice(Concat("the validation after step ", progress.step(),
+                              " does not count: its loss is ", report.loss()));
+  }
+  const bool first = finite && !progress.has_best();
+  const auto is_better_by = [&](double delta) {
+    return first ||
+           (finite && IsBetter(name, metric, progress.best_metric(), delta));
+  };
+  progress.set_validations_without_improvement(
+      is_better_by(training_.early_stopping().min_delta())
+          ? 0
+          : progress.validations_without_improvement() + 1);
+  const bool wins_tie = finite && metric == progress.best_metric() &&
+                        report.loss() < progress.best_loss();
+  if (is_better_by(0) || wins_tie) {
+    state.best_prompt = state.prompt.clone();
+    progress.set_has_best(true);
+    progress.set_best_metric(metric);
+    progress.set_best_loss(report.loss());
+    progress.set_best_step(progress.step());
+  }
+}
+
+absl::Status Trainer::Step(TrainingState& state) {
+  listener_.BeforeStep();
+  const absl::Duration begin = clock_.Monotonic();
+  v1::CheckpointManifest& progress = state.progress;
+  std::vector<const PreparedExample*> batch;
+  for (size_t row :
+       order_.Take(progress.rows_taken(), training_.batch_size())) {
+    batch.push_back(&input_.train[row]);
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      BatchGradient gradient,
+      ComputeGradient(input_.program, state.prompt, batch, max_rows_));
+  StepFacts facts;
+  facts.num_rows = gradient.num_rows;
+  facts.finite = Apply(gradient, state, facts);
+  progress.set_step(progress.step() + 1);
+  progress.set_rows_taken(progress.rows_taken() + training_.batch_size());
+  progress.set_num_trained_tokens(progress.num_trained_tokens() +
+                                  gradient.num_rows);
+  facts.duration = clock_.Monotonic() - begin;
+  progress.set_training_seconds(progress.training_seconds() +
+                                absl::ToDoubleSeconds(facts.duration));
+  tracker_.AddStep(facts, progress);
+  if (!facts.finite) return CountNonfinite(facts, state);
+  nonfinite_in_row_ = 0;
+  return absl::OkStatus();
+}
+
+bool Trainer::Apply(BatchGradient& gradient, TrainingState& state,
+                    StepFacts& facts) {
+  v1::CheckpointManifest& progress = state.progress;
+  const int step = progress.step();
+  facts.loss = gradient.loss;
+  facts.grad_norm =
+      ClipGradient(gradient.gradient, training_.max_grad_norm().value());
+  facts.learning_rate =
+      training_.learning_rate().value() *
+      LearningRateFactor(training_.learning_rate_schedule(), step,
+                         WarmupSteps(training_), training_.max_steps());
+  if (!std::isfinite(facts.loss) || !std::isfinite(facts.grad_norm)) {
+    return false;
+  }
+  const int64_t updates = step - progress.num_nonfinite_steps();
+  AdamWUpdate({.beta1 = training_.adam_beta1().value(),
+               .beta2 = training_.adam_beta2().value(),
+               .epsilon = training_.adam_epsilon().value(),
+               .weight_decay = training_.weight_decay()},
+              facts.learning_rate, /*update=*/updates + 1, gradient.gradient,
+              state.prompt, state.exp_avg, state.exp_avg_sq);
+  progress.set_smoothed_loss(
+      updates == 0 ? facts.loss
+                   : progress.smoothed_loss() +
+                         kNewest * (facts.loss - progress.smoothed_loss()));
+  return true;
+}
+
+absl::Status Trainer::CountNonfinite(const StepFacts& facts,
+                                     TrainingState& state) {
+  v1::CheckpointManifest& progress = state.progress;
+  progress.set_num_nonfinite_steps(progress.num_nonfinite_steps() + 1);
+  ++nonfinite_in_row_;
+  listener_.OnNotice(Concat("step ", progress.step(),
+                            " was left out: its loss is ", facts.loss,
+                            " and its gradient's norm ", facts.grad_norm));
+  if (nonfinite_in_row_ < kMaxNonfiniteInRow) return absl::OkStatus();
+  return MakeError(
+      Reason::kNonfiniteLoss,
+      Concat("loss or gradient was not finite in ", nonfinite_in_row_,
+             " steps in a row, up to step ", progress.step(),
+             ": lower training.learning_rate (it is ",
+             training_.learning_rate().value(), ")"));
+}
+
+bool Trainer::CheckpointIsDue(const TrainingState& state) const {
+  const int step = state.progress.step();
+  // How many steps in a row were left out is not stored, so none is stored
+  // among them.
+  return step > checkpoint_step_ && nonfinite_in_row_ == 0 &&
+         (step % training_.checkpoint_interval_steps() == 0 ||
+          clock_.Monotonic() - checkpoint_time_ >= kCheckpointInterval);
+}
+
+absl::Status Trainer::HandOverCheckpoint(const TrainingState& state) {
+  if (state.progress.step() == checkpoint_step_ || nonfinite_in_row_ > 0) {
+    return absl::OkStatus();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(Artifact checkpoint, EncodeCheckpoint(state));
+  checkpoint_step_ = state.progress.step();
+  checkpoint_time_ = clock_.Monotonic();
+  listener_.OnCheckpoint(std::move(checkpoint), checkpoint_step_);
+  return absl::OkStatus();
+}
+
+}  // namespace attune::worker

@@ -1,0 +1,92 @@
+#ifndef ATTUNE_WORKER_TUNING_TRAINER_H_
+#define ATTUNE_WORKER_TUNING_TRAINER_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "attune/v1/report.pb.h"
+#include "attune/v1/tuning_service.pb.h"
+#include "proto/cc/clock.h"
+#include "worker/tasks/prepared_example.h"
+#include "worker/tasks/task_program.h"
+#include "worker/tuning/attempt.h"
+#include "worker/tuning/checkpoint.h"
+#include "worker/tuning/data_order.h"
+#include "worker/tuning/progress_tracker.h"
+
+namespace attune::worker {
+
+// What a trainer works with. Everything outlives it.
+struct TrainerInput {
+  const TaskProgram& program;
+  absl::Span<const PreparedExample> train;
+  absl::Span<const PreparedExample> validation;
+  const attune::v1::TuningJobSpec& spec;  // resolved
+};
+
+// The mean loss of a batch and its gradient.
+struct BatchGradient {
+  double loss = 0;
+  at::Tensor gradient;   // [rows, dim], fp32, CPU
+  int64_t num_rows = 0;  // that went through the model
+};
+
+// Gradient of the mean loss over `batch` with regard to prompt [rows, dim]. The
+// prompt stands in front of all samples once; the batch is run in several parts
+// only if its rows would go beyond `max_rows`.
+absl::StatusOr<BatchGradient> ComputeGradient(
+    const TaskProgram& program, const at::Tensor& prompt,
+    absl::Span<const PreparedExample* const> batch, int64_t max_rows);
+
+// Trains a prompt, from any state on. Runs on one thread.
+class Trainer {
+ public:
+  // `clock`, `listener` and `tracker` outlive the trainer.
+  Trainer(const TrainerInput& input, const Clock& clock,
+          AttemptListener& listener, ProgressTracker& tracker);
+
+  // Makes the steps that are left and validates; afterwards state.best_prompt
+  // is the result. CANCELLED when the listener asked to stop, after handing it
+  // a checkpoint; kNonfiniteLoss after 3 steps in a row without a finite loss
+  // and gradient, or without a single finite validation; kOutOfMemory.
+  absl::StatusOr<attune::v1::TuningReport::StopReason> Run(
+      TrainingState& state);
+
+ private:
+  using StopReason = attune::v1::TuningReport::StopReason;
+
+  // UNSPECIFIED while training goes on.
+  StopReason FindStopReason(const TrainingState& state) const;
+  bool ValidationIsDue(const TrainingState& state) const;
+  absl::Status Validate(TrainingState& state);
+  // Takes a validation of state.prompt into the best so far and into what early
+  // stopping counts. One that is not finite is never the best.
+  void Judge(const attune::v1::EvaluationReport& report, TrainingState& state);
+  absl::Status Step(TrainingState& state);
+  // Puts the step's gradient into the state; false if it is not finite.
+  bool Apply(BatchGradient& gradient, TrainingState& state, StepFacts& facts);
+  absl::Status CountNonfinite(const StepFacts& facts, TrainingState& state);
+  absl::Status HandOverCheckpoint(const TrainingState& state);
+  bool CheckpointIsDue(const TrainingState& state) const;
+
+  const TrainerInput input_;
+  const attune::v1::TrainingConfig& training_;
+  const Clock& clock_;
+  AttemptListener& listener_;
+  ProgressTracker& tracker_;
+  const int64_t max_rows_;
+  DataOrder order_;
+  int nonfinite_in_row_ = 0;
+  int checkpoint_step_ = 0;  // of the newest checkpoint
+  absl::Duration checkpoint_time_;
+};
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TUNING_TRAINER_H_
