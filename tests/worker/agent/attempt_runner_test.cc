@@ -1,0 +1,229 @@
+#include "worker/agent/attempt_runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "absl/synchronization/notification.h"
+#include "tests/worker/agent/attempt_fixture.h"
+
+namespace attune::worker {
+namespace {
+
+using testing::_;
+using testing::HasSubstr;
+using testing::InSequence;
+using testing::Return;
+
+absl::Status Unreachable() { return absl::UnavailableError("no connection"); }
+absl::Status LeaseLost() {
+  return MakeError(Reason::kLeaseLost, "not current");
+}
+
+class AttemptRunnerTest : public AttemptFixture {
+ protected:
+  // Runs an attempt to its end and returns its session.
+  std::shared_ptr<AttemptSession> RunToEnd(
+      AttemptRunner::RunFunction run,
+      const v1::Assignment& assignment = MakeAssignment(),
+      StopCause stop = StopCause::kNone) {
+    std::shared_ptr<AttemptSession> session;
+    auto runner = MakeRunner(std::move(run));
+    session = runner->Start(assignment, [] {});
+    if (stop != StopCause::kNone) {
+      session->RequestStop(stop);
+    }
+    runner.reset();  // waits
+    return session;
+  }
+};
+
+TEST_F(AttemptRunnerTest, UploadsTheResultAndReportsIt) {
+  const auto session = RunToEnd(Succeed);
+
+  const std::optional<v1::FinishAttemptRequest> told = session->outcome();
+  ASSERT_TRUE(told.has_value());
+  EXPECT_EQ(told->tuning_job(), "tuningJobs/j");
+  EXPECT_EQ(told->attempt(), 1);
+  const v1::SucceededOutcome& outcome = told->succeeded();
+  EXPECT_EQ(outcome.artifact_digest(), ArtifactDigest(MakeArtifact("result")));
+  EXPECT_EQ(outcome.report().num_steps(), 7);
+  EXPECT_EQ(outcome.model_fingerprint(), "f");
+}
+
+TEST_F(AttemptRunnerTest, TrainingGetsJobRowsAndAttempt) {
+  AttemptInput seen;
+  RunToEnd([&](const AttemptInput& input, AttemptListener& listener) {
+    seen = input;
+    return Succeed(input, listener);
+  });
+
+  EXPECT_EQ(seen.job.name(), "tuningJobs/j");
+  EXPECT_EQ(seen.attempt, 1);
+  EXPECT_EQ(seen.rows.size(), 2u);
+  EXPECT_FALSE(seen.checkpoint.has_value());
+}
+
+TEST_F(AttemptRunnerTest, ResumesFromTheAssignedCheckpoint) {
+  EXPECT_CALL(stub_, DownloadArtifact("digest", _))
+      .WillOnce(Return(MakeArtifact("old")));
+  std::optional<Artifact> seen;
+
+  RunToEnd(
+      [&](const AttemptInput& input, AttemptListener& listener) {
+        seen = input.checkpoint;
+        return Succeed(input, listener);
+      },
+      MakeAssignment("digest"));
+
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->files.at("file"), "old");
+}
+
+TEST_F(AttemptRunnerTest, ADamagedCheckpointIsLeftAsideWithANotice) {
+  EXPECT_CALL(stub_, DownloadArtifact("digest", _))
+      .WillOnce(Return(MakeError(Reason::kCorruptArtifact, "bit flip")));
+
+  const auto session = RunToEnd(Succeed, MakeAssignment("digest"));
+
+  EXPECT_TRUE(session->outcome()->has_succeeded());
+  ASSERT_EQ(session->Report().notices_size(), 1);
+  EXPECT_THAT(session->Report().notices(0), HasSubstr("bit flip"));
+}
+
+TEST_F(AttemptRunnerTest, FewerRowsThanTheSnapshotFailTheAttempt) {
+  EXPECT_CALL(stub_, ReadSnapshot(_, _))
+      .WillOnce(Return(std::vector<std::string>{"{}"}));
+
+  const auto session = RunToEnd(Succeed);
+
+  ASSERT_TRUE(session->outcome()->has_failed());
+  EXPECT_THAT(session->outcome()->failed().message(),
+              HasSubstr("2 rows, but 1 arrived"));
+}
+
+TEST_F(AttemptRunnerTest, TriesAgainWhileTheServerIsAway) {
+  InSequence order;
+  EXPECT_CALL(stub_, ReadSnapshot(_, _))
+      .WillOnce(Return(Unreachable()))
+      .WillOnce(Return(absl::DeadlineExceededError("slow")))
+      .WillOnce(Return(std::vector<std::string>{"{}", "{}"}));
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _))
+      .WillOnce(Return(Unreachable()))
+      .WillOnce(Return("digest"));
+
+  const auto session = RunToEnd(Succeed);
+
+  EXPECT_EQ(session->outcome()->succeeded().artifact_digest(), "digest");
+}
+
+TEST_F(AttemptRunnerTest, AJobThatFailsSaysWhy) {
+  const auto session = RunToEnd([](const AttemptInput&, AttemptListener&) {
+    return absl::StatusOr<AttemptResult>(
+        MakeError(Reason::kInvalidData, "row 3 has no label"));
+  });
+
+  ASSERT_TRUE(session->outcome()->has_failed());
+  EXPECT_EQ(ReasonOf(FromRpcStatus(session->outcome()->failed())),
+            Reason::kInvalidData);
+}
+
+TEST_F(AttemptRunnerTest, AnExceptionFailsTheJobAndNotTheProcess) {
+  const auto session =
+      RunToEnd([](const AttemptInput&,
+                  AttemptListener&) -> absl::StatusOr<AttemptResult> {
+        throw std::runtime_error("shape mismatch");
+      });
+
+  ASSERT_TRUE(session->outcome()->has_failed());
+  EXPECT_THAT(session->outcome()->failed().message(),
+              HasSubstr("shape mismatch"));
+}
+
+TEST_F(AttemptRunnerTest, ACancelLeavesACheckpointAndEndsCancelled) {
+  const auto session =
+      RunToEnd(RunUntilStopped, MakeAssignment(), StopCause::kCancel);
+
+  EXPECT_TRUE(session->outcome()->has_cancelled());
+  EXPECT_EQ(session->Report().checkpoint_digest(),
+            ArtifactDigest(MakeArtifact("checkpoint")));
+  EXPECT_EQ(session->Report().checkpoint_step(), 12);
+}
+
+TEST_F(AttemptRunnerTest, ADrainLeavesACheckpointAndReleasesTheJob) {
+  const auto session =
+      RunToEnd(RunUntilStopped, MakeAssignment(), StopCause::kDrain);
+
+  EXPECT_TRUE(session->outcome()->has_released());
+  EXPECT_EQ(session->Report().checkpoint_step(), 12);
+}
+
+TEST_F(AttemptRunnerTest, ALostLeasePublishesNothing) {
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _)).Times(0);
+
+  const auto session =
+      RunToEnd(RunUntilStopped, MakeAssignment(), StopCause::kLeaseLost);
+
+  EXPECT_FALSE(session->outcome().has_value());
+}
+
+TEST_F(AttemptRunnerTest, AServerThatNamesTheLeaseLostEndsTheAttempt) {
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _)).WillOnce(Return(LeaseLost()));
+
+  EXPECT_FALSE(RunToEnd(Succeed)->outcome().has_value());
+}
+
+TEST_F(AttemptRunnerTest, AResultOutlivesACancelThatComesTooLate) {
+  const auto session = RunToEnd(
+      [](const AttemptInput& input, AttemptListener& listener) {
+        static_cast<AttemptSession&>(listener).WaitForStop(
+            absl::InfiniteDuration(), false);
+        return Succeed(input, listener);
+      },
+      MakeAssignment(), StopCause::kCancel);
+
+  EXPECT_TRUE(session->outcome()->has_succeeded());
+}
+
+TEST_F(AttemptRunnerTest, TrainingGoesOnWhileACheckpointIsStored) {
+  absl::Notification uploading;
+  absl::Notification trained;
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _))
+      .WillOnce([&](const v1::UploadArtifactHeader&, const Artifact&,
+                    absl::Duration) {
+        uploading.Notify();
+        trained.WaitForNotification();
+        return "checkpoint digest";
+      })
+      .WillOnce(Return("result digest"));
+
+  const auto session =
+      RunToEnd([&](const AttemptInput& input, AttemptListener& listener) {
+        listener.OnCheckpoint(MakeArtifact("c"), 5);
+        uploading.WaitForNotification();
+        trained.Notify();  // the upload has not ended
+        return Succeed(input, listener);
+      });
+
+  EXPECT_EQ(session->outcome()->succeeded().artifact_digest(), "result digest");
+  EXPECT_EQ(session->Report().checkpoint_step(), 5);
+}
+
+TEST(IsTransient, WhatPassesByItself) {
+  EXPECT_TRUE(IsTransient(Unreachable()));
+  EXPECT_TRUE(IsTransient(absl::DeadlineExceededError("")));
+  EXPECT_TRUE(IsTransient(MakeError(Reason::kQueueFull, "")));
+  EXPECT_TRUE(IsTransient(MakeError(Reason::kStorageFull, "")));
+  EXPECT_TRUE(IsTransient(MakeError(Reason::kDraining, "")));
+  EXPECT_TRUE(IsTransient(MakeError(Reason::kWatchTooSlow, "")));
+  // How a connection ends that breaks in the middle of a call.
+  EXPECT_TRUE(IsTransient(absl::CancelledError("")));
+  EXPECT_TRUE(IsTransient(absl::UnknownError("Stream removed")));
+  EXPECT_FALSE(IsTransient(absl::OkStatus()));
+  EXPECT_FALSE(IsTransient(LeaseLost()));
+  EXPECT_FALSE(IsTransient(MakeError(Reason::kCorruptArtifact, "")));
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,390 @@
+#include "worker/agent/control_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+#include "tests/worker/agent/attempt_fixture.h"
+
+namespace attune::worker {
+namespace {
+
+using testing::_;
+using testing::AtLeast;
+using testing::Return;
+using Response = v1::SynchronizeResponse;
+using Request = v1::SynchronizeRequest;
+
+absl::Status Unreachable() { return absl::UnavailableError("no connection"); }
+
+class ControlLoopTest : public AttemptFixture {
+ protected:
+  ControlLoopTest() {
+    ON_CALL(stub_, Synchronize(_, _))
+        .WillByDefault([this](const Request& request, absl::Duration) {
+          requests_.push_back(request);
+          return Answer(request);
+        });
+  }
+
+  void Make(AttemptRunner::RunFunction run) {
+    ControlLoop::Options options;
+    options.worker_id = "w";
+    options.instance_id = "i";
+    options.engine_address = "host:1";
+    options.version = "v";
+    loop_ = std::make_unique<ControlLoop>(
+        options,
+        ControlLoop::Host{
+            .models =
+                [] {
+                  std::vector<attune::v1::Model> models(1);
+                  models[0].set_name("models/m");
+                  return models;
+                },
+            .warm_artifacts = [] { return std::vector<std::string>{"digest"}; },
+            .num_waiting_requests = [] { return 3; }},
+        stub_, MakeRunner(std::move(run)), clock_, [] { return 0.5; });
+  }
+
+  // What the server says: the assignment once, then the directive.
+  absl::StatusOr<Response> Answer(const Request& request) {
+    if (!reachable_) return failure_;
+    Response response;
+    response.mutable_lease_duration()->set_seconds(30);
+    response.mutable_next_call()->set_seconds(10);
+    if (request.has_attempt()) {
+      response.set_directive(directive_);
+    } else if (assign_ && request.worker().accepts_jobs()) {
+      assign_ = false;
+      *response.mutable_assignment() = MakeAssignment();
+    }
+    return response;
+  }
+
+  // Steps until `done`; waits cost no real time, the clock moves instead.
+  template <typename Done>
+  void StepUntil(Done done) {
+    for (int i = 0; i < 1000000 && !done(); ++i) {
+      const auto until = loop_->Step();
+      if (!until) return;
+      if (*until > clock_.Monotonic()) {
+        clock_.Advance(absl::Milliseconds(100));
+        std::this_thread::yield();
+      }
+    }
+    ASSERT_TRUE(done()) << "nothing happened";
+  }
+  void StepUntilEnded() {
+    StepUntil([this] { return loop_->has_attempt(); });
+    StepUntil([this] { return !loop_->has_attempt(); });
+  }
+
+  bool reachable_ = true;
+  absl::Status failure_ = Unreachable();  // while it is not
+  bool assign_ = false;
+  Response::AttemptDirective directive_ = Response::ATTEMPT_DIRECTIVE_CONTINUE;
+  std::vector<Request> requests_;
+  std::unique_ptr<ControlLoop> loop_;
+};
+
+TEST_F(ControlLoopTest, RegistersWithoutWaitingAndThenWaitsForAJob) {
+  Make(Succeed);
+  StepUntil([this] { return requests_.size() == 2; });
+
+  const v1::WorkerState& worker = requests_[0].worker();
+  EXPECT_EQ(worker.id(), "w");
+  EXPECT_EQ(worker.instance_id(), "i");
+  EXPECT_EQ(worker.engine_address(), "host:1");
+  EXPECT_EQ(worker.models(0).name(), "models/m");
+  EXPECT_EQ(worker.warm_artifacts(0), "digest");
+  EXPECT_EQ(worker.num_waiting_requests(), 3);
+  EXPECT_TRUE(worker.accepts_jobs());
+  EXPECT_FALSE(requests_[0].has_wait_duration());
+  EXPECT_EQ(requests_[1].wait_duration().seconds(), 10);
+  EXPECT_TRUE(loop_->WaitRegistered(absl::ZeroDuration()));
+}
+
+TEST_F(ControlLoopTest, RegistersAgainAfterTheServerWasAway) {
+  Make(Succeed);
+  reachable_ = false;
+  StepUntil([this] { return requests_.size() == 3; });
+  EXPECT_FALSE(loop_->WaitRegistered(absl::ZeroDuration()));
+
+  reachable_ = true;
+  StepUntil([this] { return requests_.size() == 5; });
+
+  EXPECT_FALSE(requests_[3].has_wait_duration());
+  EXPECT_TRUE(requests_[4].has_wait_duration());
+}
+
+TEST_F(ControlLoopTest, AnUnreachableServerIsAskedMoreAndMoreSlowly) {
+  Make(Succeed);
+  reachable_ = false;
+  loop_->Step();
+  const absl::Duration first = *loop_->Step() - clock_.Monotonic();
+  clock_.Advance(first);
+  loop_->Step();
+  const absl::Duration second = *loop_->Step() - clock_.Monotonic();
+
+  EXPECT_EQ(first, absl::Milliseconds(150));
+  EXPECT_EQ(second, absl::Milliseconds(300));
+}
+
+TEST_F(ControlLoopTest, CarriesAJobOut) {
+  Make(Succeed);
+  assign_ = true;
+  v1::FinishAttemptRequest finished;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce([&](const v1::FinishAttemptRequest& request, absl::Duration) {
+        finished = request;
+        return absl::OkStatus();
+      });
+
+  StepUntilEnded();
+
+  EXPECT_TRUE(finished.has_succeeded());
+  EXPECT_EQ(finished.tuning_job(), "tuningJobs/j");
+}
+
+TEST_F(ControlLoopTest, ReportsARunningJobEverySecond) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  StepUntil([this] { return requests_.size() == 2; });
+  const absl::Duration begin = clock_.Monotonic();
+  StepUntil([this] { return requests_.size() == 5; });
+
+  EXPECT_TRUE(requests_[4].has_attempt());
+  EXPECT_FALSE(requests_[4].has_wait_duration());
+  EXPECT_EQ(clock_.Monotonic() - begin, absl::Seconds(3));
+}
+
+TEST_F(ControlLoopTest, ACancelStopsTheJob) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  directive_ = Response::ATTEMPT_DIRECTIVE_CANCEL;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce([](const v1::FinishAttemptRequest& request, absl::Duration) {
+        EXPECT_TRUE(request.has_cancelled());
+        return absl::OkStatus();
+      });
+
+  StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, AnAbandonedAttemptPublishesNothing) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  directive_ = Response::ATTEMPT_DIRECTIVE_ABANDON;
+  EXPECT_CALL(stub_, FinishAttempt(_, _)).Times(0);
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _)).Times(0);
+
+  StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, TrainingSurvivesAShortAbsenceOfTheServer) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  StepUntil([this] { return loop_->has_attempt(); });
+  StepUntil([this] { return requests_.size() >= 3; });
+  reachable_ = false;
+  const absl::Duration away = clock_.Monotonic() + absl::Seconds(15);
+  StepUntil([&] { return clock_.Monotonic() >= away; });
+  reachable_ = true;
+  const size_t asked = requests_.size();
+  StepUntil([&] { return requests_.size() >= asked + 2; });
+
+  EXPECT_TRUE(requests_.back().has_attempt());
+}
+
+TEST_F(ControlLoopTest, TwoThirdsOfTheLeaseWithoutAnswersEndTheAttempt) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  EXPECT_CALL(stub_, FinishAttempt(_, _)).Times(0);
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _)).Times(0);
+  StepUntil([this] { return loop_->has_attempt(); });
+  reachable_ = false;
+  const absl::Duration begin = clock_.Monotonic();
+
+  StepUntil([this] { return !loop_->has_attempt(); });
+
+  EXPECT_GE(clock_.Monotonic() - begin, absl::Seconds(20));
+  reachable_ = true;
+  StepUntil([this] { return requests_.back().has_wait_duration(); });
+  EXPECT_FALSE(requests_.back().has_attempt());
+}
+
+TEST_F(ControlLoopTest, AServerThatCannotStoreReportsKeepsTheLease) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  StepUntil([this] { return loop_->has_attempt(); });
+  failure_ = MakeError(Reason::kStorageFull, "no space left");
+  reachable_ = false;
+  const absl::Duration end = clock_.Monotonic() + absl::Seconds(60);
+  StepUntil([&] { return clock_.Monotonic() >= end; });
+  reachable_ = true;
+  const size_t asked = requests_.size();
+  StepUntil([&] { return requests_.size() >= asked + 2; });
+
+  EXPECT_TRUE(requests_.back().has_attempt());
+}
+
+TEST_F(ControlLoopTest, ACheckpointThatTheServerDoesNotTakeHoldsNothingUp) {
+  Make([](const AttemptInput& input, AttemptListener& listener) {
+    listener.OnCheckpoint(MakeArtifact("checkpoint"), 5);
+    auto& session = static_cast<AttemptSession&>(listener);
+    while (session.Report().checkpoint_digest().empty()) {
+      std::this_thread::yield();
+    }
+    return Succeed(input, listener);
+  });
+  assign_ = true;
+  ON_CALL(stub_, Synchronize(_, _))
+      .WillByDefault([this](const Request& request,
+                            absl::Duration) -> absl::StatusOr<Response> {
+        requests_.push_back(request);
+        if (!request.attempt().checkpoint_digest().empty()) {
+          return InvalidField("attempt.checkpoint_digest", "is not stored");
+        }
+        return Answer(request);
+      });
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce([](const v1::FinishAttemptRequest& request, absl::Duration) {
+        EXPECT_TRUE(request.has_succeeded());
+        return absl::OkStatus();
+      });
+
+  StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, AResultIsOfferedUntilTheServerTakesIt) {
+  Make(Succeed);
+  assign_ = true;
+  int count = 0;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .Times(21)
+      .WillRepeatedly(
+          [&](const v1::FinishAttemptRequest& request, absl::Duration) {
+            EXPECT_TRUE(request.has_succeeded());
+            return ++count <= 20 ? Unreachable() : absl::OkStatus();
+          });
+
+  StepUntilEnded();
+
+  // Longer than the lease; Synchronize went on meanwhile.
+  EXPECT_GT(requests_.size(), 20u);
+}
+
+TEST_F(ControlLoopTest, AResultThatTheServerRefusesIsForgotten) {
+  Make(Succeed);
+  assign_ = true;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce(Return(MakeError(Reason::kLeaseLost, "not current")));
+
+  StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, AResultThatCanNeverBeTakenFailsTheJob) {
+  Make(Succeed);
+  assign_ = true;
+  v1::FinishAttemptRequest last;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce(Return(MakeError(Reason::kLimitExceeded, "too large")))
+      .WillOnce([&](const v1::FinishAttemptRequest& request, absl::Duration) {
+        last = request;
+        return absl::OkStatus();
+      });
+
+  StepUntilEnded();
+
+  ASSERT_TRUE(last.has_failed());
+  EXPECT_EQ(ReasonOf(FromRpcStatus(last.failed())), Reason::kLimitExceeded);
+}
+
+TEST_F(ControlLoopTest, AResultWhoseFilesAreLostIsForgottenAndMadeAnew) {
+  Make(Succeed);
+  assign_ = true;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce(Return(MakeError(Reason::kCorruptArtifact, "bit flip")));
+
+  StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, AnAbandonedResultIsForgotten) {
+  Make(Succeed);
+  assign_ = true;
+  ON_CALL(stub_, FinishAttempt(_, _)).WillByDefault(Return(Unreachable()));
+  StepUntil([this] { return loop_->has_attempt(); });
+  directive_ = Response::ATTEMPT_DIRECTIVE_ABANDON;
+
+  StepUntil([this] { return !loop_->has_attempt(); });
+}
+
+TEST_F(ControlLoopTest, AnIdleWorkerDrainsAtOnce) {
+  Make(Succeed);
+  StepUntil([this] { return requests_.size() == 2; });
+  EXPECT_CALL(stub_, InterruptSynchronize());
+  loop_->RequestDrain();
+
+  StepUntil([this] { return loop_->WaitDrained(absl::ZeroDuration()); });
+
+  EXPECT_EQ(requests_.size(), 3u);
+  EXPECT_FALSE(requests_[2].worker().accepts_jobs());
+}
+
+TEST_F(ControlLoopTest, AnIdleDrainDoesNotWaitForAServerThatIsAway) {
+  Make(Succeed);
+  reachable_ = false;
+  StepUntil([this] { return requests_.size() == 1; });
+  loop_->RequestDrain();
+
+  StepUntil([this] { return requests_.size() > 10; });
+
+  EXPECT_TRUE(loop_->WaitDrained(absl::ZeroDuration()));
+}
+
+TEST_F(ControlLoopTest, ADrainReleasesTheJobAfterReportingItsCheckpoint) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  const std::string digest = ArtifactDigest(MakeArtifact("checkpoint"));
+  std::string reported;
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce([&](const v1::FinishAttemptRequest& request, absl::Duration) {
+        EXPECT_TRUE(request.has_released());
+        reported = requests_.back().attempt().checkpoint_digest();
+        return absl::OkStatus();
+      });
+  StepUntil([this] { return loop_->has_attempt(); });
+  loop_->RequestDrain();
+
+  StepUntil([this] { return loop_->WaitDrained(absl::ZeroDuration()); });
+
+  EXPECT_EQ(reported, digest);
+  EXPECT_FALSE(loop_->has_attempt());
+}
+
+TEST_F(ControlLoopTest, TakesTheNextJobAfterOneHasEnded) {
+  Make(Succeed);
+  EXPECT_CALL(stub_, FinishAttempt(_, _)).Times(2);
+  assign_ = true;
+  StepUntilEnded();
+  assign_ = true;
+  StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, AbandonEndsRunWhateverIsUnfinished) {
+  Make(RunUntilStopped);
+  assign_ = true;
+  StepUntil([this] { return loop_->has_attempt(); });
+  std::thread running([this] { loop_->Run(); });
+
+  loop_->Abandon();
+  running.join();
+
+  EXPECT_FALSE(loop_->WaitDrained(absl::ZeroDuration()));
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,55 @@
+#include "worker/api/engine_messages.h"
+
+#include <gtest/gtest.h>
+
+namespace attune::worker {
+namespace {
+
+TEST(MakeCall, TakesOverTargetsAndItems) {
+  v1::EnginePredictRequest request;
+  v1::EngineTarget& target = *request.add_targets();
+  target.set_model("models/m");
+  target.mutable_task()->set_template_("{{ text }}");
+  target.set_artifact_digest("d");
+  target.set_prompt_version("prompts/p/versions/1");
+  target.set_model_fingerprint("f");
+  v1::EngineItem& item = *request.add_items();
+  (*item.mutable_fields()->mutable_fields())["text"].set_string_value("x");
+  item.mutable_decoding()->set_top_k(3);
+
+  const InferenceCall call = MakeCall(request);
+
+  ASSERT_EQ(call.targets.size(), 1u);
+  EXPECT_EQ(call.targets[0].model, "models/m");
+  EXPECT_EQ(call.targets[0].task.template_(), "{{ text }}");
+  EXPECT_EQ(call.targets[0].artifact_digest, "d");
+  EXPECT_EQ(call.targets[0].prompt_version, "prompts/p/versions/1");
+  EXPECT_EQ(call.targets[0].model_fingerprint, "f");
+  ASSERT_EQ(call.inputs.size(), 1u);
+  EXPECT_EQ(call.inputs[0].target, 0u);
+  EXPECT_EQ(call.inputs[0].fields.fields().at("text").string_value(), "x");
+  EXPECT_EQ(call.inputs[0].decoding.top_k(), 3);
+}
+
+TEST(MakeCall, ANegativeTargetIsBeyondEveryList) {
+  v1::EnginePredictRequest request;
+  request.add_items()->set_target(-1);
+
+  EXPECT_GT(MakeCall(request).inputs[0].target, size_t{1} << 60);
+}
+
+TEST(MakeCall, AStreamHasOneTargetAndOneInput) {
+  v1::EngineGenerateRequest request;
+  request.mutable_target()->set_model("models/m");
+  request.mutable_decoding()->set_seed(4);
+
+  const InferenceCall call = MakeCall(request);
+
+  ASSERT_EQ(call.targets.size(), 1u);
+  ASSERT_EQ(call.inputs.size(), 1u);
+  EXPECT_EQ(call.targets[0].model, "models/m");
+  EXPECT_EQ(call.inputs[0].decoding.seed(), 4u);
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,56 @@
+#include "worker/inference/batch_policy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace attune::worker {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr BatchLimits kLimits = {.max_rows = 100, .max_generations = 2};
+
+WaitingInput Classification(int64_t rows) { return {rows, false}; }
+WaitingInput Generation(int64_t rows) { return {rows, true}; }
+
+TEST(ChooseInputs, NothingWaits) {
+  EXPECT_THAT(ChooseInputs({}, 0, kLimits), IsEmpty());
+}
+
+TEST(ChooseInputs, TakesWhatFitsIntoTheRows) {
+  EXPECT_THAT(
+      ChooseInputs({Classification(40), Classification(60), Classification(1)},
+                   0, kLimits),
+      ElementsAre(0, 1));
+}
+
+TEST(ChooseInputs, AnInputBeyondTheLimitIsTakenAlone) {
+  EXPECT_THAT(
+      ChooseInputs({Classification(500), Classification(1)}, 0, kLimits),
+      ElementsAre(0));
+}
+
+TEST(ChooseInputs, ALargeInputIsNotOvertakenBySmallOnes) {
+  EXPECT_THAT(
+      ChooseInputs({Classification(50), Classification(90), Classification(10)},
+                   0, kLimits),
+      ElementsAre(0));
+}
+
+TEST(ChooseInputs, GenerationsWaitForAFreePlace) {
+  EXPECT_THAT(ChooseInputs({Generation(10), Generation(10), Generation(10)}, 0,
+                           kLimits),
+              ElementsAre(0, 1));
+  EXPECT_THAT(ChooseInputs({Generation(10), Generation(10)}, 1, kLimits),
+              ElementsAre(0));
+  EXPECT_THAT(ChooseInputs({Generation(10)}, 2, kLimits), IsEmpty());
+}
+
+TEST(ChooseInputs, ClassificationsPassGenerationsThatWaitForAPlace) {
+  EXPECT_THAT(ChooseInputs({Generation(10), Classification(10)}, 2, kLimits),
+              ElementsAre(1));
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,102 @@
+#include "worker/inference/target_resolver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/inference/inference_fixture.h"
+
+namespace attune::worker {
+namespace {
+
+using testing::_;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class TargetResolverTest : public InferenceFixture {};
+
+TEST_F(TargetResolverTest, TheBareBaseHasNoPrompt) {
+  const auto target = resolver_.Resolve(Classification({"good", "bad"}));
+
+  ASSERT_OK(target);
+  EXPECT_EQ((*target)->prefix(), nullptr);
+  EXPECT_EQ((*target)->model->info.id, "tiny");
+  EXPECT_THAT((*target)->program->labels(), ElementsAre("good", "bad"));
+  EXPECT_THAT(resolver_.WarmArtifacts(), IsEmpty());
+}
+
+TEST_F(TargetResolverTest, AVersionBringsItsKeysAndValues) {
+  const auto target =
+      resolver_.Resolve(WithPrompt(Classification({"good", "bad"}), 1));
+
+  ASSERT_OK(target);
+  ASSERT_NE((*target)->prefix(), nullptr);
+  EXPECT_EQ((*target)->prefix()->length(), 4);
+  EXPECT_EQ((*target)->program->num_prompt_rows(), 4);
+  EXPECT_EQ((*target)->prompt_version, "prompts/p1/versions/1");
+}
+
+TEST_F(TargetResolverTest, FetchesAndCompilesOnce) {
+  const InferenceTarget wanted = WithPrompt(Classification({"good", "bad"}), 1);
+
+  const auto first = resolver_.Resolve(wanted);
+  const auto second = resolver_.Resolve(wanted);
+
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  EXPECT_EQ(artifacts_.num_fetches(), 1);
+  EXPECT_EQ((*first)->prompt, (*second)->prompt);
+  EXPECT_EQ((*first)->program, (*second)->program);
+  EXPECT_THAT(resolver_.WarmArtifacts(), ElementsAre(wanted.artifact_digest));
+}
+
+TEST_F(TargetResolverTest, OldProgramsMakeRoom) {
+  TargetResolver resolver({.max_programs = 1}, models_, artifacts_,
+                          inference_metrics_, clock_);
+  const auto first = resolver.Resolve(Classification({"good", "bad"}));
+  ASSERT_OK(resolver.Resolve(Classification({"yes", "no"})));
+
+  const auto again = resolver.Resolve(Classification({"good", "bad"}));
+
+  EXPECT_NE((*first)->program, (*again)->program);
+}
+
+TEST_F(TargetResolverTest, OtherWeightsAreRefusedWithBothFingerprints) {
+  InferenceTarget target = Classification({"good", "bad"});
+  target.model_fingerprint = "0123";
+  target.prompt_version = "prompts/p/versions/7";
+
+  EXPECT_THAT(resolver_.Resolve(target),
+              ReasonIs(Reason::kModelMismatch,
+                       AllOf(HasSubstr("0123"), HasSubstr("versions/7"),
+                             HasSubstr(Model()->info.fingerprint))));
+}
+
+TEST_F(TargetResolverTest, AnUnknownModelIsNamed) {
+  InferenceTarget target = Classification({"good", "bad"});
+  target.model = "models/none";
+
+  EXPECT_THAT(resolver_.Resolve(target),
+              ReasonIs(Reason::kUnknownBaseModel, HasSubstr("none")));
+}
+
+TEST_F(TargetResolverTest, AMissingArtifactIsNotFound) {
+  InferenceTarget target = Classification({"good", "bad"});
+  target.artifact_digest = "none";
+
+  EXPECT_THAT(resolver_.Resolve(target),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
+}
+
+TEST_F(TargetResolverTest, ABrokenTemplateIsTheCallersError) {
+  InferenceTarget target = Classification({"good", "bad"});
+  target.task.set_template_("{{ text");
+
+  EXPECT_THAT(resolver_.Resolve(target), ReasonIs(Reason::kInvalidTemplate, _));
+}
+
+}  // namespace
+}  // namespace attune::worker

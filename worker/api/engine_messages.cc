@@ -1,0 +1,38 @@
+#include "worker/api/engine_messages.h"
+
+namespace attune::worker {
+namespace {
+
+InferenceTarget MakeTarget(const v1::EngineTarget& target) {
+  return {.model = target.model(),
+          .task = target.task(),
+          .artifact_digest = target.artifact_digest(),
+          .prompt_version = target.prompt_version(),
+          .model_fingerprint = target.model_fingerprint()};
+}
+
+}  // namespace
+
+InferenceCall MakeCall(const v1::EnginePredictRequest& request) {
+  InferenceCall call;
+  for (const v1::EngineTarget& target : request.targets()) {
+    call.targets.push_back(MakeTarget(target));
+  }
+  for (const v1::EngineItem& item : request.items()) {
+    call.inputs.push_back({.target = static_cast<size_t>(item.target()),
+                           .fields = item.fields(),
+                           .decoding = item.decoding()});
+  }
+  return call;
+}
+
+InferenceCall MakeCall(const v1::EngineGenerateRequest& request) {
+  InferenceCall call;
+  call.targets.push_back(MakeTarget(request.target()));
+  call.inputs.push_back({.target = 0,
+                         .fields = request.fields(),
+                         .decoding = request.decoding()});
+  return call;
+}
+
+}  // namespace attune::worker

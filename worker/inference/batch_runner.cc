@@ -1,0 +1,284 @@
+#include "worker/inference/batch_runner.h"
+
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "worker/models/torch_errors.h"
+#include "worker/tasks/label_scorer.h"
+#include "worker/tasks/packed_batch.h"
+
+namespace attune::worker {
+namespace {
+
+constexpr std::string_view kContext = "a pass of the engine";
+
+// log_probabilities: one per label. Internal if one is not a number.
+absl::StatusOr<attune::v1::PredictResult> LabelResult(
+    const WorkItem& item, const std::vector<double>& log_probabilities) {
+  if (std::any_of(log_probabilities.begin(), log_probabilities.end(),
+                  [](double value) { return std::isnan(value); })) {
+    return MakeError(Reason::kInternal,
+                     "the model's scores are not finite, so no label can be "
+                     "picked");
+  }
+  attune::v1::PredictResult result = item.MakeResult();
+  attune::v1::LabelAnswer& answer = *result.mutable_answer()->mutable_label();
+  const std::vector<std::string>& labels = item.target->program->labels();
+  std::vector<size_t> order(labels.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    order[i] = i;
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return log_probabilities[a] > log_probabilities[b];
+  });
+  for (size_t i : order) {
+    attune::v1::LabelScore& score = *answer.add_scores();
+    score.set_label(labels[i]);
+    score.set_score(std::exp(log_probabilities[i]));
+  }
+  answer.set_label(answer.scores(0).label());
+  answer.set_score(answer.scores(0).score());
+  return result;
+}
+
+attune::v1::PredictResult TextResult(const WorkItem& item) {
+  attune::v1::PredictResult result = item.MakeResult();
+  attune::v1::TextAnswer& answer = *result.mutable_answer()->mutable_text();
+  answer.set_text(item.generation->text());
+  answer.set_finish_reason(item.generation->finish_reason());
+  answer.set_num_generated_tokens(item.generation->num_generated_tokens());
+  return result;
+}
+
+// Runs the pending rows of `items` in one forward -> logits behind the last of
+// each, [items, vocab], fp32 on the CPU. After an error the generations are as
+// they were.
+absl::StatusOr<at::Tensor> NextLogits(
+    const CausalModel& model,
+    absl::Span<const std::unique_ptr<WorkItem>> items) {
+  PackedBatch batch;
+  std::vector<int64_t> last_rows;
+  std::vector<int64_t> lengths;
+  for (const auto& item : items) {
+    KvSequence& sequence = item->generation->sequence();
+    const auto pending = item->generation->pending();
+    const int segment = batch.AddRoot({pending.data(), pending.size()},
+                                      item->target->prefix(), &sequence);
+    last_rows.push_back(batch.LastRowOf(segment));
+    lengths.push_back(sequence.length());
+  }
+  absl::StatusOr<at::Tensor> logits =
+      CatchTorchErrors(kContext, [&]() -> absl::StatusOr<at::Tensor> {
+        ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
+                                model.Forward(batch.Build(model)));
+        const at::Tensor rows = at::tensor(
+            last_rows, at::TensorOptions(at::kLong).device(hidden.device()));
+        return model.Logits(at::index_select(hidden, 0, rows))
+            .cpu()
+            .contiguous();
+      });
+  for (size_t i = 0; !logits.ok() && i < items.size(); ++i) {
+    items[i]->generation->sequence().Truncate(lengths[i]);
+  }
+  return logits;
+}
+
+absl::Status Draining() {
+  return MakeError(Reason::kDraining,
+                   "the worker shuts down: send the request again");
+}
+
+}  // namespace
+
+BatchRunner::BatchRunner(const BatchLimits& limits, const Clock& clock)
+    : limits_(limits), clock_(clock) {}
+
+BatchRunner::~BatchRunner() {
+  for (Lane& lane : lanes_) {
+    lane.series->waiting.Set(0);
+    lane.series->running.Set(0);
+    for (auto& item : lane.waiting) {
+      item->Finish(Draining(), clock_.Monotonic());
+    }
+    for (auto& item : lane.running) {
+      item->Finish(Draining(), clock_.Monotonic());
+    }
+  }
+}
+
+void BatchRunner::Add(std::unique_ptr<WorkItem> item) {
+  const std::shared_ptr<const LoadedModel>& model = item->target->model;
+  auto lane =
+      std::find_if(lanes_.begin(), lanes_.end(),
+                   [&](const Lane& other) { return other.model == model; });
+  if (lane == lanes_.end()) {
+    lanes_.push_back({.model = model, .series = item->series});
+    lane = std::prev(lanes_.end());
+  }
+  lane->waiting.push_back(std::move(item));
+  lane->series->waiting.Set(static_cast<double>(lane->waiting.size()));
+}
+
+void BatchRunner::DropAbandoned(Lane& lane) {
+  const absl::Time now = clock_.Now();
+  const auto drop = [&](std::unique_ptr<WorkItem>& item) {
+    absl::Status status = item->origin.context->Check(now);
+    if (status.ok()) {
+      return false;
+    }
+    item->Finish(std::move(status), clock_.Monotonic());
+    return true;
+  };
+  std::erase_if(lane.waiting, drop);
+  std::erase_if(lane.running, drop);
+}
+
+BatchRunner::Items BatchRunner::TakeChosen(Lane& lane) {
+  std::vector<WaitingInput> waiting;
+  waiting.reserve(lane.waiting.size());
+  for (const auto& item : lane.waiting) {
+    waiting.push_back({item->rows, item->is_generation()});
+  }
+  Items chosen;
+  for (size_t index : ChooseInputs(
+           waiting, static_cast<int64_t>(lane.running.size()), limits_)) {
+    chosen.push_back(std::move(lane.waiting[index]));
+  }
+  std::erase(lane.waiting, nullptr);
+  const absl::Duration now = clock_.Monotonic();
+  for (auto& item : chosen) {
+    item->origin.place.reset();
+    item->series->queue_seconds.Observe(
+        absl::ToDoubleSeconds(now - item->origin.arrival));
+    item->series->prompt_tokens->Increment(
+        static_cast<double>(item->input.ids.size()));
+  }
+  return chosen;
+}
+
+void BatchRunner::Step() {
+  if (lanes_.empty()) {
+    return;
+  }
+  c10::InferenceMode inference_mode;
+  Lane lane = std::move(lanes_.front());
+  lanes_.pop_front();
+  DropAbandoned(lane);
+  Items classifications;
+  for (auto& item : TakeChosen(lane)) {
+    if (!item->is_generation()) {
+      classifications.push_back(std::move(item));
+      continue;
+    }
+    item->generation = std::make_unique<Generation>(
+        *item->target->model, item->input.ids, item->decoding,
+        item->target->program->end_token());
+    lane.running.push_back(std::move(item));
+  }
+  lane.series->waiting.Set(static_cast<double>(lane.waiting.size()));
+  if (const size_t size = classifications.size() + lane.running.size();
+      size > 0) {
+    lane.series->batch_size.Observe(static_cast<double>(size));
+  }
+  if (!classifications.empty()) {
+    Classify(lane, std::move(classifications));
+  }
+  if (!lane.running.empty()) {
+    lane.series->running.Set(static_cast<double>(lane.running.size()));
+    Generate(lane);
+  }
+  lane.series->running.Set(static_cast<double>(lane.running.size()));
+  if (!lane.waiting.empty() || !lane.running.empty()) {
+    lanes_.push_back(std::move(lane));
+  }
+}
+
+void BatchRunner::Classify(const Lane& lane, Items items) {
+  const auto score = [&](const std::vector<LabelQuery>& queries)
+      -> absl::StatusOr<std::vector<std::vector<double>>> {
+    return CatchTorchErrors(
+        kContext, [&] { return ScoreLabels(*lane.model->model, queries); });
+  };
+  std::vector<LabelQuery> queries;
+  for (const auto& item : items) {
+    queries.push_back(item->query());
+  }
+  const auto all = score(queries);
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (all.ok()) {
+      items[i]->Finish(LabelResult(*items[i], (*all)[i]), clock_.Monotonic());
+      continue;
+    }
+    // One of them spoils the batch: find out which by running each alone.
+    const auto one = items.size() == 1 ? all : score({queries[i]});
+    items[i]->Finish(
+        one.ok() ? LabelResult(*items[i], one->front()) : one.status(),
+        clock_.Monotonic());
+  }
+}
+
+void BatchRunner::Generate(Lane& lane) {
+  const CausalModel& model = *lane.model->model;
+  const absl::Span<const std::unique_ptr<WorkItem>> items = lane.running;
+  const auto all = NextLogits(model, items);
+  for (size_t i = 0; i < items.size(); ++i) {
+    const absl::Status status =
+        CatchTorchErrors(kContext, [&]() -> absl::Status {
+          if (all.ok()) {
+            return Advance(*items[i], all->select(0, static_cast<int64_t>(i)));
+          }
+          if (items.size() == 1) {
+            return all.status();
+          }
+          // As in Classify: only those that fail alone end.
+          ATTUNE_ASSIGN_OR_RETURN(const at::Tensor one,
+                                  NextLogits(model, items.subspan(i, 1)));
+          return Advance(*items[i], one.select(0, 0));
+        });
+    if (!status.ok()) {
+      items[i]->Finish(status, clock_.Monotonic());
+    }
+  }
+  std::erase_if(lane.running, [&](std::unique_ptr<WorkItem>& item) {
+    if (item->origin.done == nullptr) {
+      return true;  // it has failed
+    }
+    if (!item->generation->finished()) {
+      return false;
+    }
+    item->Finish(TextResult(*item), clock_.Monotonic());
+    return true;
+  });
+}
+
+absl::Status BatchRunner::Advance(WorkItem& item, const at::Tensor& logits) {
+  Generation& generation = *item.generation;
+  const bool first = generation.num_generated_tokens() == 0;
+  const int tokens_before = generation.num_generated_tokens();
+  ATTUNE_ASSIGN_OR_RETURN(
+      std::string text,
+      generation.Advance({logits.const_data_ptr<float>(),
+                          static_cast<size_t>(logits.numel())}));
+  const absl::Duration now = clock_.Monotonic();
+  item.series->generated_tokens->Increment(generation.num_generated_tokens() -
+                                           tokens_before);
+  (first ? item.series->first_token_seconds : item.series->inter_token_seconds)
+      .Observe(absl::ToDoubleSeconds(
+          now - (first ? item.origin.arrival : item.last_token)));
+  item.last_token = now;
+  if (item.origin.on_piece && !text.empty()) {
+    item.origin.on_piece({std::move(text), generation.num_generated_tokens(),
+                          generation.num_input_tokens()});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace attune::worker

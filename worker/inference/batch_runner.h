@@ -1,0 +1,68 @@
+#ifndef ATTUNE_WORKER_INFERENCE_BATCH_RUNNER_H_
+#define ATTUNE_WORKER_INFERENCE_BATCH_RUNNER_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "proto/cc/clock.h"
+#include "worker/inference/batch_policy.h"
+#include "worker/inference/work_item.h"
+#include "worker/models/model_store.h"
+
+namespace attune::worker {
+
+// Takes inputs to their answers in passes. A pass belongs to one base model:
+// all its classifications, whatever their prompts and tasks, share one packed
+// forward; another one brings every running generation one token further and
+// admits new ones (continuous batching). Models with work take turns. Owned by
+// the engine and used on its thread only.
+class BatchRunner {
+ public:
+  // `clock` is borrowed.
+  BatchRunner(const BatchLimits& limits, const Clock& clock);
+  // Work that is left ends as kDraining.
+  ~BatchRunner();
+
+  void Add(std::unique_ptr<WorkItem> item);
+
+  // Ends what nobody waits for any more and runs one pass. Does nothing when
+  // idle.
+  void Step();
+
+  bool idle() const { return lanes_.empty(); }
+
+ private:
+  using Items = std::vector<std::unique_ptr<WorkItem>>;
+
+  // The work of one base model.
+  struct Lane {
+    std::shared_ptr<const LoadedModel> model;
+    std::deque<std::unique_ptr<WorkItem>> waiting = {};
+    Items running = {};  // generations
+
+    ModelSeries* series = nullptr;
+  };
+
+  // Ends items whose call was cancelled or is late.
+  void DropAbandoned(Lane& lane);
+  // Moves the inputs of the next pass out of the queue.
+  Items TakeChosen(Lane& lane);
+  void Classify(const Lane& lane, Items items);
+  // One token for all running generations. Those that end or fail are
+  // answered; the others go on.
+  void Generate(Lane& lane);
+  // Gives a running generation its logits, [vocab].
+  absl::Status Advance(WorkItem& item, const at::Tensor& logits);
+
+  const BatchLimits limits_;
+  const Clock& clock_;
+  std::deque<Lane> lanes_;  // the next in turn first; none is empty
+};
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_INFERENCE_BATCH_RUNNER_H_

@@ -1,0 +1,75 @@
+#ifndef ATTUNE_WORKER_INFERENCE_GENERATION_H_
+#define ATTUNE_WORKER_INFERENCE_GENERATION_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "attune/v1/task.pb.h"
+#include "worker/inference/decoding_options.h"
+#include "worker/inference/sampler.h"
+#include "worker/inference/stop_matcher.h"
+#include "worker/models/kv_cache.h"
+#include "worker/models/model_store.h"
+#include "worker/text/token_stream.h"
+
+namespace attune::worker {
+
+// One text that is being generated: its keys and values, its sampler and what
+// has come out so far. The engine thread runs the model and gives each
+// generation its logits. Not thread-safe.
+class Generation {
+ public:
+  // `model` is borrowed. `input`: at least one id. `max_new_tokens` of
+  // `decoding` must leave room in the context, see LeaveRoom below.
+  // `end_token` ends the text beside the model's own stop tokens.
+  Generation(const LoadedModel& model, std::vector<int64_t> input,
+             const DecodingOptions& decoding, int64_t end_token);
+
+  // The ids whose rows the next forward needs: the whole input first, then the
+  // newest token.
+  std::span<const int64_t> pending() const { return pending_; }
+  KvSequence& sequence() { return sequence_; }
+
+  // Takes the logits [vocab] behind the pending ids, picks a token and returns
+  // the text that it completed, which may be empty.
+  absl::StatusOr<std::string> Advance(std::span<const float> logits);
+
+  bool finished() const {
+    return finish_reason_ != attune::v1::FINISH_REASON_UNSPECIFIED;
+  }
+  attune::v1::FinishReason finish_reason() const { return finish_reason_; }
+  // Everything that Advance has returned.
+  const std::string& text() const { return text_; }
+  // Without the token that ended the text.
+  int num_generated_tokens() const { return num_generated_tokens_; }
+  int num_input_tokens() const { return num_input_tokens_; }
+
+ private:
+  bool EndsText(int64_t id) const;
+
+  const LoadedModel& model_;
+  const int64_t max_new_tokens_;
+  const int64_t end_token_;
+  const int num_input_tokens_;
+  KvSequence sequence_;
+  Sampler sampler_;
+  TokenStream stream_;
+  StopMatcher stops_;
+  std::vector<int64_t> pending_;
+  std::string text_;
+  int num_generated_tokens_ = 0;
+  attune::v1::FinishReason finish_reason_ =
+      attune::v1::FINISH_REASON_UNSPECIFIED;
+};
+
+// How many tokens an input must leave free for a generation of `max_new_tokens`
+// in a context that has `context` places: all of them, but at most half the
+// context, so that a large limit does not squeeze the input out.
+int64_t RoomForGeneration(int64_t max_new_tokens, int64_t context);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_INFERENCE_GENERATION_H_

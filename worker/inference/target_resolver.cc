@@ -1,0 +1,110 @@
+#include "worker/inference/target_resolver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/cc/resource_names.h"
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+
+namespace attune::worker {
+
+TargetResolver::TargetResolver(Options options, ModelStore& models,
+                               ArtifactSource& artifacts,
+                               InferenceMetrics& metrics, const Clock& clock)
+    : options_(options),
+      models_(models),
+      metrics_(metrics),
+      clock_(clock),
+      artifacts_(artifacts),
+      cache_(options.max_prompt_bytes) {}
+
+absl::StatusOr<std::shared_ptr<const LoadedModel>> TargetResolver::LoadModel(
+    const std::string& name) {
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::string id,
+      ParseResourceName(kModelCollection, name, "target.model"));
+  const std::vector<std::string> loaded = models_.LoadedIds();
+  const bool cold = std::find(loaded.begin(), loaded.end(), id) == loaded.end();
+  const absl::Duration start = clock_.Monotonic();
+  absl::StatusOr<std::shared_ptr<const LoadedModel>> model = models_.Load(id);
+  if (cold && model.ok()) {
+    metrics_.ObserveModelLoad(clock_.Monotonic() - start);
+  }
+  return model;
+}
+
+absl::StatusOr<std::shared_ptr<const ServedPrompt>> TargetResolver::LoadPrompt(
+    const std::string& digest, const LoadedModel& model) {
+  const bool hit = cache_.Find(digest) != nullptr;
+  auto prompt = cache_.Get(digest, model, [this](const std::string& wanted) {
+    return artifacts_.Fetch(wanted, clock_.Now() + options_.fetch_timeout);
+  });
+  metrics_.CountPromptCache(hit, cache_.Digests().size());
+  return prompt;
+}
+
+absl::StatusOr<std::shared_ptr<const TaskProgram>> TargetResolver::CompileTask(
+    const attune::v1::TaskSpec& task, std::shared_ptr<const LoadedModel> model,
+    int64_t num_prompt_rows) {
+  // The model is part of the key: tokens and chat template are its own.
+  const ProgramKey key = {
+      Concat(model->info.id, "\n", task.SerializeAsString()), num_prompt_rows};
+  {
+    absl::MutexLock lock(&mutex_);
+    auto found = programs_.find(key);
+    if (found != programs_.end()) {
+      recency_.splice(recency_.begin(), recency_, found->second.place);
+      return found->second.program;
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      std::shared_ptr<const TaskProgram> program,
+      TaskProgram::Compile(task, std::move(model), num_prompt_rows));
+  absl::MutexLock lock(&mutex_);
+  // Another thread may have been quicker: then both programs are equal.
+  auto [place, added] = programs_.try_emplace(key);
+  if (added) {
+    recency_.push_front(key);
+    place->second = {program, recency_.begin()};
+    if (programs_.size() > options_.max_programs) {
+      programs_.erase(recency_.back());
+      recency_.pop_back();
+    }
+  }
+  return program;
+}
+
+absl::StatusOr<std::shared_ptr<const ResolvedTarget>> TargetResolver::Resolve(
+    const InferenceTarget& target) {
+  auto resolved = std::make_shared<ResolvedTarget>();
+  resolved->prompt_version = target.prompt_version;
+  ATTUNE_ASSIGN_OR_RETURN(resolved->model, LoadModel(target.model));
+  const std::string& fingerprint = resolved->model->info.fingerprint;
+  if (!target.model_fingerprint.empty() &&
+      target.model_fingerprint != fingerprint) {
+    return MakeError(
+        Reason::kModelMismatch,
+        Concat(target.prompt_version.empty() ? "the target"
+                                             : target.prompt_version,
+               " was made for ", target.model, " with fingerprint ",
+               target.model_fingerprint, ", but this worker's ", target.model,
+               " has fingerprint ", fingerprint,
+               ": install the model the prompt was tuned for, or tune "
+               "it again"),
+        {{"expected", target.model_fingerprint}, {"actual", fingerprint}});
+  }
+  int64_t num_prompt_rows = 0;
+  if (!target.artifact_digest.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        resolved->prompt, LoadPrompt(target.artifact_digest, *resolved->model));
+    num_prompt_rows = resolved->prompt->stored.prompt.length();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      resolved->program,
+      CompileTask(target.task, resolved->model, num_prompt_rows));
+  return resolved;
+}
+
+}  // namespace attune::worker

@@ -1,0 +1,70 @@
+#include "worker/inference/work_item.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+
+namespace attune::worker {
+
+LabelQuery WorkItem::query() const {
+  return {.text = input.ids,
+          .trie = &target->program->trie(input),
+          .prefix = target->prefix()};
+}
+
+attune::v1::PredictResult WorkItem::MakeResult() const {
+  attune::v1::PredictResult result;
+  result.set_prompt_version(target->prompt_version);
+  result.set_num_input_tokens(static_cast<int>(input.ids.size()));
+  result.set_truncated(input.truncated);
+  return result;
+}
+
+void WorkItem::Finish(absl::StatusOr<attune::v1::PredictResult> outcome,
+                      absl::Duration now) {
+  series->CountInput(outcome.status(), now - origin.arrival);
+  if (is_generation()) {
+    series->CountGeneration(outcome.status(),
+                            outcome.ok()
+                                ? outcome->answer().text().finish_reason()
+                                : attune::v1::FINISH_REASON_UNSPECIFIED);
+  }
+  origin.place.reset();
+  std::exchange(origin.done, nullptr)(std::move(outcome));
+}
+
+absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
+    std::shared_ptr<const ResolvedTarget> target, const InferenceInput& input,
+    InferenceMetrics& metrics) {
+  const TaskProgram& program = *target->program;
+  const int64_t context = target->model->info.config.context_length;
+  auto item = std::make_unique<WorkItem>();
+  item->series = &metrics.ForModel(target->model->info.id);
+  int64_t room = 0;
+  if (program.is_classification()) {
+    if (input.decoding.ByteSizeLong() > 0) {
+      return InvalidField("decoding",
+                          "only a generation has one: leave it out");
+    }
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(
+        item->decoding,
+        ResolveDecoding(program.task().decoding(), input.decoding));
+    room = RoomForGeneration(item->decoding.max_new_tokens, context);
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::string fields, FieldsToJson(input.fields));
+  ATTUNE_ASSIGN_OR_RETURN(item->input, program.PrepareInput(fields, room));
+  const int64_t left = context - program.num_prompt_rows() -
+                       static_cast<int64_t>(item->input.ids.size());
+  item->decoding.max_new_tokens =
+      std::min(item->decoding.max_new_tokens, std::max<int64_t>(left, 1));
+  item->target = std::move(target);
+  item->rows = item->is_generation()
+                   ? static_cast<int64_t>(item->input.ids.size())
+                   : NumScoringRows(item->query());
+  return item;
+}
+
+}  // namespace attune::worker

@@ -1,0 +1,91 @@
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "proto/cc/clock.h"
+#include "proto/cc/shutdown.h"
+#include "proto/cc/text.h"
+#include "worker/models/compute_threads.h"
+#include "worker/models/gguf_import.h"
+#include "worker/options.h"
+#include "worker/worker.h"
+
+namespace attune::worker {
+namespace {
+
+// Beyond the drain's own limit: time to join threads and to end.
+constexpr absl::Duration kExitGrace = absl::Seconds(8);
+
+void Print(std::FILE* file, const std::string& text) {
+  std::fputs(text.c_str(), file);
+  std::fflush(file);
+}
+
+int Import(const ImportOptions& options) {
+  Print(stderr, Concat("importing ", options.gguf_file, " ...\n"));
+  const absl::Time start = absl::Now();
+  const absl::Status status = ImportGguf(options.gguf_file, options.output_dir);
+  if (!status.ok()) {
+    Print(stderr, Concat("attune-worker import: ", status.ToString(), "\n"));
+    return 1;
+  }
+  Print(stdout, Concat("imported ", options.gguf_file, " into ",
+                       options.output_dir, " in ",
+                       absl::FormatDuration(absl::Trunc(
+                           absl::Now() - start, absl::Milliseconds(10))),
+                       "\n"));
+  return 0;
+}
+
+int Serve(const ServeOptions& options) {
+  TuneAllocator();
+  // Before other threads, which would otherwise take the signals.
+  ShutdownSignal shutdown;
+  const SystemClock clock;
+  absl::StatusOr<std::unique_ptr<Worker>> worker = Worker::Start(
+      options, clock, [&] { return shutdown.Wait(absl::ZeroDuration()); });
+  if (absl::IsCancelled(worker.status())) {
+    return 0;  // a signal came before the server answered
+  }
+  if (!worker.ok()) {
+    spdlog::error("attune-worker cannot start: {}", worker.status().ToString());
+    return 1;
+  }
+  Print(stderr,
+        Concat("attune-worker ready: engine=", (*worker)->engine_address(),
+               " metrics=", (*worker)->metrics_address(), "\n"));
+  shutdown.Wait();
+  Watchdog watchdog(options.drain_timeout + kExitGrace, /*exit_code=*/70,
+                    "the drain of attune-worker");
+  (*worker)->Drain(options.drain_timeout);
+  worker->reset();
+  spdlog::info("attune-worker has ended");
+  return 0;
+}
+
+}  // namespace
+}  // namespace attune::worker
+
+int main(int argc, char** argv) {
+  using namespace attune::worker;
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("attune-worker"));
+  const CommandLine command =
+      ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+  if (const auto* print = std::get_if<PrintAndExit>(&command)) {
+    Print(print->exit_code == 0 ? stdout : stderr, print->text);
+    return print->exit_code;
+  }
+  if (const auto* import = std::get_if<ImportOptions>(&command)) {
+    return Import(*import);
+  }
+  const auto& serve = std::get<ServeOptions>(command);
+  spdlog::set_level(spdlog::level::from_str(serve.log_level));
+  return Serve(serve);
+}

@@ -1,0 +1,176 @@
+#include "worker/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "proto/cc/resource_names.h"
+#include "proto/cc/status.h"
+#include "proto/cc/text.h"
+
+namespace attune::worker {
+namespace {
+
+constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  attune-worker --preload models/smollm2-135m-instruct\n"
+    "  attune-worker --server attune:50051 --listen 0.0.0.0:50061 \\\n"
+    "      --advertise $POD_IP:50061 --worker-id $POD_NAME\n"
+    "  attune-worker --config worker.ini     # lines such as: threads = 4\n"
+    "  attune-worker import model.gguf .attune/models/my-model\n";
+
+// An empty text where `value` is right, as CLI11 wants it.
+std::string CheckAddress(const std::string& value) {
+  const auto address = ParseAddress(value, "address");
+  return address.ok() ? "" : std::string(address.status().message());
+}
+
+std::string CheckModelName(const std::string& value) {
+  const auto id = ParseResourceName(kModelCollection, value, "preload");
+  return id.ok() ? "" : std::string(id.status().message());
+}
+
+std::string CheckDuration(const std::string& value) {
+  absl::Duration duration;
+  return absl::ParseDuration(value, &duration) &&
+                 duration > absl::ZeroDuration()
+             ? ""
+             : Concat("'", value, "' is no duration above 0, such as 45s");
+}
+
+std::string CheckDevice(const std::string& value) {
+  return value == "cpu" || value.starts_with("cuda:")
+             ? ""
+             : Concat("'", value, "' is neither cpu nor cuda:N");
+}
+
+void AddServeFlags(CLI::App& app, ServeOptions& options, std::string& drain) {
+  app.add_option("--server", options.server,
+                 "The server to take jobs from and to register with, "
+                 "HOST:PORT.")
+      ->check(CheckAddress)
+      ->capture_default_str();
+  app.add_option("--listen", options.listen,
+                 "Where the server reaches this worker for predictions, "
+                 "HOST:PORT; port 0 takes a free one.")
+      ->check(CheckAddress)
+      ->capture_default_str();
+  app.add_option("--advertise", options.advertise,
+                 "HOST:PORT that the server is told instead of --listen, for "
+                 "workers behind another address. Default: the bound address; "
+                 "the host's name in place of 0.0.0.0.")
+      ->check(CheckAddress);
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "Where Prometheus scrapes /metrics, HOST:PORT; port 0 takes "
+                 "a free one.")
+      ->check(CheckAddress)
+      ->capture_default_str();
+  app.add_option("--models-dir", options.models_dir,
+                 "The directory of the base models; each is a directory in "
+                 "Hugging Face format, whose name is the model's id.")
+      ->capture_default_str();
+  app.add_option("--device", options.device, "Where to compute: cpu or cuda:N.")
+      ->check(CheckDevice)
+      ->capture_default_str();
+  app.add_option("--dtype", options.dtype,
+                 "Number format of the frozen weights: fp32, bf16, or auto "
+                 "(bf16 where the device computes in it, else fp32).")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads,
+                 "Compute threads for training and serving together. 0: one "
+                 "for each core.")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--preload", options.preload,
+                 "A base model (models/ID) to load before the worker is ready; "
+                 "may be given several times. Others are loaded when first "
+                 "used.")
+      ->check(CheckModelName);
+  app.add_option("--worker-id", options.worker_id,
+                 "The worker's name, unique and kept over restarts. Default: "
+                 "the host's name and the port of --listen.");
+  app.add_option("--log-level", options.log_level,
+                 "Least severe messages to log, on stderr.")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  app.add_option("--ready-file", options.ready_file,
+                 "A file to write, with the bound addresses, once the worker "
+                 "is ready: lines engine=HOST:PORT and metrics=HOST:PORT.");
+  app.add_option("--drain-timeout", drain,
+                 "How long a SIGTERM waits for the training step, its "
+                 "checkpoint and running predictions.")
+      ->check(CheckDuration)
+      ->capture_default_str();
+}
+
+}  // namespace
+
+absl::StatusOr<std::pair<std::string, int>> ParseAddress(
+    const std::string& address, std::string_view flag) {
+  const size_t colon = address.rfind(':');
+  int port = -1;
+  if (colon != std::string::npos && colon > 0) {
+    const char* begin = address.data() + colon + 1;
+    const char* end = address.data() + address.size();
+    const auto [rest, error] = std::from_chars(begin, end, port);
+    if (error != std::errc() || rest != end) {
+      port = -1;
+    }
+  }
+  if (port < 0 || port > 65535) {
+    return InvalidField(flag, Concat("'", address,
+                                     "' is not HOST:PORT, such as "
+                                     "127.0.0.1:50061"));
+  }
+  return std::make_pair(address.substr(0, colon), port);
+}
+
+CommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
+  CLI::App app(
+      "attune-worker holds base models, tunes prompts for them and answers "
+      "predictions. Without a command it serves.");
+  app.name("attune-worker");
+  app.footer(kExamples);
+  app.set_version_flag("--version", std::string(kVersion));
+  app.set_config("--config", "",
+                 "A file with the flags below, one 'name = value' per line; "
+                 "flags on the command line win. Unknown names are refused.");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  ServeOptions serve;
+  std::string drain = "50s";
+  AddServeFlags(app, serve, drain);
+  ImportOptions import;
+  CLI::App* import_command = app.add_subcommand(
+      "import",
+      "Converts a GGUF file into a model directory and ends. Example: "
+      "attune-worker import model.gguf .attune/models/my-model");
+  import_command->add_option("FILE", import.gguf_file, "The GGUF file to read.")
+      ->required();
+  import_command
+      ->add_option("DIR", import.output_dir,
+                   "The directory to make; its name becomes the model's id.")
+      ->required();
+  // CLI11 takes arguments from the back.
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream wrong;
+    const int code = app.exit(error, out, wrong);
+    return PrintAndExit{out.str() + wrong.str(), code == 0 ? 0 : kUsageError};
+  }
+  if (import_command->parsed()) {
+    return import;
+  }
+  // Checked above.
+  absl::ParseDuration(drain, &serve.drain_timeout);
+  return serve;
+}
+
+}  // namespace attune::worker
