@@ -12,8 +12,8 @@ Usage: tests/run.sh [--only REGEX] [--label REGEX] [--no-setup]
   --no-setup     do not run deploy/setup.sh first
 
 Without --only and --label also: the format of the sources, the scripts,
-clang-tidy on those that are not committed yet, and a build of server and client
-without LibTorch.
+clang-tidy on the sources that are quick to check, and a build of server and
+client without LibTorch.
 Each phase is a script of deploy/ci, or a command that is printed before it runs.
 The last line is "N passed, N failed": phases and CTest's tests together.
 USAGE
@@ -94,7 +94,7 @@ if $whole; then
 fi
 phase "build" deploy/ci/build.sh dev || finish
 if $whole; then
-  phase "clang-tidy" deploy/ci/tidy.sh --changed || true
+  phase "clang-tidy" deploy/ci/tidy.sh --sample || true
   phase "server without LibTorch" deploy/ci/server_only.sh || true
 fi
 # The tests of the real model skip where it is not.

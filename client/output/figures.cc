@@ -31,8 +31,7 @@ std::string FormatBytes(int64_t bytes) {
     ++unit;
   }
   if (unit == 0) return absl::StrCat(bytes, " B");
-  return absl::StrFormat(amount < 10 ? "%.1f %s" : "%.0f %s", amount,
-                         kUnits[unit]);
+  return absl::StrFormat("%.*f %s", amount < 10 ? 1 : 0, amount, kUnits[unit]);
 }
 
 std::string FormatPercent(double share) {
@@ -44,10 +43,7 @@ std::string FormatNumber(double number) {
   if (!std::isfinite(number) || (size > 0 && size < 0.001) || size >= 1e6) {
     return absl::StrFormat("%.3g", number);
   }
-  return absl::StrFormat(size < 10    ? "%.3f"
-                         : size < 100 ? "%.2f"
-                                      : "%.1f",
-                         number);
+  return absl::StrFormat("%.*f", size < 10 ? 3 : size < 100 ? 2 : 1, number);
 }
 
 std::string ShortDuration(absl::Duration duration) {

@@ -24,6 +24,7 @@ std::string ToJsonArray(
 template <typename Messages>
 std::string ToJsonArrayOf(const Messages& messages) {
   std::vector<const google::protobuf::Message*> pointers;
+  pointers.reserve(messages.size());
   for (const auto& message : messages) {
     pointers.push_back(&message);
   }
