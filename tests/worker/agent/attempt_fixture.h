@@ -8,12 +8,18 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "proto/cc/status.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/worker/agent/mock_server_stub.h"
 #include "worker/agent/attempt_runner.h"
 
 namespace attune::worker {
+
+// The server is not there.
+inline absl::Status Unreachable() {
+  return absl::UnavailableError("no connection");
+}
 
 // A runner on a mocked server, whose training is a function.
 class AttemptFixture : public testing::Test {

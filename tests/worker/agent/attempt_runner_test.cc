@@ -16,7 +16,6 @@ using testing::HasSubstr;
 using testing::InSequence;
 using testing::Return;
 
-absl::Status Unreachable() { return absl::UnavailableError("no connection"); }
 absl::Status LeaseLost() {
   return MakeError(Reason::kLeaseLost, "not current");
 }
