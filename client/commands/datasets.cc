@@ -25,12 +25,12 @@
 namespace attune::client {
 namespace {
 
-using Stub = v1::DatasetService::Stub;
+using Datasets = v1::DatasetService::Stub;
 
 constexpr size_t kChunkBytes = size_t{512} << 10;
 constexpr size_t kMaxUploadBytes = size_t{256} << 20;
 
-struct CreateOptions {
+struct CreateDatasetOptions {
   std::string id;
   std::string display_name;
 };
@@ -105,7 +105,8 @@ absl::StatusOr<int> ShowChanged(Session& session, const v1::Dataset& dataset) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Create(Session& session, const CreateOptions& options) {
+absl::StatusOr<int> CreateDataset(Session& session,
+                                  const CreateDatasetOptions& options) {
   v1::CreateDatasetRequest request;
   request.set_dataset_id(ShortName(options.id));
   request.mutable_dataset()->set_display_name(options.display_name);
@@ -113,7 +114,7 @@ absl::StatusOr<int> Create(Session& session, const CreateOptions& options) {
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::Dataset dataset,
                           connection.Call(Repeat::kSafe, connection.datasets(),
-                                          &Stub::CreateDataset, request));
+                                          &Datasets::CreateDataset, request));
   return ShowChanged(session, dataset);
 }
 
@@ -172,18 +173,18 @@ absl::StatusOr<int> Append(Session& session, const AppendOptions& options) {
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::Dataset dataset,
                           connection.Call(Repeat::kSafe, connection.datasets(),
-                                          &Stub::AppendExamples, request));
+                                          &Datasets::AppendExamples, request));
   return ShowChanged(session, dataset);
 }
 
-absl::StatusOr<int> List(Session& session) {
+absl::StatusOr<int> ListDatasets(Session& session) {
   Connection& connection = session.connection();
   std::vector<v1::Dataset> datasets;
   ATTUNE_RETURN_IF_ERROR(ForEachPage(
       v1::ListDatasetsRequest(),
       [&](const auto& request) {
         return connection.Call(Repeat::kSafe, connection.datasets(),
-                               &Stub::ListDatasets, request);
+                               &Datasets::ListDatasets, request);
       },
       [&](v1::ListDatasetsResponse& page) {
         std::move(page.mutable_datasets()->begin(),
@@ -208,30 +209,30 @@ absl::StatusOr<int> List(Session& session) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Get(Session& session, const std::string& name) {
+absl::StatusOr<int> GetDataset(Session& session, const std::string& name) {
   v1::GetDatasetRequest request;
   request.set_name(DatasetName(name));
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::Dataset dataset,
                           connection.Call(Repeat::kSafe, connection.datasets(),
-                                          &Stub::GetDataset, request));
+                                          &Datasets::GetDataset, request));
   return Show(session, dataset);
 }
 
-absl::StatusOr<int> Delete(Session& session, const std::string& name) {
+absl::StatusOr<int> DeleteDataset(Session& session, const std::string& name) {
   v1::DeleteDatasetRequest request;
   request.set_name(DatasetName(name));
   Connection& connection = session.connection();
   ATTUNE_RETURN_IF_ERROR(connection
                              .Call(Repeat::kUnsafe, connection.datasets(),
-                                   &Stub::DeleteDataset, request)
+                                   &Datasets::DeleteDataset, request)
                              .status());
   session.err() << request.name() << " deleted\n";
   return kExitOk;
 }
 
-void AddCreate(CLI::App& datasets, Session& session) {
-  const auto options = std::make_shared<CreateOptions>();
+void AddCreateDataset(CLI::App& datasets, Session& session) {
+  const auto options = std::make_shared<CreateDatasetOptions>();
   CLI::App* command =
       datasets.add_subcommand("create", "Create an empty dataset");
   command->add_option("id", options->id, "The dataset's id")->required();
@@ -239,7 +240,9 @@ void AddCreate(CLI::App& datasets, Session& session) {
                       "A name for people");
   command->footer("Example:\n  attune datasets create banking77-intents");
   command->callback([&session, options] {
-    session.action = [&session, options] { return Create(session, *options); };
+    session.action = [&session, options] {
+      return CreateDataset(session, *options);
+    };
   });
 }
 
@@ -312,16 +315,17 @@ void AddDatasetsCommands(CLI::App& root, Session& session) {
   CLI::App* datasets =
       root.add_subcommand("datasets", "Rows to train on and to measure by");
   datasets->require_subcommand(1);
-  AddCreate(*datasets, session);
+  AddCreateDataset(*datasets, session);
   AddUpload(*datasets, session);
   AddAppend(*datasets, session);
   CLI::App* list = datasets->add_subcommand("list", "List datasets by name");
   list->footer("Example:\n  attune datasets list -o json");
-  list->callback(
-      [&session] { session.action = [&session] { return List(session); }; });
-  AddOnDataset(*datasets, session, "get", "Show a dataset", Get);
+  list->callback([&session] {
+    session.action = [&session] { return ListDatasets(session); };
+  });
+  AddOnDataset(*datasets, session, "get", "Show a dataset", GetDataset);
   AddOnDataset(*datasets, session, "delete", "Remove a dataset and its rows",
-               Delete);
+               DeleteDataset);
 }
 
 }  // namespace attune::client

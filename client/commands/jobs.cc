@@ -26,12 +26,12 @@
 namespace attune::client {
 namespace {
 
-using Stub = v1::TuningService::Stub;
+using Jobs = v1::TuningService::Stub;
 
 // How much of a job's run a command shows.
 enum class Follow { kNo, kSilently, kVisibly };
 
-struct CreateOptions {
+struct CreateJobOptions {
   std::string file;
   std::string id;
   std::string request_id;
@@ -103,7 +103,8 @@ absl::StatusOr<int> ShowChanged(Session& session, const v1::TuningJob& job,
   return kExitOk;
 }
 
-absl::StatusOr<int> Create(Session& session, const CreateOptions& options) {
+absl::StatusOr<int> CreateJob(Session& session,
+                              const CreateJobOptions& options) {
   ATTUNE_ASSIGN_OR_RETURN(
       const std::string text,
       ReadInput(options.file, session.in(), kMaxDocumentBytes));
@@ -116,7 +117,7 @@ absl::StatusOr<int> Create(Session& session, const CreateOptions& options) {
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob job,
                           connection.Call(Repeat::kSafe, connection.tuning(),
-                                          &Stub::CreateTuningJob, request));
+                                          &Jobs::CreateTuningJob, request));
   if (request.validate_only()) {
     if (session.json()) {
       session.out() << ToJson(job);
@@ -129,17 +130,17 @@ absl::StatusOr<int> Create(Session& session, const CreateOptions& options) {
                      /*after_sequence=*/0);
 }
 
-absl::StatusOr<v1::TuningJob> GetJob(Session& session,
-                                     const std::string& name) {
+absl::StatusOr<v1::TuningJob> FetchJob(Session& session,
+                                       const std::string& name) {
   v1::GetTuningJobRequest request;
   request.set_name(JobName(name));
   Connection& connection = session.connection();
   return connection.Call(Repeat::kSafe, connection.tuning(),
-                         &Stub::GetTuningJob, request);
+                         &Jobs::GetTuningJob, request);
 }
 
-absl::StatusOr<int> Get(Session& session, const std::string& name) {
-  ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob job, GetJob(session, name));
+absl::StatusOr<int> GetJob(Session& session, const std::string& name) {
+  ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob job, FetchJob(session, name));
   if (session.json()) {
     session.out() << ToJson(job);
   } else {
@@ -167,7 +168,7 @@ std::string Took(const v1::TuningJob& job, absl::Time now) {
   return ShortDuration(end - ToTime(job.start_time()));
 }
 
-absl::StatusOr<int> List(Session& session, const ListOptions& options) {
+absl::StatusOr<int> ListJobs(Session& session, const ListOptions& options) {
   v1::ListTuningJobsRequest request;
   request.set_filter(FilterOf(options));
   request.set_page_size(options.limit);
@@ -177,7 +178,7 @@ absl::StatusOr<int> List(Session& session, const ListOptions& options) {
       request,
       [&](const auto& page_request) {
         return connection.Call(Repeat::kSafe, connection.tuning(),
-                               &Stub::ListTuningJobs, page_request);
+                               &Jobs::ListTuningJobs, page_request);
       },
       [&](v1::ListTuningJobsResponse& page) {
         for (v1::TuningJob& job : *page.mutable_tuning_jobs()) {
@@ -216,7 +217,7 @@ absl::StatusOr<int> Cancel(Session& session, const std::string& name) {
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob job,
                           connection.Call(Repeat::kSafe, connection.tuning(),
-                                          &Stub::CancelTuningJob, request));
+                                          &Jobs::CancelTuningJob, request));
   return ShowChanged(session, job, Follow::kNo, 0);
 }
 
@@ -226,27 +227,27 @@ absl::StatusOr<int> RetryJob(Session& session, const std::string& name,
   request.set_name(JobName(name));
   Connection& connection = session.connection();
   // Only what happens from here on is news.
-  ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob before, GetJob(session, name));
+  ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob before, FetchJob(session, name));
   ATTUNE_ASSIGN_OR_RETURN(const v1::TuningJob job,
                           connection.Call(Repeat::kUnsafe, connection.tuning(),
-                                          &Stub::RetryTuningJob, request));
+                                          &Jobs::RetryTuningJob, request));
   return ShowChanged(session, job, follow, before.last_sequence());
 }
 
-absl::StatusOr<int> Delete(Session& session, const std::string& name) {
+absl::StatusOr<int> DeleteJob(Session& session, const std::string& name) {
   v1::DeleteTuningJobRequest request;
   request.set_name(JobName(name));
   Connection& connection = session.connection();
   ATTUNE_RETURN_IF_ERROR(connection
                              .Call(Repeat::kUnsafe, connection.tuning(),
-                                   &Stub::DeleteTuningJob, request)
+                                   &Jobs::DeleteTuningJob, request)
                              .status());
   session.err() << request.name() << " deleted\n";
   return kExitOk;
 }
 
-void AddCreate(CLI::App& jobs, Session& session) {
-  const auto options = std::make_shared<CreateOptions>();
+void AddCreateJob(CLI::App& jobs, Session& session) {
+  const auto options = std::make_shared<CreateJobOptions>();
   CLI::App* command = jobs.add_subcommand("create", "Create a tuning job");
   command
       ->add_option("-f,--file", options->file,
@@ -276,7 +277,9 @@ void AddCreate(CLI::App& jobs, Session& session) {
       "  attune jobs create -f job.json --validate-only\n"
       "Ctrl-C stops watching; the job goes on.");
   command->callback([&session, options] {
-    session.action = [&session, options] { return Create(session, *options); };
+    session.action = [&session, options] {
+      return CreateJob(session, *options);
+    };
   });
 }
 
@@ -299,7 +302,9 @@ void AddList(CLI::App& jobs, Session& session) {
       "  attune jobs list --state FAILED --prompt banking77-intent\n"
       "  attune jobs list -o json | jq -r '.[].name'");
   command->callback([&session, options] {
-    session.action = [&session, options] { return List(session, *options); };
+    session.action = [&session, options] {
+      return ListJobs(session, *options);
+    };
   });
 }
 
@@ -370,15 +375,15 @@ void AddOnJob(CLI::App& jobs, Session& session, const std::string& verb,
 void AddJobsCommands(CLI::App& root, Session& session) {
   CLI::App* jobs = root.add_subcommand("jobs", "Tuning jobs");
   jobs->require_subcommand(1);
-  AddCreate(*jobs, session);
-  AddOnJob(*jobs, session, "get", "Show a job", Get);
+  AddCreateJob(*jobs, session);
+  AddOnJob(*jobs, session, "get", "Show a job", GetJob);
   AddList(*jobs, session);
   AddWatch(*jobs, session);
   AddOnJob(*jobs, session, "cancel", "Ask a job to stop at its next step",
            Cancel);
   AddRetry(*jobs, session);
   AddOnJob(*jobs, session, "delete",
-           "Remove a finished job; its prompt version stays", Delete);
+           "Remove a finished job; its prompt version stays", DeleteJob);
 }
 
 }  // namespace attune::client

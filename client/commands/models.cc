@@ -18,7 +18,7 @@
 namespace attune::client {
 namespace {
 
-using Stub = v1::ModelService::Stub;
+using Models = v1::ModelService::Stub;
 
 // 134,515,008 -> "135M"
 std::string ParameterText(int64_t count) {
@@ -34,14 +34,14 @@ std::string HolderText(const v1::ModelHolder& holder) {
                 holder.loaded() ? ", loaded)" : ")");
 }
 
-absl::StatusOr<int> List(Session& session) {
+absl::StatusOr<int> ListModels(Session& session) {
   Connection& connection = session.connection();
   std::vector<v1::Model> models;
   ATTUNE_RETURN_IF_ERROR(ForEachPage(
       v1::ListModelsRequest(),
       [&](const auto& request) {
         return connection.Call(Repeat::kSafe, connection.models(),
-                               &Stub::ListModels, request);
+                               &Models::ListModels, request);
       },
       [&](v1::ListModelsResponse& page) {
         std::move(page.mutable_models()->begin(), page.mutable_models()->end(),
@@ -70,13 +70,13 @@ absl::StatusOr<int> List(Session& session) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Get(Session& session, const std::string& name) {
+absl::StatusOr<int> GetModel(Session& session, const std::string& name) {
   v1::GetModelRequest request;
   request.set_name(ModelName(name));
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::Model model,
                           connection.Call(Repeat::kSafe, connection.models(),
-                                          &Stub::GetModel, request));
+                                          &Models::GetModel, request));
   if (session.json()) {
     session.out() << ToJson(model);
     return kExitOk;
@@ -107,14 +107,15 @@ void AddModelsCommands(CLI::App& root, Session& session) {
   models->require_subcommand(1);
   CLI::App* list = models->add_subcommand("list", "List models by name");
   list->footer("Example:\n  attune models list");
-  list->callback(
-      [&session] { session.action = [&session] { return List(session); }; });
+  list->callback([&session] {
+    session.action = [&session] { return ListModels(session); };
+  });
   const auto name = std::make_shared<std::string>();
   CLI::App* get = models->add_subcommand("get", "Show a model");
   get->add_option("name", *name, "The model: an id or models/{id}")->required();
   get->footer("Example:\n  attune models get smollm2-135m-instruct");
   get->callback([&session, name] {
-    session.action = [&session, name] { return Get(session, *name); };
+    session.action = [&session, name] { return GetModel(session, *name); };
   });
 }
 

@@ -23,7 +23,7 @@
 namespace attune::client {
 namespace {
 
-using Stub = v1::PromptService::Stub;
+using Prompts = v1::PromptService::Stub;
 
 struct AliasOptions {
   std::string name;
@@ -115,14 +115,14 @@ absl::StatusOr<int> ShowPrompt(Session& session, const v1::Prompt& prompt) {
   return kExitOk;
 }
 
-absl::StatusOr<int> List(Session& session) {
+absl::StatusOr<int> ListPrompts(Session& session) {
   Connection& connection = session.connection();
   std::vector<v1::Prompt> prompts;
   ATTUNE_RETURN_IF_ERROR(ForEachPage(
       v1::ListPromptsRequest(),
       [&](const auto& request) {
         return connection.Call(Repeat::kSafe, connection.prompts(),
-                               &Stub::ListPrompts, request);
+                               &Prompts::ListPrompts, request);
       },
       [&](v1::ListPromptsResponse& page) {
         std::move(page.mutable_prompts()->begin(),
@@ -146,21 +146,21 @@ absl::StatusOr<int> List(Session& session) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Get(Session& session, const std::string& name) {
+absl::StatusOr<int> GetPrompt(Session& session, const std::string& name) {
   Connection& connection = session.connection();
   if (!NamesVersion(name)) {
     v1::GetPromptRequest request;
     request.set_name(PromptName(name));
     ATTUNE_ASSIGN_OR_RETURN(const v1::Prompt prompt,
                             connection.Call(Repeat::kSafe, connection.prompts(),
-                                            &Stub::GetPrompt, request));
+                                            &Prompts::GetPrompt, request));
     return ShowPrompt(session, prompt);
   }
   v1::GetPromptVersionRequest request;
   request.set_name(PromptName(name));
   ATTUNE_ASSIGN_OR_RETURN(const v1::PromptVersion version,
                           connection.Call(Repeat::kSafe, connection.prompts(),
-                                          &Stub::GetPromptVersion, request));
+                                          &Prompts::GetPromptVersion, request));
   if (session.json()) {
     session.out() << ToJson(version);
   } else {
@@ -178,7 +178,7 @@ absl::StatusOr<int> Versions(Session& session, const std::string& name) {
       first,
       [&](const auto& request) {
         return connection.Call(Repeat::kSafe, connection.prompts(),
-                               &Stub::ListPromptVersions, request);
+                               &Prompts::ListPromptVersions, request);
       },
       [&](v1::ListPromptVersionsResponse& page) {
         std::move(page.mutable_prompt_versions()->begin(),
@@ -215,7 +215,7 @@ absl::StatusOr<int> Promote(Session& session, const AliasOptions& options) {
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::Prompt prompt,
                           connection.Call(Repeat::kSafe, connection.prompts(),
-                                          &Stub::SetAlias, request));
+                                          &Prompts::SetAlias, request));
   if (session.json()) {
     session.out() << ToJson(prompt);
     return kExitOk;
@@ -237,11 +237,12 @@ absl::StatusOr<int> RemoveAlias(Session& session, const AliasOptions& options) {
   Connection& connection = session.connection();
   ATTUNE_ASSIGN_OR_RETURN(const v1::Prompt prompt,
                           connection.Call(Repeat::kUnsafe, connection.prompts(),
-                                          &Stub::DeleteAlias, request));
+                                          &Prompts::DeleteAlias, request));
   return ShowPrompt(session, prompt);
 }
 
-absl::StatusOr<int> Delete(Session& session, const DeleteOptions& options) {
+absl::StatusOr<int> DeletePrompt(Session& session,
+                                 const DeleteOptions& options) {
   const std::string name = PromptName(options.name);
   Connection& connection = session.connection();
   absl::Status status;
@@ -250,7 +251,7 @@ absl::StatusOr<int> Delete(Session& session, const DeleteOptions& options) {
     request.set_name(name);
     status = connection
                  .Call(Repeat::kUnsafe, connection.prompts(),
-                       &Stub::DeletePromptVersion, request)
+                       &Prompts::DeletePromptVersion, request)
                  .status();
   } else {
     v1::DeletePromptRequest request;
@@ -258,7 +259,7 @@ absl::StatusOr<int> Delete(Session& session, const DeleteOptions& options) {
     request.set_force(options.force);
     status = connection
                  .Call(Repeat::kUnsafe, connection.prompts(),
-                       &Stub::DeletePrompt, request)
+                       &Prompts::DeletePrompt, request)
                  .status();
   }
   ATTUNE_RETURN_IF_ERROR(status);
@@ -353,7 +354,9 @@ void AddDelete(CLI::App& prompts, Session& session) {
       "  attune prompts delete prompts/banking77-intent/versions/1\n"
       "  attune prompts delete banking77-intent --force");
   command->callback([&session, options] {
-    session.action = [&session, options] { return Delete(session, *options); };
+    session.action = [&session, options] {
+      return DeletePrompt(session, *options);
+    };
   });
 }
 
@@ -378,12 +381,13 @@ void AddPromptsCommands(CLI::App& root, Session& session) {
   prompts->require_subcommand(1);
   CLI::App* list = prompts->add_subcommand("list", "List prompts by name");
   list->footer("Example:\n  attune prompts list -o json");
-  list->callback(
-      [&session] { session.action = [&session] { return List(session); }; });
+  list->callback([&session] {
+    session.action = [&session] { return ListPrompts(session); };
+  });
   AddOnPrompt(*prompts, session, "get",
               "Show a prompt, or a version (prompts/{id}/versions/{n}, "
               "prompts/{id}@{alias})",
-              "banking77-intent@latest", Get);
+              "banking77-intent@latest", GetPrompt);
   AddOnPrompt(*prompts, session, "versions",
               "List the versions of a prompt, newest first", "banking77-intent",
               Versions);

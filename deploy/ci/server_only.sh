@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-deploy/ci/build.sh server-only -DATTUNE_BUILD_TESTS=OFF \
+# Each source alone, so that none leans on the includes of its neighbours.
+deploy/ci/build.sh server-only -DATTUNE_BUILD_TESTS=OFF -DATTUNE_UNITY_BUILD=OFF \
   -DATTUNE_TORCH_ROOT=/nonexistent --target attune-server attune
 for binary in attune-server attune; do
   if ldd "build/server-only/bin/$binary" | grep -iE 'torch|libc10|cuda'; then

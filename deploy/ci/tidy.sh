@@ -6,10 +6,12 @@ usage() {
   cat <<'USAGE'
 Usage: deploy/ci/tidy.sh [--build DIR] [--changed | --sample | FILE...]
 
-  --build DIR  build tree with compile_commands.json (build/dev)
-  --changed    sources that differ from the last commit: what tests/run.sh checks
-  --sample     the sources that are quick to check: those that do not include
-               gRPC, where a file takes seconds and not half a minute
+  --build DIR  build tree of the dev or server-only preset, for the generated
+               sources (build/dev)
+  --changed    sources that differ from the last commit
+  --sample     the sources that are quick to check, which tests/run.sh does:
+               those that do not include gRPC, where a file takes seconds and
+               not half a minute
   FILE...      these; without any, every source below proto/cc, server, worker
                and client (long)
 USAGE
@@ -27,8 +29,8 @@ while (($#)); do
     *) break ;;
   esac
 done
-[[ -f "$build/compile_commands.json" ]] ||
-  { echo "tidy: $build is not configured: cmake --preset dev" >&2 && exit 1; }
+[[ -d "$build/gen" ]] ||
+  { echo "tidy: $build is not built: deploy/ci/build.sh dev" >&2 && exit 1; }
 
 readonly TOPS=(proto/cc server worker client)
 if (($#)); then
@@ -45,23 +47,26 @@ else
 fi
 ((${#files[@]})) || { echo "tidy: no sources to check" && exit 0; }
 
-# Files that this build tree does not compile (the worker's, in a server-only
-# tree) have no command line to check them with.
+# Builds compile sources in groups, so the command line of each one comes from a
+# tree that is configured only. What the other tree generated stands in for its
+# own.
+readonly COMMANDS=build/tidy
+cmake --preset "$(basename "$build")" -B "$COMMANDS" -DATTUNE_UNITY_BUILD=OFF \
+  -DATTUNE_DEPS_DIR="${ATTUNE_HOME:-$PWD/.attune}/deps" --log-level=WARNING \
+  >/dev/null
+sed -i "s|$PWD/$COMMANDS/gen|$PWD/$build/gen|g" "$COMMANDS/compile_commands.json"
+
+# Files that such a tree does not compile (the worker's, in a server-only one)
+# have no command line to check them with.
 checked=()
 for file in "${files[@]}"; do
-  if grep -qF "$PWD/$file\"" "$build/compile_commands.json"; then
+  if grep -qF "$PWD/$file\"" "$COMMANDS/compile_commands.json"; then
     checked+=("$file")
   fi
 done
 echo "tidy: ${#checked[@]} of ${#files[@]} files are compiled in $build"
 ((${#checked[@]})) || exit 0
-# clang-tidy cannot read the headers that GCC precompiled: the sources include
-# all that they use, so it reads these.
-database=$(mktemp -d)
-trap 'rm -rf "$database"' EXIT
-sed -E 's/ -Winvalid-pch -include [^ ]+cmake_pch\.hxx//' \
-  "$build/compile_commands.json" >"$database/compile_commands.json"
 # The count of warnings in headers of others, which are not shown, is noise.
 printf '%s\0' "${checked[@]}" |
-  xargs -0 -n 4 -P "$(nproc)" clang-tidy-14 --quiet -p "$database" \
+  xargs -0 -n 4 -P "$(nproc)" clang-tidy-14 --quiet -p "$COMMANDS" \
     2> >(grep -vE '^[0-9]+ warnings?( and [0-9]+ errors?)? generated' >&2)

@@ -1,7 +1,5 @@
 # The three functions every folder declares its targets with. Warnings, include
 # paths and sanitizers travel with the targets, never through global flags.
-include(AttunePrecompiled)
-
 add_library(attune_options INTERFACE)
 target_compile_options(attune_options INTERFACE -Wall -Wextra
   $<$<BOOL:${ATTUNE_WERROR}>:-Werror>
@@ -22,7 +20,6 @@ function(attune_library name)
   add_library(attune::${name} ALIAS attune_${name})
   target_link_libraries(attune_${name} PUBLIC ${arg_DEPS}
     PRIVATE attune_options)
-  attune_join_family(attune_${name})
 endfunction()
 
 # attune_binary(<name> SRCS ... DEPS ...)
@@ -30,7 +27,6 @@ function(attune_binary name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SRCS;DEPS")
   add_executable(${name} ${arg_SRCS})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} attune_options)
-  attune_join_family(${name})
 endfunction()
 
 # attune_test(<name> LABELS ... SRCS ... DEPS ... [TIMEOUT seconds])
@@ -44,7 +40,8 @@ function(attune_test name)
   add_executable(${name}_test ${arg_SRCS})
   target_link_libraries(${name}_test PRIVATE ${arg_DEPS} attune_options
     GTest::gmock GTest::gtest GTest::gtest_main)
-  attune_join_family(${name}_test)
+  # What a test computes is small: compile time counts more.
+  target_compile_options(${name}_test PRIVATE -O1)
   set_target_properties(${name}_test PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name}_test

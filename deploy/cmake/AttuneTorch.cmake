@@ -15,6 +15,8 @@ target_include_directories(attune_torch SYSTEM INTERFACE
 target_link_libraries(attune_torch INTERFACE
   "${ATTUNE_TORCH_ROOT}/lib/libtorch_cpu.so"
   "${ATTUNE_TORCH_ROOT}/lib/libc10.so")
+# at::parallel_for is a loop without it.
+target_compile_options(attune_torch INTERFACE -fopenmp)
 # libtorch_cpu needs libcudart and libcupti of the two CUDA wheels.
 file(GLOB attune_cuda_lib_dirs LIST_DIRECTORIES true
   "${ATTUNE_TORCH_ROOT}/../nvidia/*/lib")

@@ -8,17 +8,14 @@
 #include "absl/strings/escaping.h"
 
 namespace attune {
-namespace {
-
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using ContextPtr = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-
-}  // namespace
 
 struct Sha256::Context {
-  ContextPtr evp{EVP_MD_CTX_new()};
+  struct Free {
+    void operator()(EVP_MD_CTX* evp) const { EVP_MD_CTX_free(evp); }
+  };
+  using Pointer = std::unique_ptr<EVP_MD_CTX, Free>;
+
+  Pointer evp{EVP_MD_CTX_new()};
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
@@ -33,7 +30,7 @@ void Sha256::Update(std::string_view bytes) {
 }
 
 std::string Sha256::HexDigest() const {
-  ContextPtr copy(EVP_MD_CTX_new());
+  Context::Pointer copy(EVP_MD_CTX_new());
   EVP_MD_CTX_copy_ex(copy.get(), context_->evp.get());
   std::string digest(EVP_MD_size(EVP_sha256()), '\0');
   EVP_DigestFinal_ex(copy.get(), reinterpret_cast<unsigned char*>(&digest[0]),

@@ -9,8 +9,8 @@
 namespace attune::server {
 namespace {
 
-DatasetRecord Decode(int64_t number, const std::string& id,
-                     const std::string& body) {
+DatasetRecord DecodeDataset(int64_t number, const std::string& id,
+                            const std::string& body) {
   DatasetRecord record;
   record.number = number;
   record.id = id;
@@ -47,7 +47,7 @@ std::optional<DatasetRecord> DatasetStore::Find(std::string_view id) {
   sql_ << "SELECT number, body FROM datasets WHERE id = :i", soci::into(number),
       soci::into(body), soci::use(key);
   if (!sql_.got_data()) return std::nullopt;
-  return Decode(number, key, body);
+  return DecodeDataset(number, key, body);
 }
 
 std::optional<DatasetRecord> DatasetStore::FindByUid(std::string_view uid) {
@@ -79,7 +79,7 @@ std::vector<DatasetRecord> DatasetStore::List(std::string_view after,
        soci::use(limit));
   statement.execute();
   std::vector<DatasetRecord> records;
-  while (statement.fetch()) records.push_back(Decode(number, id, body));
+  while (statement.fetch()) records.push_back(DecodeDataset(number, id, body));
   return records;
 }
 

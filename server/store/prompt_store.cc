@@ -9,7 +9,7 @@
 namespace attune::server {
 namespace {
 
-VersionRecord Decode(int64_t number, const std::string& body) {
+VersionRecord DecodeVersion(int64_t number, const std::string& body) {
   VersionRecord record;
   record.number = number;
   if (!record.version.ParseFromString(body)) {
@@ -113,7 +113,7 @@ std::optional<VersionRecord> PromptStore::FindVersion(int64_t prompt,
   sql_ << "SELECT body FROM versions WHERE prompt = :p AND version = :v",
       soci::into(body), soci::use(prompt), soci::use(version);
   if (!sql_.got_data()) return std::nullopt;
-  return Decode(version, body);
+  return DecodeVersion(version, body);
 }
 
 std::vector<VersionRecord> PromptStore::ListVersions(int64_t prompt,
@@ -128,7 +128,7 @@ std::vector<VersionRecord> PromptStore::ListVersions(int64_t prompt,
        soci::use(before), soci::use(limit));
   statement.execute();
   std::vector<VersionRecord> versions;
-  while (statement.fetch()) versions.push_back(Decode(number, body));
+  while (statement.fetch()) versions.push_back(DecodeVersion(number, body));
   return versions;
 }
 

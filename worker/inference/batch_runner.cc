@@ -91,12 +91,12 @@ absl::StatusOr<at::Tensor> NextLogits(
   return logits;
 }
 
-absl::Status Draining() {
+}  // namespace
+
+absl::Status DrainingError() {
   return MakeError(Reason::kDraining,
                    "the worker shuts down: send the request again");
 }
-
-}  // namespace
 
 BatchRunner::BatchRunner(const BatchLimits& limits, const Clock& clock)
     : limits_(limits), clock_(clock) {}
@@ -106,10 +106,10 @@ BatchRunner::~BatchRunner() {
     lane.series->waiting.Set(0);
     lane.series->running.Set(0);
     for (auto& item : lane.waiting) {
-      item->Finish(Draining(), clock_.Monotonic());
+      item->Finish(DrainingError(), clock_.Monotonic());
     }
     for (auto& item : lane.running) {
-      item->Finish(Draining(), clock_.Monotonic());
+      item->Finish(DrainingError(), clock_.Monotonic());
     }
   }
 }

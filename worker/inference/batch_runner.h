@@ -15,6 +15,9 @@
 
 namespace attune::worker {
 
+// kDraining: what is asked of a worker that shuts down.
+absl::Status DrainingError();
+
 // Takes inputs to their answers in passes. A pass belongs to one base model:
 // all its classifications, whatever their prompts and tasks, share one packed
 // forward; another one brings every running generation one token further and

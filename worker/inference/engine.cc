@@ -35,11 +35,6 @@ class PredictCollector {
   const Engine::PredictDone done_;
 };
 
-absl::Status Draining() {
-  return MakeError(Reason::kDraining,
-                   "the worker shuts down: send the request again");
-}
-
 absl::Status CheckCall(const InferenceCall& call) {
   if (call.inputs.empty()) {
     return InvalidField("items", "holds no input: send at least one");
@@ -134,7 +129,7 @@ absl::Status Engine::Admit(InferenceCall call, std::vector<WorkOrigin> origins,
                            bool stream) {
   absl::MutexLock lock(&mutex_);
   if (draining_) {
-    return Draining();
+    return DrainingError();
   }
   const int wanted = static_cast<int>(origins.size());
   if (num_waiting_ + wanted > options_.max_waiting) {
@@ -165,7 +160,7 @@ void Engine::Prepare(const InferenceCall& call, std::vector<WorkOrigin> origins,
   const auto prepare =
       [&](size_t i) -> absl::StatusOr<std::unique_ptr<WorkItem>> {
     if (stopping_) {
-      return Draining();
+      return DrainingError();
     }
     ATTUNE_RETURN_IF_ERROR(origins[i].context->Check(clock_.Now()));
     auto& target = targets[call.inputs[i].target];

@@ -77,4 +77,8 @@ bool CpuHasBf16() {
 #endif
 }
 
+bool IsCpuFloat(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat;
+}
+
 }  // namespace attune::worker

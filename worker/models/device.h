@@ -1,6 +1,7 @@
 #ifndef ATTUNE_WORKER_MODELS_DEVICE_H_
 #define ATTUNE_WORKER_MODELS_DEVICE_H_
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
@@ -25,6 +26,9 @@ absl::StatusOr<c10::ScalarType> ChooseDtype(std::string_view name,
 
 // Whether this CPU has instructions for bf16 products.
 bool CpuHasBf16();
+
+// Whether the loops of cpu_rows.h can work on `x`.
+bool IsCpuFloat(const at::Tensor& x);
 
 }  // namespace attune::worker
 

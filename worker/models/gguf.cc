@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kMagic = "GGUF";
 constexpr int64_t kDefaultAlignment = 32;
 constexpr int64_t kMaxAlignment = 1 << 16;
-constexpr uint32_t kMaxDimensions = 4;
+constexpr uint32_t kMaxGgufDimensions = 4;
 constexpr size_t kMaxNameBytes = 1024;
 
 // Value types of the format, by number.
@@ -219,7 +219,7 @@ class Gguf::Parser {
   absl::Status ReadTensor() {
     ATTUNE_ASSIGN_OR_RETURN(std::string name, ReadName());
     ATTUNE_ASSIGN_OR_RETURN(uint32_t num_dimensions, Read<uint32_t>());
-    if (num_dimensions < 1 || num_dimensions > kMaxDimensions) {
+    if (num_dimensions < 1 || num_dimensions > kMaxGgufDimensions) {
       return Fail(
           Concat("tensor '", name, "' has ", num_dimensions, " dimensions"));
     }

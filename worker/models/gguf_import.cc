@@ -41,7 +41,7 @@ double Shortest(double stored) {
   return value;
 }
 
-absl::Status RefuseUnsupported(const Gguf& gguf) {
+absl::Status RefuseUnsupportedFile(const Gguf& gguf) {
   ATTUNE_ASSIGN_OR_RETURN(std::string architecture,
                           gguf.Get<std::string>("general.architecture"));
   if (architecture != "llama") {
@@ -220,7 +220,7 @@ absl::Status WriteText(const fs::path& path, std::string_view text) {
 }
 
 absl::Status WriteDirectory(const Gguf& gguf, const fs::path& directory) {
-  ATTUNE_RETURN_IF_ERROR(RefuseUnsupported(gguf));
+  ATTUNE_RETURN_IF_ERROR(RefuseUnsupportedFile(gguf));
   ATTUNE_ASSIGN_OR_RETURN(std::string config_json, ConvertConfig(gguf));
   const absl::StatusOr<ModelConfig> parsed = ParseModelConfig(config_json);
   if (absl::IsInvalidArgument(parsed.status())) {

@@ -14,21 +14,21 @@
 namespace attune::worker {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // llama.cpp's token types.
 constexpr int64_t kUnknown = 2;
 constexpr int64_t kControl = 3;
 constexpr int64_t kUserDefined = 4;
 
-Json ByteLevel(bool add_prefix_space) {
+OrderedJson ByteLevel(bool add_prefix_space) {
   return {{"type", "ByteLevel"},
           {"add_prefix_space", add_prefix_space},
           {"trim_offsets", true},
           {"use_regex", true}};
 }
 
-absl::StatusOr<Json> PreTokenizer(const Gguf& gguf) {
+absl::StatusOr<OrderedJson> PreTokenizer(const Gguf& gguf) {
   const auto model = gguf.Get<std::string>("tokenizer.ggml.model");
   ATTUNE_RETURN_IF_ERROR(model.status());
   if (*model != "gpt2") {
@@ -43,17 +43,18 @@ absl::StatusOr<Json> PreTokenizer(const Gguf& gguf) {
       gguf.GetOr<bool>("tokenizer.ggml.add_space_prefix", false));
   if (name == "gpt-2") return ByteLevel(prefix_space);
   if (name == "smollm") {
-    const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
-    return Json{{"type", "Sequence"},
-                {"pretokenizers", {digits, ByteLevel(prefix_space)}}};
+    const OrderedJson digits = {{"type", "Digits"},
+                                {"individual_digits", true}};
+    return OrderedJson{{"type", "Sequence"},
+                       {"pretokenizers", {digits, ByteLevel(prefix_space)}}};
   }
   return absl::UnimplementedError(
       Concat(gguf.origin(), ": tokenizer.ggml.pre '", name,
              "' is not supported, only 'smollm' and 'gpt-2' are"));
 }
 
-absl::StatusOr<Json> AddedTokens(const Gguf& gguf,
-                                 const std::vector<std::string>& tokens) {
+absl::StatusOr<OrderedJson> AddedTokens(
+    const Gguf& gguf, const std::vector<std::string>& tokens) {
   using Ids = std::vector<int64_t>;
   ATTUNE_ASSIGN_OR_RETURN(Ids types,
                           gguf.GetOr<Ids>("tokenizer.ggml.token_type", {}));
@@ -61,7 +62,7 @@ absl::StatusOr<Json> AddedTokens(const Gguf& gguf,
     return CorruptFile(gguf.origin(), Concat(tokens.size(), " tokens, ",
                                              types.size(), " types"));
   }
-  Json added = Json::array();
+  OrderedJson added = OrderedJson::array();
   for (size_t id = 0; id < types.size(); ++id) {
     const bool special = types[id] == kControl || types[id] == kUnknown;
     if (!special && types[id] != kUserDefined) continue;
@@ -76,8 +77,8 @@ absl::StatusOr<Json> AddedTokens(const Gguf& gguf,
   return added;
 }
 
-absl::StatusOr<Json> BpeModel(const Gguf& gguf,
-                              const std::vector<std::string>& tokens) {
+absl::StatusOr<OrderedJson> BpeModel(const Gguf& gguf,
+                                     const std::vector<std::string>& tokens) {
   std::map<std::string, size_t> vocab;
   for (size_t id = 0; id < tokens.size(); ++id) {
     if (!vocab.emplace(tokens[id], id).second) {
@@ -88,7 +89,7 @@ absl::StatusOr<Json> BpeModel(const Gguf& gguf,
   ATTUNE_ASSIGN_OR_RETURN(
       std::vector<std::string> merges,
       gguf.Get<std::vector<std::string>>("tokenizer.ggml.merges"));
-  Json pairs = Json::array();
+  OrderedJson pairs = OrderedJson::array();
   for (const std::string& merge : merges) {
     const size_t space = merge.find(' ');
     if (space == std::string::npos) {
@@ -97,16 +98,16 @@ absl::StatusOr<Json> BpeModel(const Gguf& gguf,
     }
     pairs.push_back({merge.substr(0, space), merge.substr(space + 1)});
   }
-  return Json{{"type", "BPE"},
-              {"dropout", nullptr},
-              {"unk_token", nullptr},
-              {"continuing_subword_prefix", nullptr},
-              {"end_of_word_suffix", nullptr},
-              {"fuse_unk", false},
-              {"byte_fallback", false},
-              {"ignore_merges", false},
-              {"vocab", vocab},
-              {"merges", std::move(pairs)}};
+  return OrderedJson{{"type", "BPE"},
+                     {"dropout", nullptr},
+                     {"unk_token", nullptr},
+                     {"continuing_subword_prefix", nullptr},
+                     {"end_of_word_suffix", nullptr},
+                     {"fuse_unk", false},
+                     {"byte_fallback", false},
+                     {"ignore_merges", false},
+                     {"vocab", vocab},
+                     {"merges", std::move(pairs)}};
 }
 
 // A special token's id, -1 where the file names none.
@@ -122,18 +123,18 @@ absl::StatusOr<int64_t> SpecialId(const Gguf& gguf, std::string_view name,
 }
 
 // Adds the begin-of-sequence token before every text.
-Json BosProcessor(const std::string& bos, int64_t id) {
-  const Json special = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
-  const Json first = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  const Json second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
+OrderedJson BosProcessor(const std::string& bos, int64_t id) {
+  const OrderedJson special = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+  const OrderedJson first = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const OrderedJson second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
   return {{"type", "TemplateProcessing"},
           {"single", {special, first}},
           {"pair", {special, first, special, second}},
           {"special_tokens",
            {{bos,
              {{"id", bos},
-              {"ids", Json::array({id})},
-              {"tokens", Json::array({bos})}}}}}};
+              {"ids", OrderedJson::array({id})},
+              {"tokens", OrderedJson::array({bos})}}}}}};
 }
 
 absl::StatusOr<TokenizerFiles> Convert(const Gguf& gguf,
@@ -141,7 +142,7 @@ absl::StatusOr<TokenizerFiles> Convert(const Gguf& gguf,
   ATTUNE_ASSIGN_OR_RETURN(
       std::vector<std::string> tokens,
       gguf.Get<std::vector<std::string>>("tokenizer.ggml.tokens"));
-  Json tokenizer = {
+  OrderedJson tokenizer = {
       {"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
   ATTUNE_ASSIGN_OR_RETURN(tokenizer["added_tokens"], AddedTokens(gguf, tokens));
   tokenizer["normalizer"] = nullptr;
@@ -150,10 +151,10 @@ absl::StatusOr<TokenizerFiles> Convert(const Gguf& gguf,
   tokenizer["decoder"] = ByteLevel(/*add_prefix_space=*/true);
   ATTUNE_ASSIGN_OR_RETURN(tokenizer["model"], BpeModel(gguf, tokens));
 
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"clean_up_tokenization_spaces", false},
-                 {"model_max_length", context_length}};
-  Json generation = Json::object();
+  OrderedJson config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                        {"clean_up_tokenization_spaces", false},
+                        {"model_max_length", context_length}};
+  OrderedJson generation = OrderedJson::object();
   constexpr std::pair<const char*, const char*> kSpecials[] = {
       {"bos", "bos"}, {"eos", "eos"}, {"padding", "pad"}, {"unknown", "unk"}};
   for (const auto& [gguf_name, name] : kSpecials) {

@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kMaxDepth = 16;
+constexpr int kMaxConfigDepth = 16;
 constexpr int64_t kMaxSize = int64_t{1} << 24;  // of any one dimension
 constexpr int64_t kMaxLayers = 1024;
 
@@ -208,7 +208,7 @@ int64_t ModelConfig::NumParameters() const {
 }
 
 absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view json) {
-  ATTUNE_ASSIGN_OR_RETURN(Json config, ParseJson(json, kMaxDepth));
+  ATTUNE_ASSIGN_OR_RETURN(Json config, ParseJson(json, kMaxConfigDepth));
   if (!config.is_object()) {
     return absl::InvalidArgumentError("config.json: not an object");
   }

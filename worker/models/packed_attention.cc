@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "worker/models/cpu_rows.h"
+#include "worker/models/device.h"
 
 namespace attune::worker {
 namespace {
@@ -26,7 +27,7 @@ namespace {
 using Family = AttentionLayout::Family;
 using Range = AttentionLayout::Range;
 
-constexpr int64_t kGrainRows = 4;
+constexpr int64_t kAttentionGrainRows = 4;
 
 // Scores, later probabilities, of one family.
 struct Scores {
@@ -155,7 +156,8 @@ void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
   const int64_t rows = family.rows.length;
   const int64_t group = batch.group;
   at::parallel_for(
-      0, batch.kv_heads * rows, kGrainRows, [&](int64_t begin, int64_t end) {
+      0, batch.kv_heads * rows, kAttentionGrainRows,
+      [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t head = i / rows;
           const int64_t row = i % rows;
@@ -177,10 +179,6 @@ void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
           }
         }
       });
-}
-
-bool OnCpu(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
 }
 
 // For other devices and dtypes: per segment, rows of `x` (scores with shared
@@ -207,7 +205,7 @@ void ForScoresAnywhere(const Batch& batch, const Family& family, Scores& scores,
 }
 
 void Softmax(const Batch& batch, const Family& family, Scores& scores) {
-  if (OnCpu(scores.own)) {
+  if (IsCpuFloat(scores.own)) {
     ForScoreRows(batch, family, scores,
                  [](const cpu_rows::ScorePieces& row, int64_t, int64_t) {
                    cpu_rows::Softmax(row);
@@ -226,7 +224,7 @@ void Softmax(const Batch& batch, const Family& family, Scores& scores) {
 // `grads` of probabilities become gradients of scores.
 void SoftmaxBackward(const Batch& batch, const Family& family,
                      const Scores& probabilities, Scores& grads) {
-  if (OnCpu(grads.own)) {
+  if (IsCpuFloat(grads.own)) {
     const float* shared = probabilities.shared.const_data_ptr<float>();
     const float* own = probabilities.own.const_data_ptr<float>();
     ForScoreRows(batch, family, grads,

@@ -13,21 +13,18 @@
 #include <utility>
 
 #include "worker/models/cpu_rows.h"
+#include "worker/models/device.h"
 
 namespace attune::worker {
 namespace {
 
-constexpr int64_t kGrainRows = 16;
+constexpr int64_t kNormGrainRows = 16;
 
 struct Normed {
   at::Tensor sum;          // [n, dim]
   at::Tensor out;          // [n, dim]
   at::Tensor inverse_rms;  // [n, 1]
 };
-
-bool OnCpu(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
-}
 
 Normed NormOnCpu(const at::Tensor& x, const at::Tensor& delta,
                  const at::Tensor& weight, double epsilon, bool reuse_delta) {
@@ -45,9 +42,10 @@ Normed NormOnCpu(const at::Tensor& x, const at::Tensor& delta,
       .inverse_rms = result.inverse_rms.mutable_data_ptr<float>(),
       .dim = x.size(1),
       .epsilon = static_cast<float>(epsilon)};
-  at::parallel_for(0, x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
-    cpu_rows::AddRmsNorm(args, begin, end);
-  });
+  at::parallel_for(0, x.size(0), kNormGrainRows,
+                   [&](int64_t begin, int64_t end) {
+                     cpu_rows::AddRmsNorm(args, begin, end);
+                   });
   return result;
 }
 
@@ -61,7 +59,7 @@ Normed NormAnywhere(const at::Tensor& x, const at::Tensor& delta,
 
 Normed Norm(const at::Tensor& x, const at::Tensor& delta,
             const at::Tensor& weight, double epsilon, bool reuse_delta) {
-  if (!OnCpu(x)) return NormAnywhere(x, delta, weight, epsilon);
+  if (!IsCpuFloat(x)) return NormAnywhere(x, delta, weight, epsilon);
   return NormOnCpu(x.contiguous(), delta.defined() ? delta.contiguous() : delta,
                    weight, epsilon, reuse_delta);
 }
@@ -70,7 +68,7 @@ Normed Norm(const at::Tensor& x, const at::Tensor& delta,
 // undefined.
 at::Tensor NormBackward(const Normed& saved, const at::Tensor& weight,
                         const at::Tensor& grad_out, const at::Tensor& direct) {
-  if (!OnCpu(grad_out)) {
+  if (!IsCpuFloat(grad_out)) {
     const at::Tensor grad = grad_out * weight;
     const at::Tensor projection =
         at::mean(grad * saved.sum, {1}, /*keepdim=*/true) * saved.inverse_rms *
@@ -89,7 +87,7 @@ at::Tensor NormBackward(const Normed& saved, const at::Tensor& weight,
           direct.defined() ? direct.const_data_ptr<float>() : nullptr,
       .grad_sum = grad_sum.mutable_data_ptr<float>(),
       .dim = grad_out.size(1)};
-  at::parallel_for(0, grad_out.size(0), kGrainRows,
+  at::parallel_for(0, grad_out.size(0), kNormGrainRows,
                    [&](int64_t begin, int64_t end) {
                      cpu_rows::AddRmsNormBackward(args, begin, end);
                    });

@@ -14,11 +14,12 @@
 #include <vector>
 
 #include "worker/models/cpu_rows.h"
+#include "worker/models/device.h"
 
 namespace attune::worker {
 namespace {
 
-constexpr int64_t kGrainRows = 16;
+constexpr int64_t kRotaryGrainRows = 16;
 
 // What forward and backward need beside the rows.
 struct Tables {
@@ -32,10 +33,6 @@ struct Tables {
   int64_t group() const { return heads / kv_heads; }
   double scale() const { return 1.0 / std::sqrt(head_dim); }
 };
-
-bool OnCpu(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
-}
 
 cpu_rows::RotaryArgs Args(const Tables& tables, const at::Tensor& qkv,
                           const QkvRows& rows) {
@@ -99,7 +96,7 @@ at::Tensor MergeAnywhere(const QkvRows& grads, const Tables& tables) {
 }
 
 QkvRows Split(const at::Tensor& qkv, const Tables& tables) {
-  if (!OnCpu(qkv)) return SplitAnywhere(qkv, tables);
+  if (!IsCpuFloat(qkv)) return SplitAnywhere(qkv, tables);
   const int64_t n = qkv.size(0);
   const QkvRows rows = {
       at::empty({tables.kv_heads, n * tables.group(), tables.head_dim},
@@ -107,20 +104,20 @@ QkvRows Split(const at::Tensor& qkv, const Tables& tables) {
       at::empty({tables.kv_heads, n, tables.head_dim}, qkv.options()),
       at::empty({tables.kv_heads, n, tables.head_dim}, qkv.options())};
   const cpu_rows::RotaryArgs args = Args(tables, qkv, rows);
-  at::parallel_for(0, n, kGrainRows, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, n, kRotaryGrainRows, [&](int64_t begin, int64_t end) {
     cpu_rows::SplitRotate(args, begin, end);
   });
   return rows;
 }
 
 at::Tensor Merge(const QkvRows& grads, const Tables& tables) {
-  if (!OnCpu(grads.q)) return MergeAnywhere(grads, tables);
+  if (!IsCpuFloat(grads.q)) return MergeAnywhere(grads, tables);
   const int64_t n = grads.k.size(1);
   at::Tensor qkv =
       at::empty({n, (tables.heads + 2 * tables.kv_heads) * tables.head_dim},
                 grads.q.options());
   const cpu_rows::RotaryArgs args = Args(tables, qkv, grads);
-  at::parallel_for(0, n, kGrainRows, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, n, kRotaryGrainRows, [&](int64_t begin, int64_t end) {
     cpu_rows::SplitRotateBackward(args, begin, end);
   });
   return qkv;

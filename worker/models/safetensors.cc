@@ -18,7 +18,7 @@ namespace attune::worker {
 namespace {
 
 constexpr size_t kLengthBytes = 8;
-constexpr int kMaxDepth = 3;
+constexpr int kMaxHeaderDepth = 3;
 constexpr size_t kMaxDimensions = 8;
 constexpr char kMetadataKey[] = "__metadata__";
 
@@ -50,8 +50,8 @@ uint64_t LoadLittleEndian(const char* bytes) {
 
 // Fills in `shape` and returns the bytes that it takes. A size of 0 hides no
 // overflow: strides are products of the other sizes.
-absl::StatusOr<int64_t> ReadShape(const nlohmann::json& json,
-                                  Safetensors::Entry& entry) {
+absl::StatusOr<int64_t> ReadTensorShape(const nlohmann::json& json,
+                                        Safetensors::Entry& entry) {
   if (!json.is_array()) return absl::DataLossError("has no shape");
   if (json.size() > kMaxDimensions) {
     return absl::DataLossError(Concat("has ", json.size(), " dimensions"));
@@ -90,7 +90,8 @@ absl::StatusOr<Safetensors::Entry> ReadEntry(const nlohmann::json& json) {
         Concat("has unsupported dtype ", json["dtype"].dump()));
   }
   entry.dtype = dtype->dtype;
-  ATTUNE_ASSIGN_OR_RETURN(const int64_t bytes, ReadShape(json["shape"], entry));
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t bytes,
+                          ReadTensorShape(json["shape"], entry));
   const nlohmann::json& offsets = json["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2 ||
       !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
@@ -219,7 +220,7 @@ absl::Status Safetensors::Parse(std::string_view bytes) {
                         bytes.size(), " and headers end at ", kMaxHeaderBytes));
   }
   absl::StatusOr<nlohmann::json> header =
-      ParseJson(bytes.substr(kLengthBytes, length), kMaxDepth);
+      ParseJson(bytes.substr(kLengthBytes, length), kMaxHeaderDepth);
   if (!header.ok()) {
     return CorruptFile(origin_, Concat("header: ", header.status().message()));
   }

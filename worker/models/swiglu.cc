@@ -10,34 +10,32 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "worker/models/cpu_rows.h"
+#include "worker/models/device.h"
 
 namespace attune::worker {
 namespace {
 
-constexpr int64_t kGrainRows = 8;
-
-bool OnCpu(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat;
-}
+constexpr int64_t kSwigluGrainRows = 8;
 
 at::Tensor Activate(const at::Tensor& gate_up) {
   const int64_t ffn = gate_up.size(1) / 2;
-  if (!OnCpu(gate_up)) {
+  if (!IsCpuFloat(gate_up)) {
     const at::Tensor gate = gate_up.narrow(1, 0, ffn);
     return gate * at::sigmoid(gate) * gate_up.narrow(1, ffn, ffn);
   }
   at::Tensor out = at::empty({gate_up.size(0), ffn}, gate_up.options());
   const float* from = gate_up.const_data_ptr<float>();
   float* to = out.mutable_data_ptr<float>();
-  at::parallel_for(0, out.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
-    cpu_rows::SwiGlu(from, to, ffn, begin, end);
-  });
+  at::parallel_for(0, out.size(0), kSwigluGrainRows,
+                   [&](int64_t begin, int64_t end) {
+                     cpu_rows::SwiGlu(from, to, ffn, begin, end);
+                   });
   return out;
 }
 
 at::Tensor ActivateBackward(const at::Tensor& gate_up, const at::Tensor& grad) {
   const int64_t ffn = gate_up.size(1) / 2;
-  if (!OnCpu(gate_up)) {
+  if (!IsCpuFloat(gate_up)) {
     const at::Tensor gate = gate_up.narrow(1, 0, ffn);
     const at::Tensor up = gate_up.narrow(1, ffn, ffn);
     const at::Tensor sigmoid = at::sigmoid(gate);
@@ -49,7 +47,7 @@ at::Tensor ActivateBackward(const at::Tensor& gate_up, const at::Tensor& grad) {
   const float* from = gate_up.const_data_ptr<float>();
   const float* grads = grad.const_data_ptr<float>();
   float* to = grad_gate_up.mutable_data_ptr<float>();
-  at::parallel_for(0, grad.size(0), kGrainRows,
+  at::parallel_for(0, grad.size(0), kSwigluGrainRows,
                    [&](int64_t begin, int64_t end) {
                      cpu_rows::SwiGluBackward(from, grads, to, ffn, begin, end);
                    });

@@ -127,9 +127,9 @@ absl::Status CheckNotEmpty(const std::vector<Example>& split,
              name, "\", or more rows, or a larger data.fractions"));
 }
 
-absl::Status CheckLabels(const std::vector<Example>& split,
-                         const std::set<std::string>& labels,
-                         std::string_view field, std::string_view origin) {
+absl::Status CheckKnownLabels(const std::vector<Example>& split,
+                              const std::set<std::string>& labels,
+                              std::string_view field, std::string_view origin) {
   for (const Example& example : split) {
     if (!labels.contains(example.answer)) {
       return RowError(example.row,
@@ -162,7 +162,7 @@ absl::Status ResolveLabels(const Splits& splits, TaskSpec& task) {
       given ? "task's labels" : "labels of the training rows";
   for (const auto* split : {&splits.train, &splits.validation, &splits.test}) {
     ATTUNE_RETURN_IF_ERROR(
-        CheckLabels(*split, known, task.answer_field(), origin));
+        CheckKnownLabels(*split, known, task.answer_field(), origin));
   }
   return absl::OkStatus();
 }

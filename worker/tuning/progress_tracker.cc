@@ -9,7 +9,7 @@ using attune::v1::TuningProgress;
 
 constexpr int kStepsBeforeEstimate = 10;
 // Weight of the newest step in the running mean of the speed.
-constexpr double kNewest = 0.1;
+constexpr double kNewestPace = 0.1;
 
 bool IsTraining(TuningProgress::Phase phase) {
   return phase == TuningProgress::PHASE_TRAINING ||
@@ -74,7 +74,7 @@ void ProgressTracker::AddStep(const StepFacts& step,
     rows_per_second_ =
         rows_per_second_ == 0
             ? pace
-            : rows_per_second_ + kNewest * (pace - rows_per_second_);
+            : rows_per_second_ + kNewestPace * (pace - rows_per_second_);
   }
   SetCounters(counters);
   progress_.set_learning_rate(step.learning_rate);

@@ -32,7 +32,7 @@ constexpr int64_t kActivationBytes = int64_t{2} << 30;
 constexpr int kMaxNonfiniteInRow = 3;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 // Weight of the newest loss in the running mean that is shown.
-constexpr double kNewest = 0.1;
+constexpr double kNewestLoss = 0.1;
 
 int64_t NumTrainingRows(const TaskProgram& program,
                         const PreparedExample& example) {
@@ -305,7 +305,7 @@ bool Trainer::Apply(BatchGradient& gradient, TrainingState& state,
   progress.set_smoothed_loss(
       updates == 0 ? facts.loss
                    : progress.smoothed_loss() +
-                         kNewest * (facts.loss - progress.smoothed_loss()));
+                         kNewestLoss * (facts.loss - progress.smoothed_loss()));
   return true;
 }
 

@@ -12,8 +12,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
-
 TEST(ReadInput, ReadsAFile) {
   const TempDirectory directory;
   const std::string bytes = "a\0b\n\xFF";
@@ -36,7 +34,8 @@ TEST(ReadInput, RefusesTooMuch) {
   std::istringstream in(std::string(200000, 'x'));
 
   EXPECT_THAT(ReadInput("-", in, 100000),
-              StatusIs(kInvalid, "standard input has more than 100000 bytes"));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "standard input has more than 100000 bytes"));
 }
 
 TEST(ReadInput, NamesWhatItCannotOpen) {
@@ -44,9 +43,11 @@ TEST(ReadInput, NamesWhatItCannotOpen) {
   std::istringstream in;
 
   EXPECT_THAT(ReadInput(directory / "none", in, 100),
-              StatusIs(kInvalid, HasSubstr("/none: No such file")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("/none: No such file")));
   EXPECT_THAT(ReadInput(directory.path(), in, 100),
-              StatusIs(kInvalid, HasSubstr("is a directory")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("is a directory")));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace attune::client {
 namespace {
 
 using testing::HasSubstr;
-using Write = std::function<bool(const v1::StreamGenerateResponse&)>;
+using WriteGenerated = std::function<bool(const v1::StreamGenerateResponse&)>;
 
 v1::StreamGenerateResponse Piece(const std::string& text, int num_tokens) {
   v1::StreamGenerateResponse piece;
@@ -23,7 +23,8 @@ v1::StreamGenerateResponse Piece(const std::string& text, int num_tokens) {
 class GenerateTest : public testing::Test {
  protected:
   GenerateTest() {
-    fake_.scripts.generate = [this](const auto& request, const Write& write) {
+    fake_.scripts.generate = [this](const auto& request,
+                                    const WriteGenerated& write) {
       request_ = request;
       write(Piece("Could you", 2));
       v1::StreamGenerateResponse last = Piece(" please\x1b[2J?", 4);
@@ -74,7 +75,7 @@ TEST_F(GenerateTest, AsJsonPrintsAPieceALine) {
 
 TEST_F(GenerateTest, TriesAgainBeforeTheFirstPiece) {
   std::atomic<int> streams = 0;
-  fake_.scripts.generate = [&](const auto&, const Write& write) {
+  fake_.scripts.generate = [&](const auto&, const WriteGenerated& write) {
     if (++streams == 1) return MakeError(Reason::kDraining, "shutting down");
     write(Piece("x", 1));
     return absl::OkStatus();
@@ -86,7 +87,7 @@ TEST_F(GenerateTest, TriesAgainBeforeTheFirstPiece) {
 
 TEST_F(GenerateTest, NeverPrintsTheBeginningTwice) {
   std::atomic<int> streams = 0;
-  fake_.scripts.generate = [&](const auto&, const Write& write) {
+  fake_.scripts.generate = [&](const auto&, const WriteGenerated& write) {
     ++streams;
     write(Piece("x", 1));
     return MakeError(Reason::kWorkerLost, "the worker went away");
@@ -101,7 +102,7 @@ TEST_F(GenerateTest, NeverPrintsTheBeginningTwice) {
 }
 
 TEST_F(GenerateTest, AnInterruptStopsIt) {
-  fake_.scripts.generate = [&](const auto&, const Write& write) {
+  fake_.scripts.generate = [&](const auto&, const WriteGenerated& write) {
     interrupt_.Raise();
     while (write(Piece("x", 1))) {
     }
@@ -127,7 +128,7 @@ TEST_F(GenerateTest, ATextInBracketsIsOneText) {
 }
 
 TEST_F(GenerateTest, AClassifierCannotGenerate) {
-  fake_.scripts.generate = [](const auto&, const Write&) {
+  fake_.scripts.generate = [](const auto&, const WriteGenerated&) {
     return MakeError(Reason::kIllegalState,
                      "prompts/p classifies: use Predict");
   };

@@ -11,8 +11,6 @@
 namespace attune::client {
 namespace {
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
-
 class InferenceOptionsTest : public testing::Test {
  protected:
   std::ostringstream out_;
@@ -48,21 +46,23 @@ TEST_F(InferenceOptionsTest, NamesABaseModelWithATask) {
 TEST_F(InferenceOptionsTest, RefusesBothAndNeither) {
   InferenceOptions options;
   EXPECT_THAT(TargetOf(session_, options),
-              StatusIs(kInvalid, testing::HasSubstr("either a prompt or")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       testing::HasSubstr("either a prompt or")));
 
   options.prompt = "p";
   options.base_model = "m";
   EXPECT_THAT(TargetOf(session_, options),
-              StatusIs(kInvalid, testing::HasSubstr("either a prompt or")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       testing::HasSubstr("either a prompt or")));
 }
 
 TEST_F(InferenceOptionsTest, ABaseModelNeedsATask) {
   InferenceOptions options;
   options.base_model = "m";
 
-  EXPECT_THAT(
-      TargetOf(session_, options),
-      StatusIs(kInvalid, "--base needs --task FILE: the task to answer"));
+  EXPECT_THAT(TargetOf(session_, options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "--base needs --task FILE: the task to answer"));
 }
 
 TEST_F(InferenceOptionsTest, UnsetDecodingIsEmpty) {

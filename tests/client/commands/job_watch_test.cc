@@ -15,7 +15,7 @@ namespace {
 
 using testing::ElementsAre;
 
-using Write = std::function<bool(const v1::WatchTuningJobResponse&)>;
+using WriteEvents = std::function<bool(const v1::WatchTuningJobResponse&)>;
 
 v1::WatchTuningJobResponse Event(int64_t sequence) {
   v1::WatchTuningJobResponse response;
@@ -68,7 +68,7 @@ class WatchJobTest : public testing::Test {
 };
 
 TEST_F(WatchJobTest, FollowsToTheEnd) {
-  fake_.scripts.watch_job = [&](const auto& request, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto& request, const WriteEvents& write) {
     asked_after_.push_back(request.after_sequence());
     for (const int64_t sequence : {1, 2, 3}) write(Event(sequence));
     return absl::OkStatus();
@@ -83,7 +83,7 @@ TEST_F(WatchJobTest, FollowsToTheEnd) {
 }
 
 TEST_F(WatchJobTest, GoesOnAfterTheLastEventWhenTheStreamBreaks) {
-  fake_.scripts.watch_job = [&](const auto& request, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto& request, const WriteEvents& write) {
     const int64_t after = request.after_sequence();
     asked_after_.push_back(after);
     if (asked_after_.size() == 2) {
@@ -104,7 +104,7 @@ TEST_F(WatchJobTest, GoesOnAfterTheLastEventWhenTheStreamBreaks) {
 }
 
 TEST_F(WatchJobTest, ShowsNoEventTwice) {
-  fake_.scripts.watch_job = [&](const auto&, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto&, const WriteEvents& write) {
     for (const int64_t sequence : {1, 2, 2, 1, 3}) write(Event(sequence));
     return absl::OkStatus();
   };
@@ -115,7 +115,7 @@ TEST_F(WatchJobTest, ShowsNoEventTwice) {
 }
 
 TEST_F(WatchJobTest, HeartbeatsAreNoEvents) {
-  fake_.scripts.watch_job = [&](const auto&, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto&, const WriteEvents& write) {
     v1::WatchTuningJobResponse heartbeat;
     heartbeat.set_heartbeat_sequence(7);
     write(heartbeat);
@@ -130,7 +130,7 @@ TEST_F(WatchJobTest, HeartbeatsAreNoEvents) {
 
 TEST_F(WatchJobTest, AnEarlierFinalStateIsNotTheEnd) {
   final_ = false;
-  fake_.scripts.watch_job = [&](const auto& request, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto& request, const WriteEvents& write) {
     asked_after_.push_back(request.after_sequence());
     write(Event(request.after_sequence() + 1));
     final_ = asked_after_.size() == 2;
@@ -150,7 +150,7 @@ TEST_F(WatchJobTest, GoesOnWhenTheServerGoesRightAfterTheStream) {
     job.set_state(v1::TuningJob::STATE_SUCCEEDED);
     return absl::OkStatus();
   };
-  fake_.scripts.watch_job = [&](const auto& request, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto& request, const WriteEvents& write) {
     asked_after_.push_back(request.after_sequence());
     if (asked_after_.size() == 1) write(Event(1));
     return absl::OkStatus();
@@ -163,7 +163,7 @@ TEST_F(WatchJobTest, GoesOnWhenTheServerGoesRightAfterTheStream) {
 }
 
 TEST_F(WatchJobTest, ReadsOnWhenItWasTooSlow) {
-  fake_.scripts.watch_job = [&](const auto& request, const Write&) {
+  fake_.scripts.watch_job = [&](const auto& request, const WriteEvents&) {
     asked_after_.push_back(request.after_sequence());
     return asked_after_.size() == 1
                ? MakeError(Reason::kWatchTooSlow, "not read for 60 s")
@@ -176,7 +176,7 @@ TEST_F(WatchJobTest, ReadsOnWhenItWasTooSlow) {
 
 TEST_F(WatchJobTest, GivesUpAfterTheLongestSilence) {
   std::atomic<int> streams = 0;
-  fake_.scripts.watch_job = [&](const auto&, const Write&) {
+  fake_.scripts.watch_job = [&](const auto&, const WriteEvents&) {
     if (++streams == 5) clock_.Advance(absl::Seconds(61));
     return MakeError(Reason::kDraining, "shutting down");
   };
@@ -189,7 +189,7 @@ TEST_F(WatchJobTest, GivesUpAfterTheLongestSilence) {
 
 TEST_F(WatchJobTest, AnyMessageEndsTheSilence) {
   std::atomic<int> streams = 0;
-  fake_.scripts.watch_job = [&](const auto& request, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto& request, const WriteEvents& write) {
     clock_.Advance(absl::Seconds(50));
     write(Event(request.after_sequence() + 1));
     return ++streams < 4 ? MakeError(Reason::kDraining, "shutting down")
@@ -200,7 +200,7 @@ TEST_F(WatchJobTest, AnyMessageEndsTheSilence) {
 }
 
 TEST_F(WatchJobTest, AnErrorOfTheServerEndsIt) {
-  fake_.scripts.watch_job = [](const auto& request, const Write&) {
+  fake_.scripts.watch_job = [](const auto& request, const WriteEvents&) {
     return NotFound("tuning job", request.name());
   };
 
@@ -210,7 +210,7 @@ TEST_F(WatchJobTest, AnErrorOfTheServerEndsIt) {
 }
 
 TEST_F(WatchJobTest, AnInterruptEndsItAndLeavesTheJobAlone) {
-  fake_.scripts.watch_job = [&](const auto&, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto&, const WriteEvents& write) {
     // Until the client has gone.
     for (int64_t sequence = 1; write(Event(sequence)); ++sequence) {
     }

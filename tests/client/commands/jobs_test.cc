@@ -14,7 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-using Write = std::function<bool(const v1::WatchTuningJobResponse&)>;
+using WriteEvents = std::function<bool(const v1::WatchTuningJobResponse&)>;
 
 constexpr char kJobFile[] =
     "spec:\n"
@@ -51,7 +51,8 @@ class JobsTest : public testing::Test {
 
   // A stream of one training report.
   void ScriptWatch() {
-    fake_.scripts.watch_job = [this](const auto& request, const Write& write) {
+    fake_.scripts.watch_job = [this](const auto& request,
+                                     const WriteEvents& write) {
       watched_after_ = request.after_sequence();
       v1::WatchTuningJobResponse response;
       v1::TuningEvent& event = *response.mutable_event();
@@ -217,7 +218,7 @@ TEST_F(JobsTest, AFailedJobIsExitCodeOne) {
 }
 
 TEST_F(JobsTest, AnInterruptSaysHowToGoOn) {
-  fake_.scripts.watch_job = [&](const auto&, const Write& write) {
+  fake_.scripts.watch_job = [&](const auto&, const WriteEvents& write) {
     v1::WatchTuningJobResponse response;
     interrupt_.Raise();
     for (int i = 1; write(response); ++i) {

@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-using Write = std::function<bool(const v1::DownloadPromptVersionResponse&)>;
+using WriteChunk =
+    std::function<bool(const v1::DownloadPromptVersionResponse&)>;
 
 class PromptExportTest : public testing::Test {
  protected:
@@ -32,7 +33,8 @@ class PromptExportTest : public testing::Test {
       version.set_artifact_digest(ArtifactDigest(artifact_));
       return absl::OkStatus();
     };
-    fake_.scripts.download = [this](const auto& request, const Write& write) {
+    fake_.scripts.download = [this](const auto& request,
+                                    const WriteChunk& write) {
       EXPECT_EQ(request.name(), "prompts/p/versions/3");
       for (const auto& [name, bytes] : sent_) {
         SendHeader(write, name, static_cast<int64_t>(bytes.size()),
@@ -44,7 +46,7 @@ class PromptExportTest : public testing::Test {
     sent_ = artifact_.files;
   }
 
-  static void SendHeader(const Write& write, const std::string& name,
+  static void SendHeader(const WriteChunk& write, const std::string& name,
                          int64_t size, const std::string& sha256) {
     v1::DownloadPromptVersionResponse response;
     response.mutable_file()->set_name(name);
@@ -54,7 +56,7 @@ class PromptExportTest : public testing::Test {
   }
 
   // In pieces of 1,000 bytes.
-  static void SendBytes(const Write& write, const std::string& bytes) {
+  static void SendBytes(const WriteChunk& write, const std::string& bytes) {
     for (size_t at = 0; at < bytes.size(); at += 1000) {
       v1::DownloadPromptVersionResponse response;
       response.set_chunk(bytes.substr(at, 1000));
@@ -119,7 +121,7 @@ TEST_F(PromptExportTest, LeavesAFullDirectoryAlone) {
 }
 
 TEST_F(PromptExportTest, RefusesAFlippedBitAndLeavesNothing) {
-  fake_.scripts.download = [this](const auto&, const Write& write) {
+  fake_.scripts.download = [this](const auto&, const WriteChunk& write) {
     for (auto [name, bytes] : artifact_.files) {
       SendHeader(write, name, static_cast<int64_t>(bytes.size()),
                  Sha256Hex(bytes));
@@ -156,7 +158,7 @@ TEST_F(PromptExportTest, RefusesAMissingFile) {
 
 TEST_F(PromptExportTest, RefusesFewerAndMoreBytesThanPromised) {
   for (const int64_t promised : {1000, 5000}) {
-    fake_.scripts.download = [&](const auto&, const Write& write) {
+    fake_.scripts.download = [&](const auto&, const WriteChunk& write) {
       SendHeader(write, "a", promised, Sha256Hex(std::string(3000, 'w')));
       SendBytes(write, std::string(3000, 'w'));
       return absl::OkStatus();
@@ -170,7 +172,7 @@ TEST_F(PromptExportTest, RefusesFewerAndMoreBytesThanPromised) {
 
 TEST_F(PromptExportTest, WritesNothingOutsideItsDirectory) {
   for (const std::string name : {"../escape", "/etc/escape", "a/b", "", ".."}) {
-    fake_.scripts.download = [&](const auto&, const Write& write) {
+    fake_.scripts.download = [&](const auto&, const WriteChunk& write) {
       SendHeader(write, name, 1, Sha256Hex("x"));
       SendBytes(write, "x");
       return absl::OkStatus();
@@ -184,7 +186,7 @@ TEST_F(PromptExportTest, WritesNothingOutsideItsDirectory) {
 }
 
 TEST_F(PromptExportTest, RefusesTheSameFileTwice) {
-  fake_.scripts.download = [&](const auto&, const Write& write) {
+  fake_.scripts.download = [&](const auto&, const WriteChunk& write) {
     for (int i = 0; i < 2; ++i) {
       SendHeader(write, "a", 1, Sha256Hex("x"));
       SendBytes(write, "x");
@@ -199,7 +201,7 @@ TEST_F(PromptExportTest, RefusesTheSameFileTwice) {
 }
 
 TEST_F(PromptExportTest, RefusesBytesWithoutAFile) {
-  fake_.scripts.download = [&](const auto&, const Write& write) {
+  fake_.scripts.download = [&](const auto&, const WriteChunk& write) {
     SendBytes(write, "x");
     return absl::OkStatus();
   };
@@ -212,7 +214,7 @@ TEST_F(PromptExportTest, RefusesBytesWithoutAFile) {
 TEST_F(PromptExportTest, TriesABrokenStreamAgainFromTheStart) {
   int streams = 0;
   const auto whole = fake_.scripts.download;
-  fake_.scripts.download = [&](const auto& request, const Write& write) {
+  fake_.scripts.download = [&](const auto& request, const WriteChunk& write) {
     if (++streams == 1) {
       SendHeader(write, "adapter_config.json", 2, Sha256Hex("{}"));
       return MakeError(Reason::kDraining, "shutting down");
@@ -226,7 +228,7 @@ TEST_F(PromptExportTest, TriesABrokenStreamAgainFromTheStart) {
 }
 
 TEST_F(PromptExportTest, AnInterruptLeavesNothing) {
-  fake_.scripts.download = [&](const auto&, const Write& write) {
+  fake_.scripts.download = [&](const auto&, const WriteChunk& write) {
     SendHeader(write, "a", 1 << 27, Sha256Hex("x"));
     interrupt_.Raise();
     v1::DownloadPromptVersionResponse response;

@@ -9,7 +9,7 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::PromptService::Stub;
+using PromptsStub = v1::PromptService::Stub;
 
 class ArtifactDownloadTest : public testing::Test {
  protected:
@@ -43,7 +43,8 @@ class ArtifactDownloadTest : public testing::Test {
 
   InProcessServer server_;
   FakeWorker worker_{server_.channel(), "w"};
-  std::unique_ptr<Stub> stub_ = v1::PromptService::NewStub(server_.channel());
+  std::unique_ptr<PromptsStub> stub_ =
+      v1::PromptService::NewStub(server_.channel());
 };
 
 TEST_F(ArtifactDownloadTest, SendsEachFileInChunks) {
@@ -73,7 +74,7 @@ TEST_F(ArtifactDownloadTest, SendsEachFileInChunks) {
 
 TEST_F(ArtifactDownloadTest, UnknownVersionsAreNotFound) {
   const auto all =
-      ReadAll(*stub_, &Stub::DownloadPromptVersion,
+      ReadAll(*stub_, &PromptsStub::DownloadPromptVersion,
               Named<v1::DownloadPromptVersionRequest>("prompts/none"));
 
   EXPECT_THAT(all.status, ReasonIs(Reason::kResourceNotFound, testing::_));

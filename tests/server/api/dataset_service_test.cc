@@ -9,7 +9,7 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::DatasetService::Stub;
+using DatasetsStub = v1::DatasetService::Stub;
 
 class DatasetServiceTest : public testing::Test {
  protected:
@@ -18,10 +18,11 @@ class DatasetServiceTest : public testing::Test {
   absl::StatusOr<v1::Dataset> Create(const std::string& id) {
     v1::CreateDatasetRequest request;
     request.set_dataset_id(id);
-    return Call(*stub_, &Stub::CreateDataset, request);
+    return Call(*stub_, &DatasetsStub::CreateDataset, request);
   }
   absl::StatusOr<v1::Dataset> Get(const std::string& name) {
-    return Call(*stub_, &Stub::GetDataset, Named<v1::GetDatasetRequest>(name));
+    return Call(*stub_, &DatasetsStub::GetDataset,
+                Named<v1::GetDatasetRequest>(name));
   }
   // Sends the messages and ends the stream.
   absl::StatusOr<v1::Dataset> Upload(
@@ -48,15 +49,16 @@ class DatasetServiceTest : public testing::Test {
   }
 
   InProcessServer server_;
-  std::unique_ptr<Stub> stub_ = v1::DatasetService::NewStub(server_.channel());
+  std::unique_ptr<DatasetsStub> stub_ =
+      v1::DatasetService::NewStub(server_.channel());
 };
 
 TEST_F(DatasetServiceTest, ListsAndDeletes) {
   ASSERT_OK(Create("more"));
   const auto list =
-      Call(*stub_, &Stub::ListDatasets, v1::ListDatasetsRequest());
+      Call(*stub_, &DatasetsStub::ListDatasets, v1::ListDatasetsRequest());
   ASSERT_OK(list);
-  ASSERT_OK(Call(*stub_, &Stub::DeleteDataset,
+  ASSERT_OK(Call(*stub_, &DatasetsStub::DeleteDataset,
                  Named<v1::DeleteDatasetRequest>("datasets/more")));
 
   ASSERT_EQ(list->datasets_size(), 2);
@@ -76,7 +78,7 @@ TEST_F(DatasetServiceTest, AppendsRows) {
   v1::AppendExamplesRequest request;
   request.set_dataset("datasets/rows");
   (*request.add_rows()->mutable_fields())["text"].set_string_value("hi");
-  const auto dataset = Call(*stub_, &Stub::AppendExamples, request);
+  const auto dataset = Call(*stub_, &DatasetsStub::AppendExamples, request);
 
   ASSERT_OK(dataset);
   EXPECT_EQ(dataset->num_rows(), 1);

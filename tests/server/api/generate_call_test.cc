@@ -10,7 +10,7 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::InferenceService::Stub;
+using InferenceStub = v1::InferenceService::Stub;
 
 class GenerateCallTest : public testing::Test {
  protected:
@@ -37,12 +37,12 @@ class GenerateCallTest : public testing::Test {
   }
   Streamed<v1::StreamGenerateResponse> Generate(
       const v1::StreamGenerateRequest& request) {
-    return ReadAll(*stub_, &Stub::StreamGenerate, request);
+    return ReadAll(*stub_, &InferenceStub::StreamGenerate, request);
   }
 
   InProcessServer server_;
   FakeWorker worker_{server_.channel(), "w"};
-  std::unique_ptr<Stub> stub_ =
+  std::unique_ptr<InferenceStub> stub_ =
       v1::InferenceService::NewStub(server_.channel());
 };
 

@@ -6,16 +6,17 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::ModelService::Stub;
+using ModelsStub = v1::ModelService::Stub;
 
 TEST(ModelService, ShowsWhatLiveWorkersHold) {
   InProcessServer server;
   const auto stub = v1::ModelService::NewStub(server.channel());
   FakeWorker worker(server.channel(), "w");
   worker.Synchronize();
-  const auto list = Call(*stub, &Stub::ListModels, v1::ListModelsRequest());
-  const auto model =
-      Call(*stub, &Stub::GetModel, Named<v1::GetModelRequest>("models/tiny"));
+  const auto list =
+      Call(*stub, &ModelsStub::ListModels, v1::ListModelsRequest());
+  const auto model = Call(*stub, &ModelsStub::GetModel,
+                          Named<v1::GetModelRequest>("models/tiny"));
 
   ASSERT_OK(list);
   ASSERT_EQ(list->models_size(), 1);
@@ -30,12 +31,13 @@ TEST(ModelService, ErrorsNameWhatIsWrong) {
   v1::ListModelsRequest list;
   list.set_page_size(-1);
 
+  EXPECT_THAT(Call(*stub, &ModelsStub::GetModel,
+                   Named<v1::GetModelRequest>("models/tiny")),
+              StatusIs(absl::StatusCode::kNotFound, testing::_));
   EXPECT_THAT(
-      Call(*stub, &Stub::GetModel, Named<v1::GetModelRequest>("models/tiny")),
-      StatusIs(absl::StatusCode::kNotFound, testing::_));
-  EXPECT_THAT(Call(*stub, &Stub::GetModel, Named<v1::GetModelRequest>("tiny")),
-              NamesField(Reason::kInvalidField, "name"));
-  EXPECT_THAT(Call(*stub, &Stub::ListModels, list),
+      Call(*stub, &ModelsStub::GetModel, Named<v1::GetModelRequest>("tiny")),
+      NamesField(Reason::kInvalidField, "name"));
+  EXPECT_THAT(Call(*stub, &ModelsStub::ListModels, list),
               NamesField(Reason::kInvalidField, "page_size"));
 }
 

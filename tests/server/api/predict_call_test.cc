@@ -11,7 +11,7 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::InferenceService::Stub;
+using InferenceStub = v1::InferenceService::Stub;
 
 class PredictCallTest : public testing::Test {
  protected:
@@ -20,7 +20,7 @@ class PredictCallTest : public testing::Test {
   }
   absl::StatusOr<v1::PredictResponse> Predict(
       const v1::PredictRequest& request) {
-    return Call(*stub_, &Stub::Predict, request);
+    return Call(*stub_, &InferenceStub::Predict, request);
   }
   // One item for each prompt.
   static v1::PredictRequest Items(const std::vector<std::string>& prompts) {
@@ -42,7 +42,7 @@ class PredictCallTest : public testing::Test {
 
   InProcessServer server_;
   FakeWorker worker_{server_.channel(), "w"};
-  std::unique_ptr<Stub> stub_ =
+  std::unique_ptr<InferenceStub> stub_ =
       v1::InferenceService::NewStub(server_.channel());
 };
 

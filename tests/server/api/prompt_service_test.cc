@@ -8,7 +8,7 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::PromptService::Stub;
+using PromptsStub = v1::PromptService::Stub;
 
 class PromptServiceTest : public testing::Test {
  protected:
@@ -22,30 +22,31 @@ class PromptServiceTest : public testing::Test {
     request.set_prompt("prompts/intent");
     request.set_alias(alias);
     request.set_version(version);
-    return Call(*stub_, &Stub::SetAlias, request);
+    return Call(*stub_, &PromptsStub::SetAlias, request);
   }
   absl::Status DeleteVersion(const std::string& name) {
-    return Call(*stub_, &Stub::DeletePromptVersion,
+    return Call(*stub_, &PromptsStub::DeletePromptVersion,
                 Named<v1::DeletePromptVersionRequest>(name))
         .status();
   }
 
   InProcessServer server_;
   FakeWorker worker_{server_.channel(), "w"};
-  std::unique_ptr<Stub> stub_ = v1::PromptService::NewStub(server_.channel());
+  std::unique_ptr<PromptsStub> stub_ =
+      v1::PromptService::NewStub(server_.channel());
 };
 
 TEST_F(PromptServiceTest, ShowsPromptsAndVersions) {
-  const auto prompt = Call(*stub_, &Stub::GetPrompt,
+  const auto prompt = Call(*stub_, &PromptsStub::GetPrompt,
                            Named<v1::GetPromptRequest>("prompts/intent"));
   const auto prompts =
-      Call(*stub_, &Stub::ListPrompts, v1::ListPromptsRequest());
+      Call(*stub_, &PromptsStub::ListPrompts, v1::ListPromptsRequest());
   const auto newest =
-      Call(*stub_, &Stub::GetPromptVersion,
+      Call(*stub_, &PromptsStub::GetPromptVersion,
            Named<v1::GetPromptVersionRequest>("prompts/intent@latest"));
   v1::ListPromptVersionsRequest request;
   request.set_parent("prompts/intent");
-  const auto versions = Call(*stub_, &Stub::ListPromptVersions, request);
+  const auto versions = Call(*stub_, &PromptsStub::ListPromptVersions, request);
 
   ASSERT_OK(prompt);
   EXPECT_EQ(prompt->num_versions(), 2);
@@ -72,7 +73,7 @@ TEST_F(PromptServiceTest, AliasesMoveAndProtectVersions) {
   v1::DeleteAliasRequest remove;
   remove.set_prompt("prompts/intent");
   remove.set_alias("prod");
-  const auto removed = Call(*stub_, &Stub::DeleteAlias, remove);
+  const auto removed = Call(*stub_, &PromptsStub::DeleteAlias, remove);
   ASSERT_OK(removed);
   EXPECT_EQ(removed->aliases().count("prod"), 0u);
 }
@@ -88,18 +89,18 @@ TEST_F(PromptServiceTest, WrongNamesAndAliasesAreRefused) {
               ReasonIs(Reason::kResourceNotFound, testing::_));
   EXPECT_THAT(DeleteVersion("prompts/intent@latest"),
               NamesField(Reason::kInvalidField, "name"));
-  EXPECT_THAT(
-      Call(*stub_, &Stub::GetPrompt, Named<v1::GetPromptRequest>("intent")),
-      NamesField(Reason::kInvalidField, "name"));
+  EXPECT_THAT(Call(*stub_, &PromptsStub::GetPrompt,
+                   Named<v1::GetPromptRequest>("intent")),
+              NamesField(Reason::kInvalidField, "name"));
 }
 
 TEST_F(PromptServiceTest, APromptWithVersionsIsDeletedOnlyByForce) {
   auto request = Named<v1::DeletePromptRequest>("prompts/intent");
 
-  EXPECT_THAT(Call(*stub_, &Stub::DeletePrompt, request),
+  EXPECT_THAT(Call(*stub_, &PromptsStub::DeletePrompt, request),
               ReasonIs(Reason::kIllegalState, testing::_));
   request.set_force(true);
-  EXPECT_OK(Call(*stub_, &Stub::DeletePrompt, request));
+  EXPECT_OK(Call(*stub_, &PromptsStub::DeletePrompt, request));
 }
 
 TEST_F(PromptServiceTest, WhatIsNotServedSaysSo) {
@@ -112,7 +113,7 @@ TEST_F(PromptServiceTest, WhatIsNotServedSaysSo) {
 
   EXPECT_THAT(FromGrpcStatus(writer->Finish()),
               ReasonIs(Reason::kMethodNotServed, testing::_));
-  EXPECT_THAT(Call(*stub_, &Stub::InspectPromptVersion, inspect),
+  EXPECT_THAT(Call(*stub_, &PromptsStub::InspectPromptVersion, inspect),
               ReasonIs(Reason::kMethodNotServed, testing::_));
 }
 

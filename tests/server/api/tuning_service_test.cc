@@ -7,17 +7,18 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::TuningService::Stub;
+using TuningStub = v1::TuningService::Stub;
 
 class TuningServiceTest : public testing::Test {
  protected:
   absl::StatusOr<v1::TuningJob> Create(
       const v1::CreateTuningJobRequest& request) {
-    return Call(*stub_, &Stub::CreateTuningJob, request);
+    return Call(*stub_, &TuningStub::CreateTuningJob, request);
   }
 
   InProcessServer server_;
-  std::unique_ptr<Stub> stub_ = v1::TuningService::NewStub(server_.channel());
+  std::unique_ptr<TuningStub> stub_ =
+      v1::TuningService::NewStub(server_.channel());
 };
 
 TEST_F(TuningServiceTest, ACreatedJobIsQueuedAndCanBeReadBack) {
@@ -27,7 +28,7 @@ TEST_F(TuningServiceTest, ACreatedJobIsQueuedAndCanBeReadBack) {
   EXPECT_EQ(created->name(), "tuningJobs/one");
   EXPECT_EQ(created->state(), v1::TuningJob::STATE_QUEUED);
   EXPECT_EQ(created->snapshot().num_rows(), 4);
-  const auto read = Call(*stub_, &Stub::GetTuningJob,
+  const auto read = Call(*stub_, &TuningStub::GetTuningJob,
                          Named<v1::GetTuningJobRequest>("tuningJobs/one"));
   ASSERT_OK(read);
   EXPECT_EQ(read->uid(), created->uid());
@@ -81,7 +82,7 @@ TEST_F(TuningServiceTest, ValidateOnlyStoresNothing) {
   request.set_validate_only(true);
 
   ASSERT_OK(Create(request));
-  EXPECT_THAT(Call(*stub_, &Stub::GetTuningJob,
+  EXPECT_THAT(Call(*stub_, &TuningStub::GetTuningJob,
                    Named<v1::GetTuningJobRequest>("tuningJobs/one")),
               ReasonIs(Reason::kResourceNotFound, testing::_));
 }
@@ -119,10 +120,10 @@ TEST_F(TuningServiceTest, ListsInPages) {
   }
   v1::ListTuningJobsRequest request;
   request.set_page_size(2);
-  const auto first = Call(*stub_, &Stub::ListTuningJobs, request);
+  const auto first = Call(*stub_, &TuningStub::ListTuningJobs, request);
   ASSERT_OK(first);
   request.set_page_token(first->next_page_token());
-  const auto second = Call(*stub_, &Stub::ListTuningJobs, request);
+  const auto second = Call(*stub_, &TuningStub::ListTuningJobs, request);
   ASSERT_OK(second);
   request.set_page_token("wrong");
 
@@ -131,7 +132,7 @@ TEST_F(TuningServiceTest, ListsInPages) {
   ASSERT_EQ(second->tuning_jobs_size(), 1);
   EXPECT_EQ(second->tuning_jobs(0).name(), "tuningJobs/a");
   EXPECT_EQ(second->next_page_token(), "");
-  EXPECT_THAT(Call(*stub_, &Stub::ListTuningJobs, request),
+  EXPECT_THAT(Call(*stub_, &TuningStub::ListTuningJobs, request),
               ReasonIs(Reason::kInvalidPageToken, testing::_));
 }
 
@@ -139,20 +140,20 @@ TEST_F(TuningServiceTest, CancelRetryAndDeleteFollowTheStates) {
   ASSERT_OK(Create(SoundCreateRequest("one")));
   const std::string name = "tuningJobs/one";
 
-  EXPECT_THAT(Call(*stub_, &Stub::DeleteTuningJob,
+  EXPECT_THAT(Call(*stub_, &TuningStub::DeleteTuningJob,
                    Named<v1::DeleteTuningJobRequest>(name)),
               ReasonIs(Reason::kIllegalState, testing::_));
-  const auto cancelled = Call(*stub_, &Stub::CancelTuningJob,
+  const auto cancelled = Call(*stub_, &TuningStub::CancelTuningJob,
                               Named<v1::CancelTuningJobRequest>(name));
   ASSERT_OK(cancelled);
   EXPECT_EQ(cancelled->state(), v1::TuningJob::STATE_CANCELLED);
-  const auto retried = Call(*stub_, &Stub::RetryTuningJob,
+  const auto retried = Call(*stub_, &TuningStub::RetryTuningJob,
                             Named<v1::RetryTuningJobRequest>(name));
   ASSERT_OK(retried);
   EXPECT_EQ(retried->state(), v1::TuningJob::STATE_QUEUED);
-  ASSERT_OK(Call(*stub_, &Stub::CancelTuningJob,
+  ASSERT_OK(Call(*stub_, &TuningStub::CancelTuningJob,
                  Named<v1::CancelTuningJobRequest>(name)));
-  EXPECT_OK(Call(*stub_, &Stub::DeleteTuningJob,
+  EXPECT_OK(Call(*stub_, &TuningStub::DeleteTuningJob,
                  Named<v1::DeleteTuningJobRequest>(name)));
 }
 
@@ -160,24 +161,24 @@ TEST_F(TuningServiceTest, NamesAreChecked) {
   const std::string wrong = "jobs/one";
   const auto names = NamesField(Reason::kInvalidField, "name");
 
-  EXPECT_THAT(
-      Call(*stub_, &Stub::GetTuningJob, Named<v1::GetTuningJobRequest>(wrong)),
-      names);
-  EXPECT_THAT(Call(*stub_, &Stub::CancelTuningJob,
+  EXPECT_THAT(Call(*stub_, &TuningStub::GetTuningJob,
+                   Named<v1::GetTuningJobRequest>(wrong)),
+              names);
+  EXPECT_THAT(Call(*stub_, &TuningStub::CancelTuningJob,
                    Named<v1::CancelTuningJobRequest>(wrong)),
               names);
-  EXPECT_THAT(Call(*stub_, &Stub::RetryTuningJob,
+  EXPECT_THAT(Call(*stub_, &TuningStub::RetryTuningJob,
                    Named<v1::RetryTuningJobRequest>(wrong)),
               names);
-  EXPECT_THAT(Call(*stub_, &Stub::DeleteTuningJob,
+  EXPECT_THAT(Call(*stub_, &TuningStub::DeleteTuningJob,
                    Named<v1::DeleteTuningJobRequest>(wrong)),
               names);
 }
 
 TEST_F(TuningServiceTest, PreflightIsNotServedYet) {
-  EXPECT_THAT(
-      Call(*stub_, &Stub::PreflightTuningJob, v1::PreflightTuningJobRequest()),
-      ReasonIs(Reason::kMethodNotServed, testing::_));
+  EXPECT_THAT(Call(*stub_, &TuningStub::PreflightTuningJob,
+                   v1::PreflightTuningJobRequest()),
+              ReasonIs(Reason::kMethodNotServed, testing::_));
 }
 
 }  // namespace

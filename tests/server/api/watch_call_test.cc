@@ -8,26 +8,28 @@
 namespace attune::server {
 namespace {
 
-using Stub = v1::TuningService::Stub;
+using TuningStub = v1::TuningService::Stub;
 
 class WatchCallTest : public testing::Test {
  protected:
   void Create(const std::string& id) {
-    ASSERT_OK(Call(*stub_, &Stub::CreateTuningJob, SoundCreateRequest(id)));
+    ASSERT_OK(
+        Call(*stub_, &TuningStub::CreateTuningJob, SoundCreateRequest(id)));
   }
   void Cancel(const std::string& id) {
-    ASSERT_OK(Call(*stub_, &Stub::CancelTuningJob,
+    ASSERT_OK(Call(*stub_, &TuningStub::CancelTuningJob,
                    Named<v1::CancelTuningJobRequest>("tuningJobs/" + id)));
   }
   Streamed<v1::WatchTuningJobResponse> Watch(const std::string& name,
                                              int64_t after_sequence) {
     auto request = Named<v1::WatchTuningJobRequest>(name);
     request.set_after_sequence(after_sequence);
-    return ReadAll(*stub_, &Stub::WatchTuningJob, request);
+    return ReadAll(*stub_, &TuningStub::WatchTuningJob, request);
   }
 
   InProcessServer server_;
-  std::unique_ptr<Stub> stub_ = v1::TuningService::NewStub(server_.channel());
+  std::unique_ptr<TuningStub> stub_ =
+      v1::TuningService::NewStub(server_.channel());
 };
 
 TEST_F(WatchCallTest, ReplaysTheLogAndEndsAfterTheFinalState) {

@@ -10,7 +10,7 @@
 namespace attune::server {
 namespace {
 
-using Stub = worker::v1::WorkerControl::Stub;
+using ControlStub = worker::v1::WorkerControl::Stub;
 
 class WorkerControlTest : public testing::Test {
  protected:
@@ -41,7 +41,7 @@ class WorkerControlTest : public testing::Test {
 
 TEST_F(WorkerControlTest, ALongPollIsAnsweredWhenAJobComes) {
   auto polled = std::async(std::launch::async, [this] {
-    return Call(worker_.control(), &Stub::Synchronize, WaitFor(30));
+    return Call(worker_.control(), &ControlStub::Synchronize, WaitFor(30));
   });
   Create("one");
   const auto response = polled.get();
@@ -52,7 +52,8 @@ TEST_F(WorkerControlTest, ALongPollIsAnsweredWhenAJobComes) {
 }
 
 TEST_F(WorkerControlTest, ALongPollEndsWithoutAJobWhenItsTimeIsOver) {
-  const auto response = Call(worker_.control(), &Stub::Synchronize, WaitFor(1));
+  const auto response =
+      Call(worker_.control(), &ControlStub::Synchronize, WaitFor(1));
 
   ASSERT_OK(response);
   EXPECT_FALSE(response->has_assignment());
@@ -60,7 +61,7 @@ TEST_F(WorkerControlTest, ALongPollEndsWithoutAJobWhenItsTimeIsOver) {
 
 TEST_F(WorkerControlTest, TheDrainEndsALongPoll) {
   auto polled = std::async(std::launch::async, [this] {
-    return Call(worker_.control(), &Stub::Synchronize, WaitFor(30));
+    return Call(worker_.control(), &ControlStub::Synchronize, WaitFor(30));
   });
   // The worker is known as soon as its call waits.
   while (!IsListed(server_)) {
@@ -95,16 +96,16 @@ TEST_F(WorkerControlTest, AWorkerThatSaysGoodbyeIsGoneAtOnce) {
   ASSERT_TRUE(IsListed(server_));
   worker::v1::SynchronizeRequest goodbye = WaitFor(0);
   goodbye.mutable_worker()->set_accepts_jobs(false);
-  ASSERT_OK(Call(worker_.control(), &Stub::Synchronize, goodbye));
+  ASSERT_OK(Call(worker_.control(), &ControlStub::Synchronize, goodbye));
 
   EXPECT_FALSE(IsListed(server_));
 }
 
 TEST_F(WorkerControlTest, WrongRequestsAreRefused) {
-  EXPECT_THAT(Call(worker_.control(), &Stub::Synchronize,
+  EXPECT_THAT(Call(worker_.control(), &ControlStub::Synchronize,
                    worker::v1::SynchronizeRequest()),
               NamesField(Reason::kInvalidField, "worker.id"));
-  EXPECT_THAT(Call(worker_.control(), &Stub::Synchronize, WaitFor(31)),
+  EXPECT_THAT(Call(worker_.control(), &ControlStub::Synchronize, WaitFor(31)),
               NamesField(Reason::kInvalidField, "wait_duration"));
 }
 
@@ -114,9 +115,11 @@ TEST_F(WorkerControlTest, RowsAreStreamedToTheAttemptOnly) {
   worker::v1::ReadSnapshotRequest request;
   request.set_tuning_job(work.tuning_job().name());
   request.set_attempt(work.attempt());
-  const auto rows = ReadAll(worker_.control(), &Stub::ReadSnapshot, request);
+  const auto rows =
+      ReadAll(worker_.control(), &ControlStub::ReadSnapshot, request);
   request.set_attempt(7);
-  const auto stale = ReadAll(worker_.control(), &Stub::ReadSnapshot, request);
+  const auto stale =
+      ReadAll(worker_.control(), &ControlStub::ReadSnapshot, request);
 
   ASSERT_OK(rows.status);
   ASSERT_EQ(rows.messages.size(), 1u);
@@ -135,7 +138,7 @@ TEST_F(WorkerControlTest, AResultBecomesAVersionAndCanBeFetched) {
   worker::v1::DownloadArtifactRequest request;
   request.set_digest(ArtifactDigest(artifact));
   const auto files =
-      ReadAll(worker_.control(), &Stub::DownloadArtifact, request);
+      ReadAll(worker_.control(), &ControlStub::DownloadArtifact, request);
 
   EXPECT_EQ(job.state(), v1::TuningJob::STATE_SUCCEEDED);
   EXPECT_EQ(job.prompt_version(), "prompts/intent/versions/1");
@@ -154,7 +157,7 @@ TEST_F(WorkerControlTest, AStaleAttemptMayNeitherUploadNorFinish) {
 
   EXPECT_THAT(worker_.Upload("tuningJobs/one", 2, {{{"a", "b"}}}),
               ReasonIs(Reason::kLeaseLost, testing::_));
-  EXPECT_THAT(Call(worker_.control(), &Stub::FinishAttempt, finish),
+  EXPECT_THAT(Call(worker_.control(), &ControlStub::FinishAttempt, finish),
               ReasonIs(Reason::kLeaseLost, testing::_));
 }
 
@@ -197,7 +200,8 @@ TEST_F(WorkerControlTest, UnknownArtifactsAreNotFound) {
   request.set_digest(std::string(64, 'a'));
 
   EXPECT_THAT(
-      ReadAll(worker_.control(), &Stub::DownloadArtifact, request).status,
+      ReadAll(worker_.control(), &ControlStub::DownloadArtifact, request)
+          .status,
       ReasonIs(Reason::kResourceNotFound, testing::_));
 }
 

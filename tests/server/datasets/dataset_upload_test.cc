@@ -16,7 +16,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr char kRequestId[] = "5d1c8e52-9b3c-4c0e-8a54-0e4a2c3f9d10";
+constexpr char kUploadRequestId[] = "5d1c8e52-9b3c-4c0e-8a54-0e4a2c3f9d10";
 
 class DatasetUploadTest : public testing::Test {
  protected:
@@ -161,12 +161,12 @@ TEST_F(DatasetUploadTest, ADatasetDeletedMeanwhileIsNotFound) {
 TEST_F(DatasetUploadTest, ARepeatedUploadIsStoredOnce) {
   v1::UploadExamplesHeader header;
   header.set_dataset("datasets/d");
-  header.set_request_id(kRequestId);
+  header.set_request_id(kUploadRequestId);
   ASSERT_OK(Upload("{\"a\":1}\n", header));
 
   EXPECT_EQ(Upload("{\"a\":1}\n", header)->num_rows(), 1);
   EXPECT_THAT(Upload("{\"a\":2}\n", header),
-              ReasonIs(Reason::kRequestIdReused, HasSubstr(kRequestId)));
+              ReasonIs(Reason::kRequestIdReused, HasSubstr(kUploadRequestId)));
   EXPECT_EQ(Get().num_rows(), 1);
   EXPECT_EQ(Count("segments"), 1);
 }
@@ -180,7 +180,7 @@ TEST_F(DatasetUploadTest, ARepeatedUploadIsAnsweredAlsoWhenTheDatasetIsFull) {
   }));
   v1::UploadExamplesHeader header;
   header.set_dataset("datasets/d");
-  header.set_request_id(kRequestId);
+  header.set_request_id(kUploadRequestId);
   ASSERT_OK(Upload("{}\n{}\n", header));
 
   auto repeated = Upload("{}\n{}\n", header);

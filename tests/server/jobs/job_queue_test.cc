@@ -11,7 +11,7 @@ namespace {
 using Models = absl::flat_hash_set<std::string>;
 
 const absl::Time kNoon = absl::FromUnixSeconds(1704110400);
-constexpr absl::Duration kNow = absl::Seconds(1000);
+constexpr absl::Duration kMonotonicNow = absl::Seconds(1000);
 
 QueuedJob Make(const std::string& model,
                absl::Duration not_before = -absl::InfiniteDuration()) {
@@ -24,9 +24,9 @@ TEST(JobQueue, TheOldestJobComesFirst) {
   queue.Add(4, Make("m"));
   queue.Add(6, Make("m"));
 
-  EXPECT_EQ(queue.Pick(Models{"m"}, kNow), 4);
+  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow), 4);
   queue.Remove(4);
-  EXPECT_EQ(queue.Pick(Models{"m"}, kNow), 6);
+  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow), 6);
   EXPECT_EQ(queue.size(), 2u);
 }
 
@@ -35,29 +35,31 @@ TEST(JobQueue, AWorkerGetsJobsForItsModelsOnly) {
   queue.Add(1, Make("other"));
   queue.Add(2, Make("m"));
 
-  EXPECT_EQ(queue.Pick(Models{"m", "n"}, kNow), 2);
-  EXPECT_EQ(queue.Pick(Models{"n"}, kNow), std::nullopt);
-  EXPECT_EQ(queue.Pick(Models{}, kNow), std::nullopt);
+  EXPECT_EQ(queue.Pick(Models{"m", "n"}, kMonotonicNow), 2);
+  EXPECT_EQ(queue.Pick(Models{"n"}, kMonotonicNow), std::nullopt);
+  EXPECT_EQ(queue.Pick(Models{}, kMonotonicNow), std::nullopt);
 }
 
 TEST(JobQueue, ADelayedJobLetsOthersGoFirst) {
   JobQueue queue;
-  queue.Add(1, Make("m", kNow + absl::Seconds(5)));
+  queue.Add(1, Make("m", kMonotonicNow + absl::Seconds(5)));
   queue.Add(2, Make("m"));
 
-  EXPECT_EQ(queue.Pick(Models{"m"}, kNow), 2);
-  EXPECT_EQ(queue.Pick(Models{"m"}, kNow + absl::Seconds(5)), 1);
+  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow), 2);
+  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow + absl::Seconds(5)), 1);
 }
 
 TEST(JobQueue, KnowsWhenADelayEnds) {
   JobQueue queue;
-  queue.Add(1, Make("m", kNow + absl::Seconds(5)));
+  queue.Add(1, Make("m", kMonotonicNow + absl::Seconds(5)));
   queue.Add(2, Make("m"));
 
-  EXPECT_FALSE(queue.BecameReady(kNow, kNow + absl::Seconds(4)));
-  EXPECT_TRUE(queue.BecameReady(kNow, kNow + absl::Seconds(5)));
   EXPECT_FALSE(
-      queue.BecameReady(kNow + absl::Seconds(5), kNow + absl::Seconds(9)));
+      queue.BecameReady(kMonotonicNow, kMonotonicNow + absl::Seconds(4)));
+  EXPECT_TRUE(
+      queue.BecameReady(kMonotonicNow, kMonotonicNow + absl::Seconds(5)));
+  EXPECT_FALSE(queue.BecameReady(kMonotonicNow + absl::Seconds(5),
+                                 kMonotonicNow + absl::Seconds(9)));
 }
 
 TEST(JobQueue, KnowsTheLongestWait) {

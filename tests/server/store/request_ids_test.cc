@@ -17,7 +17,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr char kId[] = "5d1c8e52-9b3c-4c0e-8a54-0e4a2c3f9d10";
-const absl::Time kNow = absl::FromUnixSeconds(1704067200);
+const absl::Time kRequestTime = absl::FromUnixSeconds(1704067200);
 
 class RequestIdsTest : public testing::Test {
  protected:
@@ -46,38 +46,41 @@ class RequestIdsTest : public testing::Test {
 };
 
 TEST_F(RequestIdsTest, ARepeatedRequestFindsWhatTheFirstMade) {
-  Remember(kId, "h", "uid-1", kNow);
+  Remember(kId, "h", "uid-1", kRequestTime);
 
-  EXPECT_EQ(Find(kId, "h", kNow + absl::Hours(23)).value(), "uid-1");
+  EXPECT_EQ(Find(kId, "h", kRequestTime + absl::Hours(23)).value(), "uid-1");
 }
 
 TEST_F(RequestIdsTest, UpperAndLowerCaseAreTheSameId) {
-  Remember(kId, "h", "uid-1", kNow);
+  Remember(kId, "h", "uid-1", kRequestTime);
 
-  EXPECT_EQ(Find("5D1C8E52-9B3C-4C0E-8A54-0E4A2C3F9D10", "h", kNow).value(),
-            "uid-1");
+  EXPECT_EQ(
+      Find("5D1C8E52-9B3C-4C0E-8A54-0E4A2C3F9D10", "h", kRequestTime).value(),
+      "uid-1");
 }
 
 TEST_F(RequestIdsTest, AnotherRequestWithTheIdIsRefused) {
-  Remember(kId, "h", "uid-1", kNow);
+  Remember(kId, "h", "uid-1", kRequestTime);
 
-  EXPECT_THAT(Find(kId, "other", kNow),
+  EXPECT_THAT(Find(kId, "other", kRequestTime),
               ReasonIs(Reason::kRequestIdReused, HasSubstr(kId)));
 }
 
 TEST_F(RequestIdsTest, IsForgottenAfterADay) {
-  Remember(kId, "h", "uid-1", kNow);
+  Remember(kId, "h", "uid-1", kRequestTime);
 
-  EXPECT_EQ(Find(kId, "other", kNow + absl::Hours(24)).value(), std::nullopt);
-  Remember(kId, "other", "uid-2", kNow + absl::Hours(24));
-  EXPECT_EQ(Find(kId, "other", kNow + absl::Hours(25)).value(), "uid-2");
+  EXPECT_EQ(Find(kId, "other", kRequestTime + absl::Hours(24)).value(),
+            std::nullopt);
+  Remember(kId, "other", "uid-2", kRequestTime + absl::Hours(24));
+  EXPECT_EQ(Find(kId, "other", kRequestTime + absl::Hours(25)).value(),
+            "uid-2");
 }
 
 TEST_F(RequestIdsTest, AnEmptyIdIsNeverRemembered) {
-  Remember("", "h", "uid-1", kNow);
-  Remember("", "h", "uid-2", kNow);
+  Remember("", "h", "uid-1", kRequestTime);
+  Remember("", "h", "uid-2", kRequestTime);
 
-  EXPECT_EQ(Find("", "h", kNow).value(), std::nullopt);
+  EXPECT_EQ(Find("", "h", kRequestTime).value(), std::nullopt);
 }
 
 TEST(CheckRequestId, OnlyUuidsPass) {

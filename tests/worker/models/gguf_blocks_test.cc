@@ -12,12 +12,12 @@ namespace attune::worker {
 namespace {
 
 // tests/golden/make_gguf_blocks_golden.py says what is in it.
-constexpr char kGolden[] = "tests/golden/gguf_blocks.safetensors";
+constexpr char kGoldenBlocks[] = "tests/golden/gguf_blocks.safetensors";
 
 constexpr uint32_t kSupported[] = {0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 30};
 
 TEST(GgufBlocks, EqualTheReferenceBitForBit) {
-  const auto golden = Safetensors::Open(kGolden);
+  const auto golden = Safetensors::Open(kGoldenBlocks);
   ASSERT_OK(golden);
   for (const uint32_t id : kSupported) {
     const GgufBlockType* type = FindGgufBlockType(id);

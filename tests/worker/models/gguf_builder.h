@@ -11,6 +11,8 @@ namespace attune::worker {
 // Puts GGUF files together byte by byte, right or wrong ones.
 class GgufBuilder {
  public:
+  static constexpr uint32_t kF32 = 0;  // a tensor type
+
   // Value types of the format.
   static constexpr uint32_t kUint8 = 0;
   static constexpr uint32_t kUint32 = 4;

@@ -25,8 +25,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-constexpr uint32_t kF32 = 0;
-
 // Interleaves the halves of each head's rows, as llama.cpp stores Q and K.
 at::Tensor Permute(const at::Tensor& weight, int64_t heads) {
   return weight.view({heads, 2, weight.size(0) / heads / 2, weight.size(1)})
@@ -77,7 +75,7 @@ class TinyGguf {
     if (heads > 0) tensor = Permute(tensor, heads);
     std::vector<uint64_t> shape(tensor.sizes().rbegin(), tensor.sizes().rend());
     builder.Tensor(
-        name + ".weight", shape, kF32,
+        name + ".weight", shape, GgufBuilder::kF32,
         {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()});
   }
 

@@ -16,19 +16,18 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr uint32_t kF32 = 0;
 constexpr uint32_t kQ8_0 = 8;
 
 absl::Status Open(const GgufBuilder& builder) {
   return Gguf::FromBytes(builder.Build(), "m.gguf").status();
 }
 
-auto IsCorrupt(const std::string& what) {
+auto IsCorruptGguf(const std::string& what) {
   return ReasonIs(Reason::kCorruptModel,
                   AllOf(HasSubstr("m.gguf"), HasSubstr(what)));
 }
 
-GgufBuilder Sample() {
+GgufBuilder SampleGguf() {
   GgufBuilder builder;
   builder.Set("name", "tiny");
   builder.Set("count", 7u);
@@ -38,13 +37,13 @@ GgufBuilder Sample() {
   builder.Entry("flag", GgufBuilder::kBool, std::string(1, '\1'));
   std::string numbers;
   for (int i = 0; i < 6; ++i) numbers += GgufBuilder::Raw(float(i));
-  builder.Tensor("w", {3, 2}, kF32, numbers);
-  builder.Tensor("v", {2}, kF32, numbers.substr(0, 8));
+  builder.Tensor("w", {3, 2}, GgufBuilder::kF32, numbers);
+  builder.Tensor("v", {2}, GgufBuilder::kF32, numbers.substr(0, 8));
   return builder;
 }
 
 TEST(Gguf, ReadsMetadataOfEveryKind) {
-  const auto gguf = Gguf::FromBytes(Sample().Build(), "m.gguf");
+  const auto gguf = Gguf::FromBytes(SampleGguf().Build(), "m.gguf");
 
   ASSERT_OK(gguf);
   EXPECT_EQ(*gguf->Get<std::string>("name"), "tiny");
@@ -57,7 +56,7 @@ TEST(Gguf, ReadsMetadataOfEveryKind) {
 }
 
 TEST(Gguf, TurnsShapesAroundToRowMajor) {
-  const auto gguf = Gguf::FromBytes(Sample().Build(), "m.gguf");
+  const auto gguf = Gguf::FromBytes(SampleGguf().Build(), "m.gguf");
 
   const auto tensor = gguf->Decode("w");
 
@@ -67,30 +66,32 @@ TEST(Gguf, TurnsShapesAroundToRowMajor) {
 }
 
 TEST(Gguf, NamesKeysThatAreMissingOrOfAnotherType) {
-  const auto gguf = Gguf::FromBytes(Sample().Build(), "m.gguf");
+  const auto gguf = Gguf::FromBytes(SampleGguf().Build(), "m.gguf");
 
-  EXPECT_THAT(gguf->Get<int64_t>("none"), IsCorrupt("'none' is missing"));
-  EXPECT_THAT(gguf->Get<int64_t>("name"), IsCorrupt("'name' has another type"));
+  EXPECT_THAT(gguf->Get<int64_t>("none"), IsCorruptGguf("'none' is missing"));
+  EXPECT_THAT(gguf->Get<int64_t>("name"),
+              IsCorruptGguf("'name' has another type"));
   EXPECT_EQ(*gguf->GetOr<int64_t>("none", 3), 3);
-  EXPECT_THAT(gguf->Decode("none"), IsCorrupt("no tensor 'none'"));
+  EXPECT_THAT(gguf->Decode("none"), IsCorruptGguf("no tensor 'none'"));
 }
 
 TEST(Gguf, RefusesOtherFilesAndVersions) {
   EXPECT_THAT(Gguf::FromBytes("GGML", "m.gguf"),
-              IsCorrupt("does not begin with 'GGUF'"));
+              IsCorruptGguf("does not begin with 'GGUF'"));
   GgufBuilder builder;
   builder.version = 1;
-  EXPECT_THAT(Open(builder), IsCorrupt("version 1"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("version 1"));
 }
 
 TEST(Gguf, RefusesCountsThatTheFileCannotHold) {
-  GgufBuilder builder = Sample();
+  GgufBuilder builder = SampleGguf();
   builder.num_tensors = uint64_t{1} << 60;
-  EXPECT_THAT(Open(builder), IsCorrupt("claims 1152921504606846976 tensors"));
+  EXPECT_THAT(Open(builder),
+              IsCorruptGguf("claims 1152921504606846976 tensors"));
 
-  builder = Sample();
+  builder = SampleGguf();
   builder.num_entries = 70'000;
-  EXPECT_THAT(Open(builder), IsCorrupt("70000 metadata entries"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("70000 metadata entries"));
 
   builder = GgufBuilder();
   builder.num_entries = 1;
@@ -102,20 +103,21 @@ TEST(Gguf, RefusesStringsAndArraysLongerThanTheFile) {
   GgufBuilder builder;
   builder.Entry("s", GgufBuilder::kString,
                 GgufBuilder::Raw<uint64_t>(uint64_t{1} << 62));
-  EXPECT_THAT(Open(builder), IsCorrupt("string of 4611686018427387904 bytes"));
+  EXPECT_THAT(Open(builder),
+              IsCorruptGguf("string of 4611686018427387904 bytes"));
 
   builder = GgufBuilder();
   builder.Entry("a", GgufBuilder::kArray,
                 GgufBuilder::Raw(GgufBuilder::kUint32) +
                     GgufBuilder::Raw<uint64_t>(uint64_t{1} << 61));
-  EXPECT_THAT(Open(builder), IsCorrupt("array of 2305843009213693952"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("array of 2305843009213693952"));
 
   builder = GgufBuilder();
   builder.Entry("a", GgufBuilder::kArray,
                 GgufBuilder::Raw(GgufBuilder::kString) +
                     GgufBuilder::Raw<uint64_t>(uint64_t{1} << 61));
   EXPECT_THAT(Open(builder),
-              IsCorrupt("array of 2305843009213693952 elements"));
+              IsCorruptGguf("array of 2305843009213693952 elements"));
 }
 
 TEST(Gguf, LimitsTheElementsOfAllArraysTogether) {
@@ -128,7 +130,7 @@ TEST(Gguf, LimitsTheElementsOfAllArraysTogether) {
   EXPECT_OK(Open(builder));
 
   builder.Entry("b", GgufBuilder::kArray, array);
-  EXPECT_THAT(Open(builder), IsCorrupt("more than 8388608 in all"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("more than 8388608 in all"));
 }
 
 TEST(Gguf, RefusesNestedArraysAndUnknownTypes) {
@@ -136,42 +138,43 @@ TEST(Gguf, RefusesNestedArraysAndUnknownTypes) {
   builder.Entry("a", GgufBuilder::kArray,
                 GgufBuilder::Raw(GgufBuilder::kArray) +
                     GgufBuilder::Raw<uint64_t>(1) + std::string(64, '\0'));
-  EXPECT_THAT(Open(builder), IsCorrupt("value type 9 in an array"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("value type 9 in an array"));
 
   builder = GgufBuilder();
   builder.Entry("a", 99, std::string(8, '\0'));
-  EXPECT_THAT(Open(builder), IsCorrupt("value type 99"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("value type 99"));
 }
 
 TEST(Gguf, RefusesDuplicates) {
-  GgufBuilder builder = Sample();
+  GgufBuilder builder = SampleGguf();
   builder.Set("name", "again");
-  EXPECT_THAT(Open(builder), IsCorrupt("key 'name' occurs twice"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("key 'name' occurs twice"));
 
-  builder = Sample();
-  builder.Tensor("w", {1}, kF32, "1234");
-  EXPECT_THAT(Open(builder), IsCorrupt("tensor 'w' occurs twice"));
+  builder = SampleGguf();
+  builder.Tensor("w", {1}, GgufBuilder::kF32, "1234");
+  EXPECT_THAT(Open(builder), IsCorruptGguf("tensor 'w' occurs twice"));
 }
 
 TEST(Gguf, RefusesImpossibleShapes) {
   const auto with_shape = [](const std::vector<uint64_t>& shape) {
     GgufBuilder builder;
-    builder.Info("t", shape, kF32, 0);
+    builder.Info("t", shape, GgufBuilder::kF32, 0);
     return Open(builder);
   };
-  EXPECT_THAT(with_shape({}), IsCorrupt("'t' has 0 dimensions"));
-  EXPECT_THAT(with_shape({1, 1, 1, 1, 1}), IsCorrupt("5 dimensions"));
-  EXPECT_THAT(with_shape({4, 0}), IsCorrupt("size 0"));
+  EXPECT_THAT(with_shape({}), IsCorruptGguf("'t' has 0 dimensions"));
+  EXPECT_THAT(with_shape({1, 1, 1, 1, 1}), IsCorruptGguf("5 dimensions"));
+  EXPECT_THAT(with_shape({4, 0}), IsCorruptGguf("size 0"));
   EXPECT_THAT(with_shape({uint64_t{1} << 40, uint64_t{1} << 40}),
-              IsCorrupt("beyond 63 bits"));
-  EXPECT_THAT(with_shape({~uint64_t{0}}), IsCorrupt("beyond 63 bits"));
-  EXPECT_THAT(with_shape({uint64_t{1} << 62}), IsCorrupt("whole F32 blocks"));
+              IsCorruptGguf("beyond 63 bits"));
+  EXPECT_THAT(with_shape({~uint64_t{0}}), IsCorruptGguf("beyond 63 bits"));
+  EXPECT_THAT(with_shape({uint64_t{1} << 62}),
+              IsCorruptGguf("whole F32 blocks"));
 }
 
 TEST(Gguf, RefusesPartsOfBlocks) {
   GgufBuilder builder;
   builder.Tensor("t", {31}, kQ8_0, std::string(34, '\0'));
-  EXPECT_THAT(Open(builder), IsCorrupt("whole Q8_0 blocks"));
+  EXPECT_THAT(Open(builder), IsCorruptGguf("whole Q8_0 blocks"));
 }
 
 TEST(Gguf, NamesTensorTypesThatAreNotSupported) {
@@ -185,34 +188,34 @@ TEST(Gguf, NamesTensorTypesThatAreNotSupported) {
 
 TEST(Gguf, RefusesTensorsBeyondTheFile) {
   GgufBuilder builder;
-  builder.Info("t", {1024}, kF32, 0);
-  EXPECT_THAT(Open(builder), IsCorrupt("beyond the end"));
+  builder.Info("t", {1024}, GgufBuilder::kF32, 0);
+  EXPECT_THAT(Open(builder), IsCorruptGguf("beyond the end"));
 
-  builder = Sample();
-  builder.Info("t", {2}, kF32, uint64_t{1} << 63);
-  EXPECT_THAT(Open(builder), IsCorrupt("beyond the end"));
+  builder = SampleGguf();
+  builder.Info("t", {2}, GgufBuilder::kF32, uint64_t{1} << 63);
+  EXPECT_THAT(Open(builder), IsCorruptGguf("beyond the end"));
 }
 
 TEST(Gguf, RefusesMisalignedAndOverlappingTensors) {
-  GgufBuilder builder = Sample();
-  builder.Info("t", {1}, kF32, 4);
-  EXPECT_THAT(Open(builder), IsCorrupt("misaligned"));
+  GgufBuilder builder = SampleGguf();
+  builder.Info("t", {1}, GgufBuilder::kF32, 4);
+  EXPECT_THAT(Open(builder), IsCorruptGguf("misaligned"));
 
-  builder = Sample();
-  builder.Info("t", {1}, kF32, 0);
-  EXPECT_THAT(Open(builder), IsCorrupt("overlap"));
+  builder = SampleGguf();
+  builder.Info("t", {1}, GgufBuilder::kF32, 0);
+  EXPECT_THAT(Open(builder), IsCorruptGguf("overlap"));
 }
 
 TEST(Gguf, RefusesImpossibleAlignments) {
   for (const uint32_t alignment : {0u, 24u, 1u << 20}) {
-    GgufBuilder builder = Sample();
+    GgufBuilder builder = SampleGguf();
     builder.Set("general.alignment", alignment);
-    EXPECT_THAT(Open(builder), IsCorrupt("alignment"));
+    EXPECT_THAT(Open(builder), IsCorruptGguf("alignment"));
   }
 }
 
 TEST(Gguf, EveryTruncationIsRefused) {
-  const std::string bytes = Sample().Build();
+  const std::string bytes = SampleGguf().Build();
   // The last tensor's padding may be cut off.
   for (size_t size = 0; size + 24 < bytes.size(); ++size) {
     EXPECT_THAT(Gguf::FromBytes(bytes.substr(0, size), "m"),
@@ -222,7 +225,7 @@ TEST(Gguf, EveryTruncationIsRefused) {
 }
 
 TEST(Gguf, FlippedBitsNeverReachBeyondTheFile) {
-  const std::string bytes = Sample().Build();
+  const std::string bytes = SampleGguf().Build();
   std::mt19937 random(7);
   for (int i = 0; i < 2000; ++i) {
     std::string flipped = bytes;

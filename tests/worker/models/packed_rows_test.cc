@@ -15,7 +15,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-ModelConfig Config() {
+ModelConfig RowsConfig() {
   ModelConfig config;
   config.dim = 8;
   config.num_layers = 1;
@@ -32,7 +32,8 @@ KvBlock Prefix(int64_t length, int64_t kv_heads = 2) {
 }
 
 absl::Status Check(int64_t rows, std::vector<Segment> segments) {
-  return CheckPackedRows({at::zeros({rows, 8}), std::move(segments)}, Config());
+  return CheckPackedRows({at::zeros({rows, 8}), std::move(segments)},
+                         RowsConfig());
 }
 
 auto IsInvalid(const std::string& what) {
@@ -60,9 +61,10 @@ TEST(PackedRows, PositionsFollowTheParentChain) {
 }
 
 TEST(PackedRows, RefusesAMatrixOfAnotherWidth) {
-  EXPECT_THAT(CheckPackedRows({at::zeros({1, 9}), {{.length = 1}}}, Config()),
-              IsInvalid("[rows, 8]"));
-  EXPECT_THAT(CheckPackedRows({at::Tensor(), {{.length = 1}}}, Config()),
+  EXPECT_THAT(
+      CheckPackedRows({at::zeros({1, 9}), {{.length = 1}}}, RowsConfig()),
+      IsInvalid("[rows, 8]"));
+  EXPECT_THAT(CheckPackedRows({at::Tensor(), {{.length = 1}}}, RowsConfig()),
               IsInvalid("[rows, 8]"));
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-ModelConfig Config() {
+ModelConfig RotaryConfig() {
   ModelConfig config;
   config.num_heads = 6;
   config.num_kv_heads = 2;
@@ -26,14 +26,14 @@ ModelConfig Config() {
   return config;
 }
 
-const at::Device kCpu(at::kCPU);
+const at::Device kRotaryDevice(at::kCPU);
 
 at::Tensor Joined(const QkvRows& rows) {
   return at::cat({rows.q.flatten(), rows.k.flatten(), rows.v.flatten()});
 }
 
 TEST(Rotary, LaysHeadsOutForAttention) {
-  const Rotary rotary(Config(), kCpu);
+  const Rotary rotary(RotaryConfig(), kRotaryDevice);
   const at::Tensor qkv = RandomTensor({3, 10 * 4}, 1);
 
   const QkvRows rows = rotary.Forward(qkv, at::tensor({0, 0, 0}, at::kLong));
@@ -48,7 +48,7 @@ TEST(Rotary, LaysHeadsOutForAttention) {
 }
 
 TEST(Rotary, RotatesHalvesByPosition) {
-  const Rotary rotary(Config(), kCpu);
+  const Rotary rotary(RotaryConfig(), kRotaryDevice);
   at::Tensor qkv = RandomTensor({1, 10 * 4}, 1);
 
   const QkvRows rows = rotary.Forward(qkv, at::tensor({7}, at::kLong));
@@ -67,7 +67,7 @@ TEST(Rotary, RotatesHalvesByPosition) {
 }
 
 TEST(Rotary, BothImplementationsAgree) {
-  const Rotary rotary(Config(), kCpu);
+  const Rotary rotary(RotaryConfig(), kRotaryDevice);
   const at::Tensor positions = at::tensor({0, 1, 2, 63, 5}, at::kLong);
   const std::vector<at::Tensor> inputs = {RandomTensor({5, 10 * 4}, 1)};
   const std::vector<at::Tensor> wide = {inputs[0].to(at::kDouble)};

@@ -40,12 +40,12 @@ absl::Status Open(std::string bytes) {
   return Safetensors::FromBytes(std::move(bytes), "m.safetensors").status();
 }
 
-auto IsCorrupt(const std::string& what) {
+auto IsCorruptFile(const std::string& what) {
   return ReasonIs(Reason::kCorruptModel,
                   AllOf(HasSubstr("m.safetensors"), HasSubstr(what)));
 }
 
-TensorMap Sample() {
+TensorMap SampleTensors() {
   return {{"b", at::arange(6, at::kFloat).view({2, 3})},
           {"a", at::ones({3}, at::kByte)},
           {"c", at::arange(4, at::kDouble).to(at::kBFloat16)},
@@ -53,7 +53,7 @@ TensorMap Sample() {
 }
 
 TEST(Safetensors, ReadsWhatItWrote) {
-  const auto bytes = WriteSafetensors(Sample(), {{"made", "here"}});
+  const auto bytes = WriteSafetensors(SampleTensors(), {{"made", "here"}});
   ASSERT_OK(bytes);
 
   const auto file = Safetensors::FromBytes(*bytes, "memory");
@@ -61,7 +61,7 @@ TEST(Safetensors, ReadsWhatItWrote) {
   ASSERT_OK(file);
   EXPECT_EQ(file->entries().size(), 4u);
   EXPECT_EQ(file->metadata().at("made"), "here");
-  for (const auto& [name, tensor] : Sample()) {
+  for (const auto& [name, tensor] : SampleTensors()) {
     EXPECT_TRUE(at::equal(*file->Get(name), tensor)) << name;
   }
 }
@@ -70,9 +70,9 @@ TEST(Safetensors, WritesTheSameBytesToAFile) {
   const TempDirectory directory;
   const std::string path = directory / "m.safetensors";
 
-  ASSERT_OK(WriteSafetensorsFile(path, Sample(), {{"k", "v"}}));
+  ASSERT_OK(WriteSafetensorsFile(path, SampleTensors(), {{"k", "v"}}));
 
-  EXPECT_EQ(ReadBytes(path), *WriteSafetensors(Sample(), {{"k", "v"}}));
+  EXPECT_EQ(ReadBytes(path), *WriteSafetensors(SampleTensors(), {{"k", "v"}}));
   const auto file = Safetensors::Open(path);
   ASSERT_OK(file);
   EXPECT_THAT(file->View("b")->sizes(), ElementsAre(2, 3));
@@ -81,7 +81,7 @@ TEST(Safetensors, WritesTheSameBytesToAFile) {
 TEST(Safetensors, AViewKeepsTheBytesAlive) {
   at::Tensor view;
   {
-    const auto bytes = WriteSafetensors(Sample());
+    const auto bytes = WriteSafetensors(SampleTensors());
     view = *Safetensors::FromBytes(*bytes, "memory")->View("b");
   }
 
@@ -100,7 +100,8 @@ TEST(Safetensors, ReadsTensorsThatAreNotAligned) {
 }
 
 TEST(Safetensors, HasNoTensorOfAnotherName) {
-  const auto file = Safetensors::FromBytes(*WriteSafetensors(Sample()), "m");
+  const auto file =
+      Safetensors::FromBytes(*WriteSafetensors(SampleTensors()), "m");
 
   EXPECT_FALSE(file->Contains("x"));
   EXPECT_THAT(file->View("x"),
@@ -115,30 +116,31 @@ TEST(Safetensors, RefusesToWriteWhatTheFormatLacks) {
 }
 
 TEST(Safetensors, RefusesATruncatedHeader) {
-  EXPECT_THAT(Open(""), IsCorrupt("8 bytes"));
-  EXPECT_THAT(Open("1234567"), IsCorrupt("8 bytes"));
-  EXPECT_THAT(Open(File("{}", 0).substr(0, 9)), IsCorrupt("header of 2 bytes"));
+  EXPECT_THAT(Open(""), IsCorruptFile("8 bytes"));
+  EXPECT_THAT(Open("1234567"), IsCorruptFile("8 bytes"));
+  EXPECT_THAT(Open(File("{}", 0).substr(0, 9)),
+              IsCorruptFile("header of 2 bytes"));
 }
 
 TEST(Safetensors, RefusesAHugeHeader) {
   std::string bytes = File("{}", 0);
   bytes[7] = 0x7f;
-  EXPECT_THAT(Open(bytes), IsCorrupt("header of"));
+  EXPECT_THAT(Open(bytes), IsCorruptFile("header of"));
 
   EXPECT_THAT(Open(File(std::string(Safetensors::kMaxHeaderBytes + 1, ' '), 0)),
-              IsCorrupt("header of 16777217 bytes"));
+              IsCorruptFile("header of 16777217 bytes"));
 }
 
 TEST(Safetensors, RefusesAHeaderThatIsNoObjectOfTensors) {
-  EXPECT_THAT(Open(File("[1]", 0)), IsCorrupt("not an object"));
-  EXPECT_THAT(Open(File("{\"a\":", 0)), IsCorrupt("JSON"));
-  EXPECT_THAT(Open(File("{\"a\":1}", 0)), IsCorrupt("'a' needs exactly"));
+  EXPECT_THAT(Open(File("[1]", 0)), IsCorruptFile("not an object"));
+  EXPECT_THAT(Open(File("{\"a\":", 0)), IsCorruptFile("JSON"));
+  EXPECT_THAT(Open(File("{\"a\":1}", 0)), IsCorruptFile("'a' needs exactly"));
   EXPECT_THAT(Open(File("{\"__metadata__\":{\"a\":1}}", 0)),
-              IsCorrupt("'a' is not a string"));
+              IsCorruptFile("'a' is not a string"));
   EXPECT_THAT(Open(File("{\"a\":{\"dtype\":\"F32\",\"shape\":[[1]],"
                         "\"data_offsets\":[0,4]}}",
                         4)),
-              IsCorrupt("nested deeper than 3"));
+              IsCorruptFile("nested deeper than 3"));
 }
 
 TEST(Safetensors, RefusesTooManyTensors) {
@@ -146,39 +148,39 @@ TEST(Safetensors, RefusesTooManyTensors) {
   for (size_t i = 0; i <= Safetensors::kMaxTensors; ++i) {
     header += Concat(i == 0 ? "" : ",", Tensor(Concat(i), "U8", "0", 0, 0));
   }
-  EXPECT_THAT(Open(File(header + "}", 0)), IsCorrupt("10000 tensors"));
+  EXPECT_THAT(Open(File(header + "}", 0)), IsCorruptFile("10000 tensors"));
 }
 
 TEST(Safetensors, RefusesDuplicateNames) {
   EXPECT_THAT(Open(File("{" + Tensor("a", "U8", "1", 0, 1) + "," +
                             Tensor("a", "U8", "1", 1, 2) + "}",
                         2)),
-              IsCorrupt("'a' occurs twice"));
+              IsCorruptFile("'a' occurs twice"));
 }
 
 TEST(Safetensors, RefusesUnknownDtypes) {
   EXPECT_THAT(Open(File("{" + Tensor("a", "F8_E4M3", "1", 0, 1) + "}", 1)),
-              IsCorrupt("unsupported dtype \"F8_E4M3\""));
+              IsCorruptFile("unsupported dtype \"F8_E4M3\""));
 }
 
 TEST(Safetensors, RefusesShapesThatOverflow) {
   EXPECT_THAT(
       Open(File("{" + Tensor("a", "F32", "4294967296,4294967296", 0, 0) + "}",
                 0)),
-      IsCorrupt("overflows"));
+      IsCorruptFile("overflows"));
   EXPECT_THAT(
       Open(
           File("{" + Tensor("a", "U8", "18446744073709551615", 0, 0) + "}", 0)),
-      IsCorrupt("overflows"));
+      IsCorruptFile("overflows"));
   EXPECT_THAT(Open(File("{" + Tensor("a", "U8", "-1", 0, 1) + "}", 1)),
-              IsCorrupt("size -1"));
+              IsCorruptFile("size -1"));
 }
 
 TEST(Safetensors, ASizeOfZeroHidesNoOverflow) {
   const std::string huge = "0,4611686018427387904,4611686018427387904";
 
   EXPECT_THAT(Open(File("{" + Tensor("a", "U8", huge, 0, 0) + "}", 0)),
-              IsCorrupt("overflows"));
+              IsCorruptFile("overflows"));
 }
 
 TEST(Safetensors, RefusesMoreDimensionsThanAnyTensorHas) {
@@ -186,31 +188,31 @@ TEST(Safetensors, RefusesMoreDimensionsThanAnyTensorHas) {
       Open(File("{" + Tensor("a", "U8", "1,1,1,1,1,1,1,1", 0, 1) + "}", 1)));
   EXPECT_THAT(
       Open(File("{" + Tensor("a", "U8", "1,1,1,1,1,1,1,1,1", 0, 1) + "}", 1)),
-      IsCorrupt("9 dimensions"));
+      IsCorruptFile("9 dimensions"));
 }
 
 TEST(Safetensors, RefusesOffsetsThatDisagreeWithTheShape) {
   EXPECT_THAT(Open(File("{" + Tensor("a", "F32", "2", 0, 4) + "}", 4)),
-              IsCorrupt("shape of 8 bytes"));
+              IsCorruptFile("shape of 8 bytes"));
   EXPECT_THAT(Open(File("{" + Tensor("a", "F32", "1", 8, 4) + "}", 8)),
-              IsCorrupt("offsets [8, 4]"));
+              IsCorruptFile("offsets [8, 4]"));
 }
 
 TEST(Safetensors, RefusesGapsOverlapsAndAWrongEnd) {
   const std::string first = Tensor("a", "U8", "4", 0, 4);
   EXPECT_THAT(
       Open(File("{" + first + "," + Tensor("b", "U8", "4", 5, 9) + "}", 9)),
-      IsCorrupt("'b' begins at 5, not at 4"));
+      IsCorruptFile("'b' begins at 5, not at 4"));
   EXPECT_THAT(
       Open(File("{" + first + "," + Tensor("b", "U8", "4", 3, 7) + "}", 7)),
-      IsCorrupt("'b' begins at 3, not at 4"));
+      IsCorruptFile("'b' begins at 3, not at 4"));
   EXPECT_THAT(Open(File("{" + first + "}", 5)),
-              IsCorrupt("end at byte 4 of the data, which has 5"));
-  EXPECT_THAT(Open(File("{" + first + "}", 3)), IsCorrupt("which has 3"));
+              IsCorruptFile("end at byte 4 of the data, which has 5"));
+  EXPECT_THAT(Open(File("{" + first + "}", 3)), IsCorruptFile("which has 3"));
 }
 
 TEST(Safetensors, EveryTruncationIsRefused) {
-  const std::string bytes = *WriteSafetensors(Sample());
+  const std::string bytes = *WriteSafetensors(SampleTensors());
   for (size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_THAT(Open(bytes.substr(0, size)),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("")))
@@ -219,7 +221,7 @@ TEST(Safetensors, EveryTruncationIsRefused) {
 }
 
 TEST(Safetensors, FlippedBitsNeverReachBeyondTheFile) {
-  const std::string bytes = *WriteSafetensors(Sample());
+  const std::string bytes = *WriteSafetensors(SampleTensors());
   std::mt19937 random(7);
   for (int i = 0; i < 2000; ++i) {
     std::string flipped = bytes;

@@ -21,7 +21,7 @@ namespace attune::worker {
 namespace {
 
 // tests/golden/make_smollm2_golden.py says what is in it.
-constexpr char kGolden[] = "tests/golden/smollm2_135m.safetensors";
+constexpr char kGoldenLogits[] = "tests/golden/smollm2_135m.safetensors";
 constexpr char kModel[] = "smollm2-135m-instruct";
 constexpr int kNumTexts = 20;
 // fp32 sums in another order move logits by about 1e-4.
@@ -44,7 +44,7 @@ class Smollm2Golden : public testing::Test {
     auto model = store.Load(kModel);
     ASSERT_OK(model);
     model_ = new std::shared_ptr<const LoadedModel>(*std::move(model));
-    auto golden = Safetensors::Open(kGolden);
+    auto golden = Safetensors::Open(kGoldenLogits);
     ASSERT_OK(golden);
     golden_ = new Safetensors(*std::move(golden));
   }

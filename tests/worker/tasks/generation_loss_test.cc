@@ -20,20 +20,16 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-const CausalModel& Model() { return *TinyModel()->model; }
-
-at::Tensor Prompt() { return Model().Embed(at::tensor(Ids{20, 40, 60})); }
-
 // The plain way: one whole sequence, logits everywhere.
 double LossByHand(const at::Tensor& prompt, const Ids& text,
                   const Ids& answer) {
   const at::NoGradGuard no_grad;
   Ids ids = text;
   ids.insert(ids.end(), answer.begin(), answer.end());
-  at::Tensor rows = Model().Embed(at::tensor(ids));
+  at::Tensor rows = TinyCausalModel().Embed(at::tensor(ids));
   if (prompt.defined()) rows = at::cat({prompt, rows});
   const at::Tensor log_probabilities = at::log_softmax(
-      Model().Logits(*Model().Forward(
+      TinyCausalModel().Logits(*TinyCausalModel().Forward(
           {.embeddings = rows,
            .segments = {{.begin = 0, .length = rows.size(0)}}})),
       1);
@@ -49,14 +45,15 @@ double LossByHand(const at::Tensor& prompt, const Ids& text,
 TEST(GenerationLoss, EqualsWholeSequencesByHand) {
   const Ids text = {50, 51, 52};
   const Ids answer = {60, 61, 62, 2};
-  const auto prefix = *Model().BuildPrefix(Prompt());
+  const auto prefix = *TinyCausalModel().BuildPrefix(TinyPrompt());
 
-  const std::vector<double> losses = *AnswerLosses(
-      Model(), {{.text = text, .answer = answer},
-                {.text = text, .answer = answer, .prefix = prefix.get()}});
+  const std::vector<double> losses =
+      *AnswerLosses(TinyCausalModel(),
+                    {{.text = text, .answer = answer},
+                     {.text = text, .answer = answer, .prefix = prefix.get()}});
 
   EXPECT_NEAR(losses[0], LossByHand(at::Tensor(), text, answer), 2e-5);
-  EXPECT_NEAR(losses[1], LossByHand(Prompt(), text, answer), 2e-5);
+  EXPECT_NEAR(losses[1], LossByHand(TinyPrompt(), text, answer), 2e-5);
 }
 
 TEST(GenerationLoss, WeighsByAnswerTokens) {
@@ -65,23 +62,23 @@ TEST(GenerationLoss, WeighsByAnswerTokens) {
   const Ids shorter = {2};
 
   const BatchLoss loss = *AnswerLoss(
-      Model(), Prompt(),
+      TinyCausalModel(), TinyPrompt(),
       {{.text = text, .answer = longer}, {.text = text, .answer = shorter}});
 
   EXPECT_EQ(loss.weight, 5);
   EXPECT_EQ(loss.num_rows, 3 + (3 + 3) + (3 + 0));
-  EXPECT_NEAR(
-      loss.sum.item<double>(),
-      LossByHand(Prompt(), text, longer) + LossByHand(Prompt(), text, shorter),
-      5e-5);
+  EXPECT_NEAR(loss.sum.item<double>(),
+              LossByHand(TinyPrompt(), text, longer) +
+                  LossByHand(TinyPrompt(), text, shorter),
+              5e-5);
 }
 
 TEST(GenerationLoss, GradientEqualsFiniteDifferences) {
   const Ids text = {50, 51, 52};
   const Ids answer = {60, 61, 2};
   const std::vector<AnswerSample> samples = {{.text = text, .answer = answer}};
-  const at::Tensor prompt = Prompt().requires_grad_();
-  const at::Tensor loss = AnswerLoss(Model(), prompt, samples)->sum;
+  const at::Tensor prompt = TinyPrompt().requires_grad_();
+  const at::Tensor loss = AnswerLoss(TinyCausalModel(), prompt, samples)->sum;
   const at::Tensor gradient = torch::autograd::grad({loss}, {prompt})[0];
 
   const at::NoGradGuard no_grad;
@@ -89,7 +86,8 @@ TEST(GenerationLoss, GradientEqualsFiniteDifferences) {
     const at::Tensor direction = at::randn_like(prompt);
     const double step = 2e-3;
     const auto loss_at = [&](double distance) {
-      return AnswerLoss(Model(), prompt + direction * distance, samples)
+      return AnswerLoss(TinyCausalModel(), prompt + direction * distance,
+                        samples)
           ->sum.item<double>();
     };
     const double difference = (loss_at(step) - loss_at(-step)) / (2 * step);
@@ -103,14 +101,15 @@ TEST(GenerationLoss, GradientEqualsFiniteDifferences) {
 TEST(GenerationLoss, ChunksOfRowsGiveTheSameLossesAndGradients) {
   // 300 rows are three chunks.
   const at::Tensor hidden =
-      at::randn_like(Model().Embed(at::arange(300))).requires_grad_();
+      at::randn_like(TinyCausalModel().Embed(at::arange(300))).requires_grad_();
   const at::Tensor targets = at::arange(300);
 
-  const at::Tensor chunked = CrossEntropyRows(Model(), hidden, targets);
+  const at::Tensor chunked =
+      CrossEntropyRows(TinyCausalModel(), hidden, targets);
   const at::Tensor gradient =
       torch::autograd::grad({(chunked * targets).sum()}, {hidden})[0];
 
-  const at::Tensor whole = -at::log_softmax(Model().Logits(hidden), 1)
+  const at::Tensor whole = -at::log_softmax(TinyCausalModel().Logits(hidden), 1)
                                 .gather(1, targets.unsqueeze(1))
                                 .squeeze(1);
   const at::Tensor whole_gradient =
@@ -120,14 +119,15 @@ TEST(GenerationLoss, ChunksOfRowsGiveTheSameLossesAndGradients) {
 }
 
 TEST(GenerationLoss, WithoutGradientsTheSameLosses) {
-  const at::Tensor hidden = Model().Embed(at::arange(200));
+  const at::Tensor hidden = TinyCausalModel().Embed(at::arange(200));
   const at::Tensor targets = at::arange(200);
 
-  const at::Tensor losses = CrossEntropyRows(Model(), hidden, targets);
+  const at::Tensor losses =
+      CrossEntropyRows(TinyCausalModel(), hidden, targets);
 
   EXPECT_FALSE(losses.requires_grad());
-  EXPECT_TRUE(losses.allclose(
-      CrossEntropyRows(Model(), hidden.clone().requires_grad_(), targets)));
+  EXPECT_TRUE(losses.allclose(CrossEntropyRows(
+      TinyCausalModel(), hidden.clone().requires_grad_(), targets)));
 }
 
 }  // namespace

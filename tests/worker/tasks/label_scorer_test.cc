@@ -23,10 +23,6 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-const CausalModel& Model() { return *TinyModel()->model; }
-
-at::Tensor Prompt() { return Model().Embed(at::tensor(Ids{20, 40, 60})); }
-
 Ids Encode(const std::string& text) {
   return TinyModel()->tokenizer->Encode(text, false)->ids;
 }
@@ -59,13 +55,13 @@ std::vector<double> ByHand(const at::Tensor& prompt, const Ids& text,
       const Ids before(sequences[w].begin(), sequences[w].begin() + i);
       Ids ids = text;
       ids.insert(ids.end(), before.begin(), before.end());
-      at::Tensor rows = Model().Embed(at::tensor(ids));
+      at::Tensor rows = TinyCausalModel().Embed(at::tensor(ids));
       if (prompt.defined()) rows = at::cat({prompt, rows});
-      const at::Tensor hidden = *Model().Forward(
+      const at::Tensor hidden = *TinyCausalModel().Forward(
           {.embeddings = rows,
            .segments = {{.begin = 0, .length = rows.size(0)}}});
       const at::Tensor logits =
-          Model().Logits(hidden.slice(0, rows.size(0) - 1))[0];
+          TinyCausalModel().Logits(hidden.slice(0, rows.size(0) - 1))[0];
       double all = 0;
       for (int64_t token : continuations[before]) {
         all += std::exp(logits[token].item<double>());
@@ -120,7 +116,8 @@ TEST(LabelScorer, EqualsWholeSequencesByHand) {
   const LabelTrie trie = TrieOf(HardCase());
   const Ids text = Encode("it is and the");
 
-  const auto scores = *ScoreLabels(Model(), {{.text = text, .trie = &trie}});
+  const auto scores =
+      *ScoreLabels(TinyCausalModel(), {{.text = text, .trie = &trie}});
 
   // fp32 in another order of sums.
   ExpectNear(Exponentials(scores[0]),
@@ -130,20 +127,22 @@ TEST(LabelScorer, EqualsWholeSequencesByHand) {
 TEST(LabelScorer, EqualsWholeSequencesByHandBehindACachedPrompt) {
   const LabelTrie trie = TrieOf(HardCase());
   const Ids text = Encode("it is and the");
-  const auto prefix = *Model().BuildPrefix(Prompt());
+  const auto prefix = *TinyCausalModel().BuildPrefix(TinyPrompt());
 
-  const auto scores = *ScoreLabels(
-      Model(), {{.text = text, .trie = &trie, .prefix = prefix.get()}});
+  const auto scores =
+      *ScoreLabels(TinyCausalModel(),
+                   {{.text = text, .trie = &trie, .prefix = prefix.get()}});
 
   ExpectNear(Exponentials(scores[0]),
-             ByHand(Prompt(), text, HardCase().words, 4, 2), 2e-6);
+             ByHand(TinyPrompt(), text, HardCase().words, 4, 2), 2e-6);
 }
 
 TEST(LabelScorer, ProbabilitiesAddUpToOne) {
   const LabelTrie trie = TrieOf(HardCase());
   const Ids text = Encode("and");
 
-  const auto scores = *ScoreLabels(Model(), {{.text = text, .trie = &trie}});
+  const auto scores =
+      *ScoreLabels(TinyCausalModel(), {{.text = text, .trie = &trie}});
   double sum = 0;
   for (double score : scores[0]) sum += std::exp(score);
 
@@ -155,22 +154,22 @@ TEST(LabelScorer, MixesPromptsTasksAndLengthsInOneBatch) {
   const LabelTrie easy = TrieOf({{{0, " a"}, {1, " b"}}, 2});
   const Ids first = Encode("it is and the");
   const Ids second = Encode("x");
-  const auto prefix = *Model().BuildPrefix(Prompt());
+  const auto prefix = *TinyCausalModel().BuildPrefix(TinyPrompt());
   const std::vector<LabelQuery> queries = {
       {.text = first, .trie = &hard, .prefix = prefix.get()},
       {.text = second, .trie = &easy},
       {.text = second, .trie = &hard, .prefix = prefix.get()}};
 
-  const auto together = *ScoreLabels(Model(), queries);
+  const auto together = *ScoreLabels(TinyCausalModel(), queries);
 
   for (size_t i = 0; i < queries.size(); ++i) {
-    const auto alone = *ScoreLabels(Model(), {queries[i]});
+    const auto alone = *ScoreLabels(TinyCausalModel(), {queries[i]});
     ExpectNear(together[i], alone[0], 2e-5);
   }
 }
 
 TEST(LabelScorer, NoQueriesHaveNoScores) {
-  EXPECT_TRUE(ScoreLabels(Model(), {})->empty());
+  EXPECT_TRUE(ScoreLabels(TinyCausalModel(), {})->empty());
 }
 
 TEST(LabelScorer, CountsTextAndBranches) {
@@ -188,12 +187,12 @@ TEST(LabelLoss, IsMinusTheLogarithmOfTheRightLabelsProbability) {
   const Ids second = Encode("the and a");
 
   const BatchLoss loss =
-      *LabelLoss(Model(), Prompt(),
+      *LabelLoss(TinyCausalModel(), TinyPrompt(),
                  {{.text = first, .trie = &trie, .label = 1},
                   {.text = second, .trie = &trie, .label = 2}});
 
   const auto by_hand = [&](const Ids& text, int label) {
-    return std::log(ByHand(Prompt(), text, HardCase().words, 4, 2)[label]);
+    return std::log(ByHand(TinyPrompt(), text, HardCase().words, 4, 2)[label]);
   };
   EXPECT_NEAR(loss.sum.item<double>(), -by_hand(first, 1) - by_hand(second, 2),
               2e-5);
@@ -205,7 +204,8 @@ TEST(LabelLoss, RunsThePromptOnceAndOnlyTheBranchesItNeeds) {
   const Ids text = Encode("0");
   const LabelSample in_branch{.text = text, .trie = &trie, .label = 0};
 
-  const BatchLoss loss = *LabelLoss(Model(), Prompt(), {in_branch, in_branch});
+  const BatchLoss loss =
+      *LabelLoss(TinyCausalModel(), TinyPrompt(), {in_branch, in_branch});
 
   EXPECT_EQ(loss.num_rows, 3 + 2 * (static_cast<int64_t>(text.size()) + 2));
 }
@@ -215,9 +215,10 @@ TEST(LabelLoss, EqualsTheDifferentiableScores) {
   const Ids text = Encode("it is");
 
   const at::Tensor scores = *LabelLogProbabilities(
-      Model(), Prompt(), trie, {absl::Span<const int64_t>(text)});
-  const BatchLoss loss = *LabelLoss(
-      Model(), Prompt(), {{.text = text, .trie = &trie, .label = 3}});
+      TinyCausalModel(), TinyPrompt(), trie, {absl::Span<const int64_t>(text)});
+  const BatchLoss loss =
+      *LabelLoss(TinyCausalModel(), TinyPrompt(),
+                 {{.text = text, .trie = &trie, .label = 3}});
 
   EXPECT_EQ(scores.size(0), 1);
   EXPECT_EQ(scores.size(1), 4);
@@ -231,8 +232,8 @@ TEST(LabelLoss, GradientEqualsFiniteDifferences) {
   const std::vector<LabelSample> samples = {
       {.text = first, .trie = &trie, .label = 0},
       {.text = second, .trie = &trie, .label = 1}};
-  const at::Tensor prompt = Prompt().requires_grad_();
-  const at::Tensor loss = LabelLoss(Model(), prompt, samples)->sum;
+  const at::Tensor prompt = TinyPrompt().requires_grad_();
+  const at::Tensor loss = LabelLoss(TinyCausalModel(), prompt, samples)->sum;
   const at::Tensor gradient = torch::autograd::grad({loss}, {prompt})[0];
 
   const at::NoGradGuard no_grad;
@@ -240,7 +241,8 @@ TEST(LabelLoss, GradientEqualsFiniteDifferences) {
     const at::Tensor direction = at::randn_like(prompt);
     const double step = 2e-3;
     const auto loss_at = [&](double distance) {
-      return LabelLoss(Model(), prompt + direction * distance, samples)
+      return LabelLoss(TinyCausalModel(), prompt + direction * distance,
+                       samples)
           ->sum.item<double>();
     };
     const double difference = (loss_at(step) - loss_at(-step)) / (2 * step);

@@ -12,10 +12,8 @@
 namespace attune::worker {
 namespace {
 
-const CausalModel& Model() { return *TinyModel()->model; }
-
 at::Tensor Embedded(const std::vector<int64_t>& ids) {
-  return Model().Embed(at::tensor(ids));
+  return TinyCausalModel().Embed(at::tensor(ids));
 }
 
 TEST(PackedBatch, LaysSegmentsOutInOrder) {
@@ -25,7 +23,7 @@ TEST(PackedBatch, LaysSegmentsOutInOrder) {
   const int root = batch.AddPrompt(prompt);
   const int text = batch.AddTokens(std::vector<int64_t>{5, 6, 7}, root);
   const int branch = batch.AddTokens(std::vector<int64_t>{8}, text);
-  const PackedRows rows = batch.Build(Model());
+  const PackedRows rows = batch.Build(TinyCausalModel());
 
   EXPECT_EQ(batch.num_rows(), 6);
   EXPECT_EQ(batch.RowOf(text, 1), 3);
@@ -40,13 +38,13 @@ TEST(PackedBatch, LaysSegmentsOutInOrder) {
 }
 
 TEST(PackedBatch, RootsCarryPrefixAndSequence) {
-  const auto prefix = *Model().BuildPrefix(Embedded({1, 2}));
+  const auto prefix = *TinyCausalModel().BuildPrefix(Embedded({1, 2}));
   KvSequence sequence;
   PackedBatch batch;
 
   batch.AddRoot(std::vector<int64_t>{5}, prefix.get(), &sequence);
   batch.AddRoot(std::vector<int64_t>{6, 7}, nullptr);
-  const PackedRows rows = batch.Build(Model());
+  const PackedRows rows = batch.Build(TinyCausalModel());
 
   EXPECT_EQ(rows.segments[0].prefix, prefix.get());
   EXPECT_EQ(rows.segments[0].sequence, &sequence);
@@ -59,7 +57,7 @@ TEST(PackedBatch, GradientsFlowToThePrompt) {
   PackedBatch batch;
   batch.AddTokens(std::vector<int64_t>{5}, batch.AddPrompt(prompt));
 
-  EXPECT_TRUE(batch.Build(Model()).embeddings.requires_grad());
+  EXPECT_TRUE(batch.Build(TinyCausalModel()).embeddings.requires_grad());
 }
 
 }  // namespace

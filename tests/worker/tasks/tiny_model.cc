@@ -1,7 +1,10 @@
 #include "tests/worker/tasks/tiny_model.h"
 
+#include <ATen/ops/tensor.h>
+
 #include <cstdlib>
 #include <iostream>
+#include <vector>
 
 #include "tests/testing/temp_directory.h"
 #include "tests/testing/tiny_llama.h"
@@ -42,6 +45,12 @@ ModelStore& TinyModels() {
 
 std::shared_ptr<const LoadedModel> TinyModel(const std::string& id) {
   return ValueOrDie(TinyModels().Load(id));
+}
+
+const CausalModel& TinyCausalModel() { return *TinyModel()->model; }
+
+at::Tensor TinyPrompt() {
+  return TinyCausalModel().Embed(at::tensor(std::vector<int64_t>{20, 40, 60}));
 }
 
 attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels) {

@@ -1,6 +1,8 @@
 #ifndef ATTUNE_TESTS_WORKER_TASKS_TINY_MODEL_H_
 #define ATTUNE_TESTS_WORKER_TASKS_TINY_MODEL_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +17,10 @@ namespace attune::worker {
 // (other weights) and "plain" (no chat template). Made once per test program.
 ModelStore& TinyModels();
 std::shared_ptr<const LoadedModel> TinyModel(const std::string& id = "tiny");
+
+const CausalModel& TinyCausalModel();  // of "tiny"
+// Three rows that a tuned prompt could be. [3, dim]
+at::Tensor TinyPrompt();
 
 // A classification with template "Text: {{ text }}\nLabel:" where each label is
 // its own word.
