@@ -8,14 +8,14 @@
 namespace attune::server {
 namespace {
 
-std::string Page(const Metrics& metrics) {
+std::string MetricsPage(const Metrics& metrics) {
   return prometheus::TextSerializer().Serialize(metrics.Collect());
 }
 
 TEST(JobMetrics, KnownSeriesAreThereFromTheBeginning) {
   Metrics metrics;
   JobMetrics jobs(metrics);
-  const std::string page = Page(metrics);
+  const std::string page = MetricsPage(metrics);
 
   EXPECT_THAT(page, testing::HasSubstr("attune_jobs{state=\"queued\"} 0"));
   EXPECT_THAT(page, testing::HasSubstr("attune_jobs_created_total 0"));
@@ -36,7 +36,7 @@ TEST(JobMetrics, CountsWhatHappens) {
                      absl::Seconds(20));
   jobs.Show({.by_state = {{v1::TuningJob::STATE_RUNNING, 3}},
              .oldest_queued = absl::FromUnixSeconds(1000)});
-  const std::string page = Page(metrics);
+  const std::string page = MetricsPage(metrics);
 
   for (const char* line :
        {"attune_jobs_created_total 1", "attune_idempotent_replays_total 1",

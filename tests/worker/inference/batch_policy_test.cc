@@ -12,7 +12,7 @@ using testing::IsEmpty;
 constexpr BatchLimits kLimits = {.max_rows = 100, .max_generations = 2};
 
 WaitingInput Classification(int64_t rows) { return {rows, false}; }
-WaitingInput Generation(int64_t rows) { return {rows, true}; }
+WaitingInput WaitingGeneration(int64_t rows) { return {rows, true}; }
 
 TEST(ChooseInputs, NothingWaits) {
   EXPECT_THAT(ChooseInputs({}, 0, kLimits), IsEmpty());
@@ -39,17 +39,20 @@ TEST(ChooseInputs, ALargeInputIsNotOvertakenBySmallOnes) {
 }
 
 TEST(ChooseInputs, GenerationsWaitForAFreePlace) {
-  EXPECT_THAT(ChooseInputs({Generation(10), Generation(10), Generation(10)}, 0,
-                           kLimits),
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10), WaitingGeneration(10),
+                            WaitingGeneration(10)},
+                           0, kLimits),
               ElementsAre(0, 1));
-  EXPECT_THAT(ChooseInputs({Generation(10), Generation(10)}, 1, kLimits),
-              ElementsAre(0));
-  EXPECT_THAT(ChooseInputs({Generation(10)}, 2, kLimits), IsEmpty());
+  EXPECT_THAT(
+      ChooseInputs({WaitingGeneration(10), WaitingGeneration(10)}, 1, kLimits),
+      ElementsAre(0));
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10)}, 2, kLimits), IsEmpty());
 }
 
 TEST(ChooseInputs, ClassificationsPassGenerationsThatWaitForAPlace) {
-  EXPECT_THAT(ChooseInputs({Generation(10), Classification(10)}, 2, kLimits),
-              ElementsAre(1));
+  EXPECT_THAT(
+      ChooseInputs({WaitingGeneration(10), Classification(10)}, 2, kLimits),
+      ElementsAre(1));
 }
 
 }  // namespace
