@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -235,21 +236,19 @@ TEST_F(ControlLoopTest, AServerThatCannotStoreReportsKeepsTheLease) {
 }
 
 TEST_F(ControlLoopTest, ACheckpointThatTheServerDoesNotTakeHoldsNothingUp) {
-  Make([](const AttemptInput& input, AttemptListener& listener) {
+  std::atomic<bool> refused = false;
+  Make([&refused](const AttemptInput& input, AttemptListener& listener) {
     listener.OnCheckpoint(MakeArtifact("checkpoint"), 5);
-    auto& session = static_cast<AttemptSession&>(listener);
-    while (session.Report().checkpoint_digest().empty() &&
-           !session.StopRequested()) {
-      std::this_thread::yield();
-    }
+    while (!refused && !listener.StopRequested()) std::this_thread::yield();
     return Succeed(input, listener);
   });
   assign_ = true;
   ON_CALL(stub_, Synchronize(_, _))
-      .WillByDefault([this](const Request& request,
-                            absl::Duration) -> absl::StatusOr<Response> {
+      .WillByDefault([&](const Request& request,
+                         absl::Duration) -> absl::StatusOr<Response> {
         requests_.push_back(request);
         if (!request.attempt().checkpoint_digest().empty()) {
+          refused = true;
           return InvalidField("attempt.checkpoint_digest", "is not stored");
         }
         return Answer(request);
@@ -261,6 +260,7 @@ TEST_F(ControlLoopTest, ACheckpointThatTheServerDoesNotTakeHoldsNothingUp) {
       });
 
   StepUntilEnded();
+  loop_.reset();  // joins the thread that uses `refused`
 }
 
 TEST_F(ControlLoopTest, AResultIsOfferedUntilTheServerTakesIt) {
