@@ -10,9 +10,9 @@ Usage: deploy/setup.sh [--server-only] [--dev]
 
   --server-only  only what attune-server and attune need: no LibTorch, no Rust,
                  no models
-  --dev          also the tools of tests/run.sh: clang-format, clang-tidy,
-                 shellcheck, python3-yaml, python3-jsonschema, and
-                 kubeconform if there is a Go
+  --dev          also the tools of tests/run.sh: clang with its sanitizers,
+                 clang-format, clang-tidy, shellcheck, python3-yaml,
+                 python3-jsonschema, and kubeconform if there is a Go
   -h, --help     this text
 
 Environment:
@@ -36,7 +36,8 @@ readonly DEB_BUILD=(
   nlohmann-json3-dev pkg-config prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc python3 sqlite3 unzip)
 readonly DEB_DEV=(
-  clang-format-14 clang-tidy-14 python3-jsonschema python3-yaml shellcheck)
+  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-jsonschema
+  python3-yaml shellcheck)
 
 server_only=false
 dev=false

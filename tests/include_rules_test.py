@@ -45,6 +45,7 @@ LAYERS = {
                    "worker/prompts", "worker/models", "worker/text", "proto"],
     "worker/worker": ["worker/*", "proto"],
     "worker/options": ["worker/*", "proto"],
+    "worker/tokenize_command": ["worker/*", "proto"],
     "worker/main": ["worker/*", "proto"],
     "client/connection": ["proto"],
     "client/output": ["proto"],

@@ -12,8 +12,8 @@ Usage: tests/run.sh [--only REGEX] [--label REGEX] [--no-setup]
   --no-setup     do not run deploy/setup.sh first
 
 Without --only and --label also: the format of the sources, the scripts,
-clang-tidy on the sources that are quick to check, and a build of server and
-client without LibTorch.
+clang-tidy on the sources that are quick to check, a build of server and client
+without LibTorch, and a few seconds of every fuzz target.
 Each phase is a script of deploy/ci, or a command that is printed before it runs.
 The last line is "N passed, N failed": phases and CTest's tests together.
 USAGE
@@ -96,6 +96,7 @@ phase "build" deploy/ci/build.sh dev || finish
 if $whole; then
   phase "clang-tidy" deploy/ci/tidy.sh --sample || true
   phase "server without LibTorch" deploy/ci/server_only.sh || true
+  phase "fuzzing" deploy/ci/fuzz.sh --seconds 5 || true
 fi
 # The tests of the real model skip where it is not.
 ATTUNE_BIN_DIR="$PWD/build/dev/bin" phase "model" deploy/import_model.sh || true

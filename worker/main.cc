@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <variant>
@@ -15,6 +16,7 @@
 #include "worker/models/compute_threads.h"
 #include "worker/models/gguf_import.h"
 #include "worker/options.h"
+#include "worker/tokenize_command.h"
 #include "worker/worker.h"
 
 namespace attune::worker {
@@ -42,6 +44,13 @@ int Import(const ImportOptions& options) {
                            absl::Now() - start, absl::Milliseconds(10))),
                        "\n"));
   return 0;
+}
+
+int Tokenize(const TokenizeOptions& options) {
+  const absl::Status status = RunTokenize(options, std::cout);
+  if (status.ok()) return 0;
+  Print(stderr, Concat("attune-worker tokenize: ", status.ToString(), "\n"));
+  return 1;
 }
 
 int Serve(const ServeOptions& options) {
@@ -84,6 +93,9 @@ int main(int argc, char** argv) {
   }
   if (const auto* import = std::get_if<ImportOptions>(&command)) {
     return Import(*import);
+  }
+  if (const auto* tokenize = std::get_if<TokenizeOptions>(&command)) {
+    return Tokenize(*tokenize);
   }
   const auto& serve = std::get<ServeOptions>(command);
   spdlog::set_level(spdlog::level::from_str(serve.log_level));

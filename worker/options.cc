@@ -21,7 +21,9 @@ constexpr char kExamples[] =
     "  attune-worker --server attune:50051 --listen 0.0.0.0:50061 \\\n"
     "      --advertise $POD_IP:50061 --worker-id $POD_NAME\n"
     "  attune-worker --config worker.ini     # lines such as: threads = 4\n"
-    "  attune-worker import model.gguf .attune/models/my-model\n";
+    "  attune-worker import model.gguf .attune/models/my-model\n"
+    "  attune-worker tokenize --model .attune/models/my-model \\\n"
+    "      --input rows.jsonl\n";
 
 // An empty text where `value` is right, as CLI11 wants it.
 std::string CheckAddress(const std::string& value) {
@@ -108,6 +110,42 @@ void AddServeFlags(CLI::App& app, ServeOptions& options, std::string& drain) {
       ->capture_default_str();
 }
 
+CLI::App* AddImport(CLI::App& app, ImportOptions& import) {
+  CLI::App* command = app.add_subcommand(
+      "import",
+      "Converts a GGUF file into a model directory and ends. Example: "
+      "attune-worker import model.gguf .attune/models/my-model");
+  command->add_option("FILE", import.gguf_file, "The GGUF file to read.")
+      ->required();
+  command
+      ->add_option("DIR", import.output_dir,
+                   "The directory to make; its name becomes the model's id.")
+      ->required();
+  return command;
+}
+
+CLI::App* AddTokenize(CLI::App& app, TokenizeOptions& tokenize) {
+  CLI::App* command = app.add_subcommand(
+      "tokenize",
+      "Prints the token ids of texts, one JSON line for each: ids, offsets (in "
+      "characters of the text), tokens and type_ids. Example: attune-worker "
+      "tokenize --model .attune/models/my-model --input rows.jsonl");
+  command
+      ->add_option("--model", tokenize.model_dir,
+                   "The model's directory, in Hugging Face format.")
+      ->required();
+  command
+      ->add_option("--input", tokenize.input_file,
+                   "Rows, a JSON object per line: {\"text\": ...} or "
+                   "{\"text\": ..., \"text_pair\": ...}.")
+      ->required();
+  command->add_flag_callback(
+      "--no-special-tokens", [&] { tokenize.add_special_tokens = false; },
+      "Leaves out the special tokens that the model puts around a text, such "
+      "as [CLS] and [SEP].");
+  return command;
+}
+
 }  // namespace
 
 absl::StatusOr<std::pair<std::string, int>> ParseAddress(
@@ -145,16 +183,9 @@ CommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   std::string drain = "50s";
   AddServeFlags(app, serve, drain);
   ImportOptions import;
-  CLI::App* import_command = app.add_subcommand(
-      "import",
-      "Converts a GGUF file into a model directory and ends. Example: "
-      "attune-worker import model.gguf .attune/models/my-model");
-  import_command->add_option("FILE", import.gguf_file, "The GGUF file to read.")
-      ->required();
-  import_command
-      ->add_option("DIR", import.output_dir,
-                   "The directory to make; its name becomes the model's id.")
-      ->required();
+  const CLI::App* import_command = AddImport(app, import);
+  TokenizeOptions tokenize;
+  const CLI::App* tokenize_command = AddTokenize(app, tokenize);
   // CLI11 takes arguments from the back.
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
@@ -167,6 +198,9 @@ CommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   }
   if (import_command->parsed()) {
     return import;
+  }
+  if (tokenize_command->parsed()) {
+    return tokenize;
   }
   // Checked above.
   absl::ParseDuration(drain, &serve.drain_timeout);

@@ -36,13 +36,21 @@ struct ImportOptions {
   std::string output_dir;
 };
 
+// What attune-worker tokenize reads.
+struct TokenizeOptions {
+  std::string model_dir;
+  std::string input_file;
+  bool add_special_tokens = true;
+};
+
 // A text to print before the process ends: help, version, or what is wrong.
 struct PrintAndExit {
   std::string text;
   int exit_code = 0;
 };
 
-using CommandLine = std::variant<ServeOptions, ImportOptions, PrintAndExit>;
+using CommandLine =
+    std::variant<ServeOptions, ImportOptions, TokenizeOptions, PrintAndExit>;
 
 // Reads the command line and, with --config, a file of the same names. Wrong
 // flags, values and unknown keys of the file end with exit code 64.

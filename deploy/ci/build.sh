@@ -6,7 +6,7 @@ usage() {
   cat <<'USAGE'
 Usage: deploy/ci/build.sh PRESET [CMAKE_ARG...] [--target NAME...]
 
-  PRESET     of CMakePresets.json: release, dev, asan, tsan, server-only
+  PRESET     of CMakePresets.json: release, dev, asan, tsan, fuzz, server-only
   CMAKE_ARG  passed on when configuring, e.g. -DATTUNE_WERROR=OFF
   --target   builds only these targets
 

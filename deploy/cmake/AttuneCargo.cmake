@@ -9,9 +9,22 @@ function(attune_cargo_library name)
   # share one target directory and a second preset builds in seconds.
   set(target_dir "${PROJECT_SOURCE_DIR}/build/cargo")
   set(library "${target_dir}/release/${arg_LIB}")
+  set(environment)
+  set(profile release)
+  if(ATTUNE_FUZZ)
+    # Counters for libFuzzer, in the C library of the tokenizers too, and there
+    # AddressSanitizer: for Rust it needs a nightly compiler.
+    set(target_dir "${CMAKE_BINARY_DIR}/cargo")
+    set(library "${target_dir}/fuzz/${arg_LIB}")
+    set(environment "${CMAKE_COMMAND}" -E env
+      "RUSTC_WRAPPER=${PROJECT_SOURCE_DIR}/deploy/cmake/fuzz_rustc.sh"
+      "CC=clang-14" "CFLAGS=-fsanitize=address,fuzzer-no-link")
+    set(profile fuzz)
+  endif()
   add_custom_command(OUTPUT "${library}"
-    COMMAND "${CARGO_EXECUTABLE}" build --release --locked --quiet
-      --manifest-path "${arg_CRATE}/Cargo.toml" --target-dir "${target_dir}"
+    COMMAND ${environment} "${CARGO_EXECUTABLE}" build --profile ${profile}
+      --locked --quiet --manifest-path "${arg_CRATE}/Cargo.toml"
+      --target-dir "${target_dir}"
     COMMAND "${CMAKE_COMMAND}" -E touch "${library}"
     DEPENDS ${arg_SRCS} "${arg_CRATE}/Cargo.toml" "${arg_CRATE}/Cargo.lock"
     COMMENT "Building ${arg_LIB} with cargo" VERBATIM)

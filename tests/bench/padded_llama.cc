@@ -93,8 +93,8 @@ at::Tensor PaddedLlama::Attention(const at::Tensor& x,
         .transpose(1, 2);
   };
   const int64_t group = config_.num_heads / config_.num_kv_heads;
-  const at::Tensor q = Rotate(heads("self_attn.q_proj"), config_.rope_theta);
-  const at::Tensor k = Rotate(heads("self_attn.k_proj"), config_.rope_theta)
+  const at::Tensor q = Rotate(heads("self_attn.q_proj"), config_.rotary.theta);
+  const at::Tensor k = Rotate(heads("self_attn.k_proj"), config_.rotary.theta)
                            .repeat_interleave(group, 1);
   const at::Tensor v = heads("self_attn.v_proj").repeat_interleave(group, 1);
   const at::Tensor mask =

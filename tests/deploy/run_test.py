@@ -12,7 +12,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PHASES = ("deploy/setup.sh", "deploy/import_model.sh", "deploy/ci/format.sh",
           "deploy/ci/scripts.sh", "deploy/ci/build.sh", "deploy/ci/tidy.sh",
-          "deploy/ci/server_only.sh")
+          "deploy/ci/server_only.sh", "deploy/ci/fuzz.sh")
 # Writes the head of the file that --output-junit names.
 CTEST = """#!/bin/bash
 while [[ "$1" != --output-junit ]]; do shift; done
@@ -53,23 +53,23 @@ class RunTest(unittest.TestCase):
         return done.returncode, done.stdout.splitlines()[-1]
 
     def test_counts_phases_and_tests(self):
-        self.assertEqual(self.run_tests(), (0, "47 passed, 0 failed"))
+        self.assertEqual(self.run_tests(), (0, "48 passed, 0 failed"))
 
     def test_counts_each_failed_test(self):
         self.make_ctest(tests=40, failures=3, exit_code=8)
-        self.assertEqual(self.run_tests(), (1, "44 passed, 3 failed"))
+        self.assertEqual(self.run_tests(), (1, "45 passed, 3 failed"))
 
     def test_a_ctest_without_a_result_failed(self):
         self.make("bin/ctest", "#!/bin/sh\nexit 1\n")
-        self.assertEqual(self.run_tests(), (1, "7 passed, 1 failed"))
+        self.assertEqual(self.run_tests(), (1, "8 passed, 1 failed"))
 
     def test_a_ctest_that_fails_without_a_failed_test_failed(self):
         self.make_ctest(tests=40, failures=0, exit_code=8)
-        self.assertEqual(self.run_tests(), (1, "7 passed, 1 failed"))
+        self.assertEqual(self.run_tests(), (1, "8 passed, 1 failed"))
 
     def test_a_failed_phase_fails_the_run(self):
         self.make("deploy/ci/tidy.sh", "#!/bin/sh\nexit 1\n")
-        self.assertEqual(self.run_tests(), (1, "46 passed, 1 failed"))
+        self.assertEqual(self.run_tests(), (1, "47 passed, 1 failed"))
 
     def test_without_a_build_nothing_more_runs(self):
         self.make("deploy/ci/build.sh", "#!/bin/sh\nexit 1\n")

@@ -76,6 +76,30 @@ TEST(ParseCommandLine, ImportWithoutADirectoryIsRefused) {
   EXPECT_EQ(Printed({"import", "m.gguf"}).exit_code, 64);
 }
 
+TEST(ParseCommandLine, TokenizesAModelsInput) {
+  const CommandLine command =
+      ParseCommandLine({"tokenize", "--model", "dir", "--input", "rows"});
+
+  const auto* tokenize = std::get_if<TokenizeOptions>(&command);
+  ASSERT_NE(tokenize, nullptr);
+  EXPECT_EQ(tokenize->model_dir, "dir");
+  EXPECT_EQ(tokenize->input_file, "rows");
+  EXPECT_TRUE(tokenize->add_special_tokens);
+}
+
+TEST(ParseCommandLine, TokenizesWithoutSpecialTokens) {
+  const CommandLine command = ParseCommandLine(
+      {"tokenize", "--model", "dir", "--input", "rows", "--no-special-tokens"});
+
+  const auto* tokenize = std::get_if<TokenizeOptions>(&command);
+  ASSERT_NE(tokenize, nullptr);
+  EXPECT_FALSE(tokenize->add_special_tokens);
+}
+
+TEST(ParseCommandLine, TokenizeWithoutAnInputIsRefused) {
+  EXPECT_EQ(Printed({"tokenize", "--model", "dir"}).exit_code, 64);
+}
+
 TEST(ParseCommandLine, HelpExplainsEveryFlag) {
   const PrintAndExit help = Printed({"--help"});
 
@@ -84,7 +108,7 @@ TEST(ParseCommandLine, HelpExplainsEveryFlag) {
        {"--server", "--listen", "--advertise", "--metrics-listen",
         "--models-dir", "--device", "--dtype", "--threads", "--preload",
         "--worker-id", "--log-level", "--ready-file", "--drain-timeout",
-        "--config", "--version", "import", "Examples:"}) {
+        "--config", "--version", "import", "tokenize", "Examples:"}) {
     EXPECT_THAT(help.text, HasSubstr(flag));
   }
 }

@@ -35,7 +35,7 @@ std::vector<attune::v1::Model> ModelReport::Make() {
     model.set_num_parameters(info.num_parameters);
     model.set_context_length(info.config.context_length);
     model.set_vocabulary_size(info.config.vocab_size);
-    model.set_embedding_size(info.config.dim);
+    model.set_embedding_size(info.config.embedding_dim);
     model.set_num_layers(info.config.num_layers);
     model.set_fingerprint(info.fingerprint);
     model.set_has_chat_template(info.has_chat_template);

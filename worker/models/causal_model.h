@@ -27,7 +27,7 @@ class CausalModel {
   // dtype of the weights: float or bfloat16.
   virtual at::ScalarType dtype() const = 0;
 
-  // token_ids: [n], int64 -> [n, dim], fp32. Not differentiable.
+  // token_ids: [n], int64 -> [n, embedding_dim], fp32. Not differentiable.
   virtual at::Tensor Embed(const at::Tensor& token_ids) const = 0;
 
   // -> hidden states after the final norm [rows, dim], fp32; differentiable
@@ -36,8 +36,8 @@ class CausalModel {
   // that breaks the rules of PackedRows; Internal if LibTorch fails.
   virtual absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const = 0;
 
-  // Runs embeddings [n, dim] as one root segment and keeps its keys and values:
-  // a prompt to be used as Segment::prefix. Never differentiable.
+  // Runs embeddings [n, embedding_dim] as one root segment and keeps its keys
+  // and values: a prompt to be used as Segment::prefix. Never differentiable.
   virtual absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
       const at::Tensor& embeddings) const = 0;
 

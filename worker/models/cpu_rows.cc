@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 // Every function that loops over floats is compiled once per instruction set;
 // the loader picks one. The loops are written so that compilers vectorise them
@@ -166,11 +167,12 @@ ATTUNE_INLINE void SmallLinear(const float* x, const Weight* weight, float* out,
   }
 }
 
-// Rotates one head from `in` to `out`: pairs (i, i + half).
+// Rotates the pairs (i, i + half) of one head from `in` to `out`; the rest of
+// its `size` elements is only scaled.
 ATTUNE_INLINE void RotateHead(const float* __restrict in, float* __restrict out,
                               const float* __restrict cosines,
                               const float* __restrict sines, int64_t half,
-                              float scale, float direction) {
+                              int64_t size, float scale, float direction) {
   for (int64_t i = 0; i < half; ++i) {
     const float c = cosines[i] * scale;
     const float s = sines[i] * scale * direction;
@@ -179,6 +181,34 @@ ATTUNE_INLINE void RotateHead(const float* __restrict in, float* __restrict out,
     out[i] = a * c - b * s;
     out[i + half] = b * c + a * s;
   }
+  for (int64_t i = 2 * half; i < size; ++i) out[i] = in[i] * scale;
+}
+
+ATTUNE_INLINE void Add(float* __restrict x, const float* __restrict y,
+                       int64_t count) {
+  for (int64_t i = 0; i < count; ++i) x[i] += y[i];
+}
+
+// What a row sees of each of its two pieces: [begin, begin + count).
+struct SeenPieces {
+  int64_t shared_begin;
+  int64_t shared_count;
+  int64_t own_begin;
+  int64_t own_count;
+};
+
+ATTUNE_INLINE SeenPieces Seen(const ScorePieces& row) {
+  const int64_t shared_begin = std::min(row.hidden, row.shared_length);
+  const int64_t own_begin = row.hidden - shared_begin;
+  return {shared_begin, row.shared_length - shared_begin, own_begin,
+          std::max<int64_t>(0, row.visible - own_begin)};
+}
+
+// Zeroes what the row does not see.
+ATTUNE_INLINE void Blank(const ScorePieces& row, const SeenPieces& seen) {
+  std::fill(row.shared, row.shared + seen.shared_begin, 0.0f);
+  std::fill(row.own, row.own + std::min(seen.own_begin, row.own_length), 0.0f);
+  std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
 }
 
 }  // namespace
@@ -225,23 +255,24 @@ ATTUNE_CLONES void AddRmsNormBackward(const AddRmsNormBackwardArgs& args,
   }
 }
 
-ATTUNE_CLONES void SplitRotate(const RotaryArgs& args, int64_t begin,
-                               int64_t end) {
+ATTUNE_CLONES void SplitHeads(const SplitHeadsArgs& args, int64_t begin,
+                              int64_t end) {
   const int64_t size = args.head_dim;
-  const int64_t half = size / 2;
+  const int64_t half = args.rotary_dim / 2;
   const int64_t group = args.heads / args.kv_heads;
   const int64_t width = (args.heads + 2 * args.kv_heads) * size;
   for (int64_t row = begin; row < end; ++row) {
     const float* in = args.qkv + row * width;
-    const float* cosines = args.cosines + args.positions[row] * half;
-    const float* sines = args.sines + args.positions[row] * half;
+    const float* cosines = args.cosines + row * half;
+    const float* sines = args.sines + row * half;
     for (int64_t h = 0; h < args.heads; ++h, in += size) {
       const int64_t to = (h / group * args.rows + row) * group + h % group;
-      RotateHead(in, args.q + to * size, cosines, sines, half, args.scale, 1);
+      RotateHead(in, args.q + to * size, cosines, sines, half, size, args.scale,
+                 1);
     }
     for (int64_t h = 0; h < args.kv_heads; ++h, in += size) {
       RotateHead(in, args.k + (h * args.rows + row) * size, cosines, sines,
-                 half, 1, 1);
+                 half, size, 1, 1);
     }
     for (int64_t h = 0; h < args.kv_heads; ++h, in += size) {
       std::memcpy(args.v + (h * args.rows + row) * size, in,
@@ -250,24 +281,24 @@ ATTUNE_CLONES void SplitRotate(const RotaryArgs& args, int64_t begin,
   }
 }
 
-ATTUNE_CLONES void SplitRotateBackward(const RotaryArgs& args, int64_t begin,
-                                       int64_t end) {
+ATTUNE_CLONES void SplitHeadsBackward(const SplitHeadsArgs& args, int64_t begin,
+                                      int64_t end) {
   const int64_t size = args.head_dim;
-  const int64_t half = size / 2;
+  const int64_t half = args.rotary_dim / 2;
   const int64_t group = args.heads / args.kv_heads;
   const int64_t width = (args.heads + 2 * args.kv_heads) * size;
   for (int64_t row = begin; row < end; ++row) {
     float* out = args.qkv + row * width;
-    const float* cosines = args.cosines + args.positions[row] * half;
-    const float* sines = args.sines + args.positions[row] * half;
+    const float* cosines = args.cosines + row * half;
+    const float* sines = args.sines + row * half;
     for (int64_t h = 0; h < args.heads; ++h, out += size) {
       const int64_t from = (h / group * args.rows + row) * group + h % group;
-      RotateHead(args.q + from * size, out, cosines, sines, half, args.scale,
-                 -1);
+      RotateHead(args.q + from * size, out, cosines, sines, half, size,
+                 args.scale, -1);
     }
     for (int64_t h = 0; h < args.kv_heads; ++h, out += size) {
       RotateHead(args.k + (h * args.rows + row) * size, out, cosines, sines,
-                 half, 1, -1);
+                 half, size, 1, -1);
     }
     for (int64_t h = 0; h < args.kv_heads; ++h, out += size) {
       std::memcpy(out, args.v + (h * args.rows + row) * size,
@@ -277,27 +308,40 @@ ATTUNE_CLONES void SplitRotateBackward(const RotaryArgs& args, int64_t begin,
 }
 
 ATTUNE_CLONES void Softmax(const ScorePieces& row) {
-  float max = Max(row.own, row.visible, row.own[0]);
-  max = Max(row.shared, row.shared_length, max);
-  const float sum = ExpInPlace(row.own, row.visible, max) +
-                    ExpInPlace(row.shared, row.shared_length, max);
-  Scale(row.own, row.visible, 1.0f / sum);
-  Scale(row.shared, row.shared_length, 1.0f / sum);
-  std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
+  const SeenPieces seen = Seen(row);
+  float* shared = row.shared + seen.shared_begin;
+  float* own = row.own + seen.own_begin;
+  if (row.bias != nullptr) {
+    Add(shared, row.bias + seen.shared_begin, seen.shared_count);
+    Add(own, row.bias + row.shared_length + seen.own_begin, seen.own_count);
+  }
+  float max = -std::numeric_limits<float>::infinity();
+  max = Max(own, seen.own_count, max);
+  max = Max(shared, seen.shared_count, max);
+  const float sum = ExpInPlace(own, seen.own_count, max) +
+                    ExpInPlace(shared, seen.shared_count, max);
+  Scale(own, seen.own_count, 1.0f / sum);
+  Scale(shared, seen.shared_count, 1.0f / sum);
+  Blank(row, seen);
 }
 
 ATTUNE_CLONES void SoftmaxBackward(const ScorePieces& row,
                                    const float* shared_probabilities,
                                    const float* own_probabilities) {
-  const float mean = Dot(row.own, own_probabilities, row.visible) +
-                     Dot(row.shared, shared_probabilities, row.shared_length);
-  for (int64_t i = 0; i < row.visible; ++i) {
-    row.own[i] = own_probabilities[i] * (row.own[i] - mean);
+  const SeenPieces seen = Seen(row);
+  float* shared = row.shared + seen.shared_begin;
+  float* own = row.own + seen.own_begin;
+  const float* shared_p = shared_probabilities + seen.shared_begin;
+  const float* own_p = own_probabilities + seen.own_begin;
+  const float mean = Dot(own, own_p, seen.own_count) +
+                     Dot(shared, shared_p, seen.shared_count);
+  for (int64_t i = 0; i < seen.own_count; ++i) {
+    own[i] = own_p[i] * (own[i] - mean);
   }
-  for (int64_t i = 0; i < row.shared_length; ++i) {
-    row.shared[i] = shared_probabilities[i] * (row.shared[i] - mean);
+  for (int64_t i = 0; i < seen.shared_count; ++i) {
+    shared[i] = shared_p[i] * (shared[i] - mean);
   }
-  std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
+  Blank(row, seen);
 }
 
 ATTUNE_CLONES void SwiGlu(const float* gate_up, float* out, int64_t ffn,

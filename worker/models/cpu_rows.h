@@ -37,35 +37,38 @@ void AddRmsNormBackward(const AddRmsNormBackwardArgs& args, int64_t begin,
 
 // Rows of a merged projection [rows, (heads + 2 kv_heads) * head_dim] against
 // q [kv_heads, rows * group, head_dim], k and v [kv_heads, rows, head_dim],
-// where group = heads / kv_heads. q and k are rotated by the row's position, q
-// is multiplied by `scale` besides.
-struct RotaryArgs {
+// where group = heads / kv_heads. The first `rotary_dim` elements of q and k
+// are rotated by the row's angles, q is multiplied by `scale` besides.
+struct SplitHeadsArgs {
   float* qkv;
   float* q;
   float* k;
   float* v;
-  const int64_t* positions;  // [rows]
-  const float* cosines;      // [context, head_dim / 2]
+  const float* cosines;  // [rows, rotary_dim / 2]
   const float* sines;
   int64_t rows;
   int64_t heads;
   int64_t kv_heads;
   int64_t head_dim;
+  int64_t rotary_dim;  // 0: nothing is rotated
   float scale;
 };
-void SplitRotate(const RotaryArgs& args, int64_t begin, int64_t end);
+void SplitHeads(const SplitHeadsArgs& args, int64_t begin, int64_t end);
 // The transpose: gradients of q, k, v into the gradient of qkv.
-void SplitRotateBackward(const RotaryArgs& args, int64_t begin, int64_t end);
+void SplitHeadsBackward(const SplitHeadsArgs& args, int64_t begin, int64_t end);
 
 // Softmax over the scores of one query row, which lie in two pieces: those of
-// keys that all rows of a family see, and those of the row's own segment, of
-// which it sees the first `visible`; the others become 0.
+// keys that all rows of a family share, and those of the row's own segment, of
+// which it sees the first `visible`. A window hides the first `hidden` keys,
+// counted over both pieces. What the row does not see becomes 0.
 struct ScorePieces {
   float* shared;  // [shared_length]
   int64_t shared_length;
   float* own;  // [own_length]
   int64_t own_length;
-  int64_t visible;  // <= own_length
+  int64_t hidden;
+  int64_t visible;    // <= own_length
+  const float* bias;  // [shared_length + own_length], added first; may be null
 };
 void Softmax(const ScorePieces& row);
 // `row` holds gradients of probabilities, which become gradients of scores.

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxCacheBytes = size_t{1} << 20;
+constexpr size_t kPartBytes = size_t{8} << 20;
 
 // Sizes and times of the files: what the cache is keyed by.
 absl::StatusOr<nlohmann::json> DescribeFiles(
@@ -46,7 +47,13 @@ absl::StatusOr<std::string> Compute(const std::vector<std::string>& files) {
     ATTUNE_ASSIGN_OR_RETURN(auto file, MappedFile::Open(path));
     digest.Update(Concat(fs::path(path).filename().string(), "\n",
                          file->bytes().size(), "\n"));
-    digest.Update(file->bytes());
+    // In parts, so that no more of the file than that is in memory at a time.
+    const std::string_view bytes = file->bytes();
+    for (size_t begin = 0; begin < bytes.size(); begin += kPartBytes) {
+      const std::string_view part = bytes.substr(begin, kPartBytes);
+      digest.Update(part);
+      file->Release(begin, part.size());
+    }
   }
   return digest.HexDigest();
 }

@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "worker/models/cpu_rows.h"
@@ -98,8 +99,8 @@ bool IsSmallProduct(const at::Tensor& x, const at::Tensor& weight) {
   return x.size(0) <= (as_head ? kSmallRowsOfHead : kSmallRows);
 }
 
-// x: [n, in], weight: [out, in] -> [n, out]
-at::Tensor Product(const at::Tensor& x, const at::Tensor& weight) {
+// x: [n, in], weight: [out, in] -> [n, out], in memory of its own.
+at::Tensor WeightProduct(const at::Tensor& x, const at::Tensor& weight) {
   if (IsSmallProduct(x, weight)) return SmallProduct(x.contiguous(), weight);
   if (!IsNarrowOnThisCpu(weight)) {
     return at::mm(x.to(weight.scalar_type()), weight.t()).to(x.scalar_type());
@@ -109,6 +110,13 @@ at::Tensor Product(const at::Tensor& x, const at::Tensor& weight) {
     at::Tensor columns = y.narrow(1, begin, count);
     at::mm_out(columns, x, WidenRows(weight, begin, count).t());
   });
+  return y;
+}
+
+at::Tensor Product(const at::Tensor& x, const at::Tensor& weight,
+                   const at::Tensor& bias) {
+  at::Tensor y = WeightProduct(x, weight);
+  if (bias.defined()) y.add_(bias);
   return y;
 }
 
@@ -129,29 +137,34 @@ at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight) {
 struct FrozenLinearFunction
     : public torch::autograd::Function<FrozenLinearFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
-                            const at::Tensor& x, const at::Tensor& weight) {
+                            const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
     // The weight outlives the graph; saving it costs no memory.
     context->save_for_backward({weight});
-    return Product(x, weight);
+    return Product(x, weight, bias.value_or(at::Tensor()));
   }
 
   static torch::autograd::variable_list backward(
       torch::autograd::AutogradContext* context,
       torch::autograd::variable_list grads) {
     const at::Tensor weight = context->get_saved_variables()[0];
-    return {TransposedProduct(grads[0].contiguous(), weight), at::Tensor()};
+    return {TransposedProduct(grads[0].contiguous(), weight), at::Tensor(),
+            at::Tensor()};
   }
 };
 
 }  // namespace
 
-FrozenLinear::FrozenLinear(at::Tensor weight) : weight_(std::move(weight)) {}
+FrozenLinear::FrozenLinear(at::Tensor weight, at::Tensor bias)
+    : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
 at::Tensor FrozenLinear::Forward(const at::Tensor& x) const {
   if (at::GradMode::is_enabled() && x.requires_grad()) {
-    return FrozenLinearFunction::apply(x, weight_);
+    const std::optional<at::Tensor> bias =
+        bias_.defined() ? std::optional(bias_) : std::nullopt;
+    return FrozenLinearFunction::apply(x, weight_, bias);
   }
-  return Product(x, weight_);
+  return Product(x, weight_, bias_);
 }
 
 }  // namespace attune::worker

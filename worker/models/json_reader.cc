@@ -15,6 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kMaxFileDepth = 64;
+constexpr size_t kMaxShown = 500;
 
 // Reads the text once without building values and stops at the first thing that
 // is wrong. (The library's callback parser would go on, and searches the whole
@@ -61,8 +62,10 @@ class Checker : public Json::json_sax_t {
     --depth_;
     return true;
   }
-  bool Stop(std::string message) {
-    error_ = std::move(message);
+  bool Stop(std::string_view message) {
+    // The library cites the token it stopped at, which may be megabytes long.
+    error_ = Concat(message.substr(0, kMaxShown),
+                    message.size() > kMaxShown ? "..." : "");
     return false;
   }
 
@@ -90,6 +93,16 @@ absl::StatusOr<Json> ReadJsonFile(const std::string& path, size_t max_bytes) {
   ATTUNE_ASSIGN_OR_RETURN(std::string text, ReadSmallFile(path, max_bytes));
   absl::StatusOr<Json> value = ParseJson(text, kMaxFileDepth);
   if (!value.ok()) return CorruptFile(path, ToStd(value.status().message()));
+  return value;
+}
+
+absl::StatusOr<Json> ReadOptionalObject(const std::string& path,
+                                        size_t max_bytes) {
+  absl::StatusOr<Json> value = ReadJsonFile(path, max_bytes);
+  if (absl::IsNotFound(value.status())) return Json::object();
+  if (value.ok() && !value->is_object()) {
+    return CorruptFile(path, "not an object");
+  }
   return value;
 }
 

@@ -19,6 +19,10 @@ absl::StatusOr<nlohmann::json> ParseJson(std::string_view text, int max_depth);
 absl::StatusOr<nlohmann::json> ReadJsonFile(const std::string& path,
                                             size_t max_bytes);
 
+// The same for an object in a file that need not be there; empty without it.
+absl::StatusOr<nlohmann::json> ReadOptionalObject(const std::string& path,
+                                                  size_t max_bytes);
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_JSON_READER_H_

@@ -1,233 +1,160 @@
 #include "worker/models/llama.h"
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/mm.h>
-#include <c10/core/GradMode.h>
-
-#include <exception>
 #include <string>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/models/qk_norm.h"
 #include "worker/models/swiglu.h"
-#include "worker/models/torch_errors.h"
 
 namespace attune::worker {
 namespace {
 
-// Position of every row: [rows], int64.
-at::Tensor RowPositions(const std::vector<Segment>& segments, int64_t rows) {
-  at::Tensor positions =
-      at::empty({rows}, at::TensorOptions().dtype(at::kLong));
-  int64_t* out = positions.mutable_data_ptr<int64_t>();
-  const std::vector<int64_t> first = SegmentPositions(segments);
-  for (size_t i = 0; i < segments.size(); ++i) {
-    for (int64_t j = 0; j < segments[i].length; ++j) *out++ = first[i] + j;
+// Which layers have a sliding window: those that `layer_types` says; else all
+// of Mistral's, and Qwen's from `max_window_layers` on.
+absl::Status ReadWindow(const ConfigReader& reader, ModelConfig& config) {
+  if (!reader.Has("sliding_window") || config.family == "llama") {
+    return absl::OkStatus();
   }
-  return positions;
+  const bool mistral = config.family == "mistral";
+  ATTUNE_ASSIGN_OR_RETURN(const bool used,
+                          reader.BoolOr("use_sliding_window", mistral));
+  if (!used) return absl::OkStatus();
+  ATTUNE_ASSIGN_OR_RETURN(config.sliding_window, reader.Size("sliding_window"));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const int64_t first,
+      reader.SizeOr("max_window_layers", mistral ? 0 : config.num_layers));
+  ATTUNE_ASSIGN_OR_RETURN(
+      config.layer_has_window,
+      reader.WindowLayers(config.num_layers, mistral ? 0 : first));
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-// Takes the weights of one checkpoint.
-class Llama::Loader {
- public:
-  Loader(const ModelConfig& config, Checkpoint& checkpoint,
-         const at::Device& device, at::ScalarType dtype)
-      : config_(config),
-        checkpoint_(checkpoint),
-        options_(at::TensorOptions().device(device).dtype(dtype)) {}
-
-  absl::StatusOr<std::unique_ptr<Llama>> Load() {
-    auto model = std::unique_ptr<Llama>(new Llama());
-    model->config_ = config_;
-    const std::vector<int64_t> table = {config_.vocab_size, config_.dim};
-    model->embeddings_ = Merge({{"model.embed_tokens.weight", table}});
-    for (int64_t i = 0; i < config_.num_layers; ++i) {
-      model->layers_.push_back(LoadLayer(Concat("model.layers.", i, ".")));
-    }
-    model->final_norm_ = LoadNorm("model.norm.weight");
-    if (config_.tie_embeddings) {
-      checkpoint_.Ignore("lm_head.weight");
-      model->head_ = FrozenLinear(model->embeddings_);
-    } else {
-      model->head_ = FrozenLinear(Merge({{"lm_head.weight", table}}));
-    }
-    ATTUNE_RETURN_IF_ERROR(checkpoint_.Finish());
-    model->rotary_ = Rotary(config_, options_.device());
-    return model;
+absl::StatusOr<ModelConfig> Llama::ReadConfig(const ConfigReader& reader) {
+  ModelConfig config;
+  ATTUNE_RETURN_IF_ERROR(reader.ReadCommon(config));
+  ATTUNE_ASSIGN_OR_RETURN(config.dim, reader.Size("hidden_size"));
+  config.embedding_dim = config.dim;
+  ATTUNE_ASSIGN_OR_RETURN(
+      config.num_layers,
+      reader.Size("num_hidden_layers", ConfigReader::kMaxLayers));
+  ATTUNE_ASSIGN_OR_RETURN(config.num_heads, reader.Size("num_attention_heads"));
+  ATTUNE_ASSIGN_OR_RETURN(
+      config.num_kv_heads,
+      reader.SizeOr("num_key_value_heads", config.num_heads));
+  ATTUNE_ASSIGN_OR_RETURN(config.head_dim, reader.SizeOr("head_dim", 0));
+  ATTUNE_ASSIGN_OR_RETURN(config.ffn_dim, reader.Size("intermediate_size"));
+  ATTUNE_ASSIGN_OR_RETURN(config.context_length,
+                          reader.Size("max_position_embeddings"));
+  ATTUNE_RETURN_IF_ERROR(reader.CheckHeads(config));
+  ATTUNE_RETURN_IF_ERROR(reader.CheckRotaryDim(config.head_dim));
+  ATTUNE_ASSIGN_OR_RETURN(config.rotary, reader.Rotary(10000.0));
+  if (config.rotary.fraction != 1) {
+    return reader.Bad("partial_rotary_factor", "must be 1 for this family");
   }
-
- private:
-  struct Part {
-    std::string name;
-    std::vector<int64_t> shape;  // [rows, columns]
-  };
-
-  Layer LoadLayer(const std::string& prefix) {
-    const int64_t dim = config_.dim;
-    const int64_t ffn = config_.ffn_dim;
-    const int64_t q = config_.num_heads * config_.head_dim;
-    const int64_t kv = config_.num_kv_heads * config_.head_dim;
-    const std::string attention = prefix + "self_attn.";
-    const std::string mlp = prefix + "mlp.";
-    checkpoint_.Ignore(attention + "rotary_emb.inv_freq");
-    Layer layer;
-    layer.attention_norm = LoadNorm(prefix + "input_layernorm.weight");
-    layer.qkv = FrozenLinear(Merge({{attention + "q_proj.weight", {q, dim}},
-                                    {attention + "k_proj.weight", {kv, dim}},
-                                    {attention + "v_proj.weight", {kv, dim}}}));
-    layer.output =
-        FrozenLinear(Merge({{attention + "o_proj.weight", {dim, q}}}));
-    layer.ffn_norm = LoadNorm(prefix + "post_attention_layernorm.weight");
-    layer.gate_up = FrozenLinear(Merge({{mlp + "gate_proj.weight", {ffn, dim}},
-                                        {mlp + "up_proj.weight", {ffn, dim}}}));
-    layer.down = FrozenLinear(Merge({{mlp + "down_proj.weight", {dim, ffn}}}));
-    return layer;
+  ATTUNE_ASSIGN_OR_RETURN(config.activation,
+                          reader.ActivationOr("hidden_act", Activation::kSilu));
+  if (config.activation != Activation::kSilu) {
+    return reader.Unsupported("hidden_act");
   }
-
-  RmsNorm LoadNorm(const std::string& name) {
-    const at::Tensor weight = checkpoint_.Take(name, {config_.dim});
-    if (!weight.defined()) return RmsNorm();
-    at::Tensor copy = at::empty({config_.dim}, options_.dtype(at::kFloat));
-    copy.copy_(weight);
-    return RmsNorm(std::move(copy), config_.norm_epsilon);
-  }
-
-  // The parts' rows one below the other, in one tensor of the model's own.
-  // Undefined if a part is missing; Finish reports it.
-  at::Tensor Merge(const std::vector<Part>& parts) {
-    int64_t rows = 0;
-    for (const Part& part : parts) rows += part.shape[0];
-    at::Tensor merged;
-    int64_t begin = 0;
-    bool complete = true;
-    for (const Part& part : parts) {
-      const at::Tensor view = checkpoint_.Take(part.name, part.shape);
-      complete = complete && view.defined();
-      if (!complete) continue;
-      if (!merged.defined()) {
-        merged = at::empty({rows, part.shape[1]}, options_);
-      }
-      merged.narrow(0, begin, part.shape[0]).copy_(view);
-      begin += part.shape[0];
-    }
-    return complete ? merged : at::Tensor();
-  }
-
-  const ModelConfig& config_;
-  Checkpoint& checkpoint_;
-  const at::TensorOptions options_;
-};
-
-absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(const ModelConfig& config,
-                                                   Checkpoint& checkpoint,
-                                                   const at::Device& device,
-                                                   at::ScalarType dtype) {
-  try {
-    at::NoGradGuard no_grad;
-    return Loader(config, checkpoint, device, dtype).Load();
-  } catch (const std::exception& error) {
-    return StatusOfException(error, "loading a llama model");
-  }
+  ATTUNE_ASSIGN_OR_RETURN(config.norm_epsilon,
+                          reader.PositiveOr("rms_norm_eps", 1e-6));
+  ATTUNE_ASSIGN_OR_RETURN(config.tie_embeddings,
+                          reader.BoolOr("tie_word_embeddings", false));
+  // Llama's attention_bias also means a bias of the output, Qwen2's does not.
+  ATTUNE_ASSIGN_OR_RETURN(
+      config.qkv_bias,
+      reader.BoolOr("attention_bias", config.family == "qwen2"));
+  config.output_bias = config.qkv_bias && config.family != "qwen2";
+  ATTUNE_ASSIGN_OR_RETURN(config.mlp_bias, reader.BoolOr("mlp_bias", false));
+  config.qk_norm = config.family == "qwen3";
+  ATTUNE_RETURN_IF_ERROR(ReadWindow(reader, config));
+  return config;
 }
 
-at::Tensor Llama::Embed(const at::Tensor& token_ids) const {
-  at::NoGradGuard no_grad;
-  return at::index_select(embeddings_, 0, token_ids.to(device()))
-      .to(at::kFloat);
+Llama::Layer Llama::LoadLayer(int64_t index, WeightLoader& weights) const {
+  const int64_t dim = config_.dim;
+  const int64_t ffn = config_.ffn_dim;
+  const int64_t q = config_.num_heads * config_.head_dim;
+  const int64_t kv = config_.num_kv_heads * config_.head_dim;
+  const double epsilon = config_.norm_epsilon;
+  const std::string layer = Concat("layers.", index, ".");
+  const std::string attention = layer + "self_attn.";
+  const std::string mlp = layer + "mlp.";
+  weights.Ignore(attention + "rotary_emb.inv_freq");
+  Layer loaded;
+  loaded.attention_norm = weights.Rms(layer + "input_layernorm", dim, epsilon);
+  loaded.qkv = weights.Merged({{attention + "q_proj", q},
+                               {attention + "k_proj", kv},
+                               {attention + "v_proj", kv}},
+                              dim, config_.qkv_bias);
+  if (config_.qk_norm) {
+    loaded.query_norm =
+        weights.Rms(attention + "q_norm", config_.head_dim, epsilon);
+    loaded.key_norm =
+        weights.Rms(attention + "k_norm", config_.head_dim, epsilon);
+  }
+  loaded.output =
+      weights.Linear(attention + "o_proj", dim, q, config_.output_bias);
+  loaded.ffn_norm =
+      weights.Rms(layer + "post_attention_layernorm", dim, epsilon);
+  loaded.gate_up =
+      weights.Merged({{mlp + "gate_proj", ffn}, {mlp + "up_proj", ffn}}, dim,
+                     config_.mlp_bias);
+  loaded.down = weights.Linear(mlp + "down_proj", dim, ffn, config_.mlp_bias);
+  return loaded;
 }
 
-at::Tensor Llama::Run(const PackedRows& rows, LayerKeys* keep) const {
-  const auto layout = c10::make_intrusive<AttentionLayout>(rows.segments);
-  const at::Tensor positions =
-      RowPositions(rows.segments, rows.embeddings.size(0)).to(device());
-  at::Tensor residual = rows.embeddings;
+absl::StatusOr<std::unique_ptr<CausalModel>> Llama::Load(
+    const ModelConfig& config, WeightLoader& weights) {
+  auto model = std::unique_ptr<Llama>(new Llama(config));
+  weights.ChoosePrefix({"model.", ""}, "embed_tokens.weight");
+  at::Tensor embeddings =
+      weights.Table("embed_tokens.weight", config.vocab_size, config.dim);
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    model->layers_.push_back(model->LoadLayer(i, weights));
+  }
+  model->final_norm_ = weights.Rms("norm", config.dim, config.norm_epsilon);
+  WeightLoader top = weights.Top();
+  FrozenLinear head;
+  if (config.tie_embeddings) {
+    top.Ignore("lm_head.weight");
+  } else {
+    head = top.Linear("lm_head", config.vocab_size, config.dim, false);
+  }
+  ATTUNE_RETURN_IF_ERROR(weights.Finish());
+  model->SetTables(std::move(embeddings), std::move(head));
+  model->rotary_ = Rotary(config.rotary, config.head_dim, weights.device());
+  return model;
+}
+
+at::Tensor Llama::RunLayers(DecoderPass& pass) const {
+  const RotaryAngles angles = rotary_.At(pass.positions());
+  const HeadShape shape = HeadShapeOf(config_);
+  at::Tensor residual = pass.embeddings();
   at::Tensor delta;  // what the last block adds to the residual stream
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    const int64_t index = static_cast<int64_t>(i);
     auto normed = layer.attention_norm.Forward(residual, delta);
-    const QkvRows qkv =
-        rotary_.Forward(layer.qkv.Forward(normed.normalised), positions);
-    const at::Tensor attended = PackedAttention(qkv, index, layout);
-    for (const Segment& segment : rows.segments) {
-      if (segment.sequence == nullptr) continue;
-      segment.sequence->Write(index,
-                              qkv.k.narrow(1, segment.begin, segment.length),
-                              qkv.v.narrow(1, segment.begin, segment.length));
+    at::Tensor qkv = layer.qkv.Forward(normed.normalised);
+    if (config_.qk_norm) {
+      qkv = NormHeads(qkv, shape, layer.query_norm, layer.key_norm);
     }
-    if (keep != nullptr) {
-      keep->keys.push_back(qkv.k);
-      keep->values.push_back(qkv.v);
-    }
+    const int64_t window = config_.LayerHasWindow(static_cast<int64_t>(i))
+                               ? config_.sliding_window
+                               : 0;
+    const at::Tensor attended = pass.Attend(SplitQkv(qkv, shape, angles),
+                                            {.window = window, .bias = {}});
     normed =
         layer.ffn_norm.Forward(normed.residual, layer.output.Forward(attended));
     residual = normed.residual;
     delta =
         layer.down.Forward(SwiGlu(layer.gate_up.Forward(normed.normalised)));
   }
-  for (const Segment& segment : rows.segments) {
-    if (segment.sequence != nullptr) segment.sequence->Commit(segment.length);
-  }
   return final_norm_.Forward(residual, delta).normalised;
-}
-
-absl::StatusOr<at::Tensor> Llama::CheckedRun(const PackedRows& rows,
-                                             LayerKeys* keep) const {
-  ATTUNE_RETURN_IF_ERROR(CheckPackedRows(rows, config_));
-  if (at::GradMode::is_enabled() && rows.embeddings.requires_grad()) {
-    for (const Segment& segment : rows.segments) {
-      if (segment.sequence != nullptr) {
-        return absl::InvalidArgumentError(
-            "a cached sequence can't be part of a differentiable batch");
-      }
-    }
-  }
-  try {
-    return Run(rows, keep);
-  } catch (const std::exception& error) {
-    return StatusOfException(error, "llama forward");
-  }
-}
-
-absl::StatusOr<at::Tensor> Llama::Forward(const PackedRows& rows) const {
-  return CheckedRun(rows, /*keep=*/nullptr);
-}
-
-absl::StatusOr<std::shared_ptr<const KvBlock>> Llama::BuildPrefix(
-    const at::Tensor& embeddings) const {
-  at::NoGradGuard no_grad;
-  try {
-    PackedRows rows;
-    rows.embeddings = embeddings.detach();
-    rows.segments = {{.begin = 0, .length = embeddings.size(0)}};
-    LayerKeys keys;
-    ATTUNE_RETURN_IF_ERROR(CheckedRun(rows, &keys).status());
-    return std::make_shared<const KvBlock>(std::move(keys.keys),
-                                           std::move(keys.values));
-  } catch (const std::exception& error) {
-    return StatusOfException(error, "building a prefix");
-  }
-}
-
-at::Tensor Llama::Logits(const at::Tensor& hidden) const {
-  return head_.Forward(hidden);
-}
-
-at::Tensor Llama::LogitsFor(const at::Tensor& hidden,
-                            const at::Tensor& token_ids) const {
-  at::Tensor rows;
-  {
-    at::NoGradGuard no_grad;
-    rows = at::index_select(head_.weight(), 0, token_ids.to(device()))
-               .to(at::kFloat);
-  }
-  return at::mm(hidden, rows.t());
 }
 
 }  // namespace attune::worker

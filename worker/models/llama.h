@@ -7,70 +7,52 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "worker/models/causal_model.h"
-#include "worker/models/checkpoint.h"
+#include "worker/models/causal_decoder.h"
+#include "worker/models/config_reader.h"
 #include "worker/models/frozen_linear.h"
-#include "worker/models/packed_attention.h"
 #include "worker/models/rms_norm.h"
 #include "worker/models/rotary.h"
+#include "worker/models/weight_loader.h"
 
 namespace attune::worker {
 
 // The Llama family (Touvron et al., 2023): RMS norm before each block, rotary
-// positions, grouped-query attention, SwiGLU. The residual stream, norms and
-// attention are fp32, products run in the weights' dtype.
-class Llama : public CausalModel {
+// positions, grouped-query attention, SwiGLU. With a sliding window it is
+// Mistral, with biases on queries, keys and values Qwen2, with norms of each
+// query and key head Qwen3.
+class Llama : public CausalDecoder {
  public:
-  // Copies the weights out of `checkpoint`, converted to `dtype` (float or
-  // bfloat16), to `device`. FailedPrecondition naming missing or surplus
-  // tensors.
-  static absl::StatusOr<std::unique_ptr<Llama>> Load(const ModelConfig& config,
-                                                     Checkpoint& checkpoint,
-                                                     const at::Device& device,
-                                                     at::ScalarType dtype);
+  // For model_type llama, mistral, qwen2 and qwen3. See ParseModelConfig.
+  static absl::StatusOr<ModelConfig> ReadConfig(const ConfigReader& reader);
 
-  const ModelConfig& config() const override { return config_; }
-  at::Device device() const override { return embeddings_.device(); }
-  at::ScalarType dtype() const override { return embeddings_.scalar_type(); }
+  // Copies the weights out of the checkpoint. FailedPrecondition naming
+  // missing or surplus tensors.
+  static absl::StatusOr<std::unique_ptr<CausalModel>> Load(
+      const ModelConfig& config, WeightLoader& weights);
 
-  at::Tensor Embed(const at::Tensor& token_ids) const override;
-  absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const override;
-  absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
-      const at::Tensor& embeddings) const override;
-  at::Tensor Logits(const at::Tensor& hidden) const override;
-  at::Tensor LogitsFor(const at::Tensor& hidden,
-                       const at::Tensor& token_ids) const override;
+ protected:
+  at::Tensor RunLayers(DecoderPass& pass) const override;
 
  private:
   struct Layer {
     RmsNorm attention_norm;
-    FrozenLinear qkv;  // query, key and value rows, merged
+    FrozenLinear qkv;    // query, key and value rows, merged
+    RmsNorm query_norm;  // of Qwen3: over head_dim
+    RmsNorm key_norm;
     FrozenLinear output;
     RmsNorm ffn_norm;
     FrozenLinear gate_up;  // gate rows, then up rows
     FrozenLinear down;
   };
-  // Keys and values of every layer, for those who keep them.
-  struct LayerKeys {
-    std::vector<at::Tensor> keys;
-    std::vector<at::Tensor> values;
-  };
-  class Loader;
 
-  Llama() = default;
+  explicit Llama(const ModelConfig& config) : CausalDecoder(config) {}
 
-  // `keep`: null to forget keys and values. Throws what LibTorch throws.
-  at::Tensor Run(const PackedRows& rows, LayerKeys* keep) const;
-  absl::StatusOr<at::Tensor> CheckedRun(const PackedRows& rows,
-                                        LayerKeys* keep) const;
+  Layer LoadLayer(int64_t index, WeightLoader& weights) const;
 
   // Constant after Load.
-  ModelConfig config_;
-  at::Tensor embeddings_;  // [vocab, dim]
   Rotary rotary_;
   std::vector<Layer> layers_;
   RmsNorm final_norm_;
-  FrozenLinear head_;  // shares embeddings_ when tied
 };
 
 }  // namespace attune::worker

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
@@ -44,19 +45,40 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<char*>(data_), size_);
 }
 
+void MappedFile::Release(size_t offset, size_t size) const {
+  if (size == 0) return;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t begin = offset / page * page;
+  // Neighbours on the first and the last page are not lost: the mapping is not
+  // written to, so its pages can always be had from the file.
+  madvise(const_cast<char*>(data_) + begin, offset + size - begin,
+          MADV_DONTNEED);
+}
+
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
                                           size_t max_bytes) {
   ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file,
                           MappedFile::Open(path));
   if (file->bytes().size() > max_bytes) {
-    return absl::ResourceExhaustedError(
-        Concat(path, " is longer than ", max_bytes, " bytes"));
+    return CorruptFile(
+        path, Concat(file->bytes().size(), " bytes long, at most ", max_bytes,
+                     " are read"));
   }
   return std::string(file->bytes());
 }
 
 absl::Status CorruptFile(std::string_view path, std::string_view what) {
-  return MakeError(Reason::kCorruptModel, Concat(path, ": ", what));
+  // What is wrong may be a name of megabytes.
+  constexpr size_t kMaxShown = 1000;
+  return MakeError(Reason::kCorruptModel,
+                   Concat(path, ": ", what.substr(0, kMaxShown),
+                          what.size() > kMaxShown ? "..." : ""));
+}
+
+std::string QuoteBytes(std::string_view bytes) {
+  constexpr size_t kMaxShown = 100;
+  return Concat("'", absl::CHexEscape(ToAbsl(bytes.substr(0, kMaxShown))),
+                bytes.size() > kMaxShown ? "...'" : "'");
 }
 
 }  // namespace attune::worker

@@ -13,6 +13,8 @@
 #include "proto/cc/text.h"
 #include "worker/models/json_reader.h"
 #include "worker/models/mapped_file.h"
+#include "worker/models/tokenizer_builder.h"
+#include "worker/models/tokenizer_settings.h"
 
 namespace attune::worker {
 namespace {
@@ -22,25 +24,29 @@ using Json = nlohmann::json;
 constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 constexpr size_t kMaxTokenizerBytes = size_t{64} << 20;
 
-// An object; empty where the file is missing.
-absl::StatusOr<Json> ReadOptional(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return Json::object();
-  ATTUNE_ASSIGN_OR_RETURN(Json json, ReadJsonFile(path, kMaxConfigBytes));
-  if (!json.is_object()) return CorruptFile(path, "not an object");
-  return json;
+absl::StatusOr<std::unique_ptr<const Tokenizer>> LoadTokenizer(
+    const std::string& directory, const TokenizerSettings& settings) {
+  std::string origin = Concat(directory, "/tokenizer.json");
+  absl::StatusOr<std::string> json = ReadSmallFile(origin, kMaxTokenizerBytes);
+  if (absl::IsNotFound(json.status())) {
+    origin = Concat(directory, ": tokenizer built from its vocabulary");
+    json = BuildTokenizerJson(directory, settings);
+  }
+  ATTUNE_RETURN_IF_ERROR(json.status());
+  auto tokenizer = Tokenizer::FromJson(*json);
+  if (!tokenizer.ok()) {
+    return CorruptFile(origin, ToStd(tokenizer.status().message()));
+  }
+  return *std::move(tokenizer);
 }
 
-// A special token is a string or an object with `content`.
-std::string TokenText(const Json& config, const char* key) {
-  const auto it = config.find(key);
-  if (it == config.end()) return "";
-  if (it->is_string()) return it->get<std::string>();
-  if (it->is_object() && it->contains("content") &&
-      (*it)["content"].is_string()) {
-    return (*it)["content"].get<std::string>();
-  }
-  return "";
+// The text of a role's token. One that only the family's defaults name counts
+// if the tokenizer has it.
+std::string TextOfRole(const TokenizerSettings& settings, const char* role,
+                       const Tokenizer& tokenizer) {
+  const std::string text = settings.SpecialText(role);
+  const bool is_named = settings.named_roles.contains(role);
+  return is_named || tokenizer.TokenToId(text).has_value() ? text : "";
 }
 
 // The chat template: a file of its own, a string, or a list of named ones of
@@ -77,25 +83,48 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const std::string& directory) {
   return config;
 }
 
+absl::StatusOr<std::unique_ptr<const Tokenizer>> ReadTokenizer(
+    const std::string& directory, std::string_view model_type) {
+  ATTUNE_ASSIGN_OR_RETURN(const TokenizerSettings settings,
+                          ReadTokenizerSettings(directory, model_type));
+  return LoadTokenizer(directory, settings);
+}
+
+std::vector<std::string> TokenizerSources(const std::string& directory) {
+  std::error_code error;
+  std::string single = Concat(directory, "/tokenizer.json");
+  if (std::filesystem::exists(single, error)) return {std::move(single)};
+  std::vector<std::string> files;
+  for (const char* name :
+       {"vocab.txt", "vocab.json", "merges.txt", "spiece.model",
+        "sentencepiece.bpe.model", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json"}) {
+    std::string path = Concat(directory, "/", name);
+    if (std::filesystem::exists(path, error)) files.push_back(std::move(path));
+  }
+  return files;
+}
+
 absl::StatusOr<ModelText> ReadModelText(const std::string& directory,
                                         const ModelConfig& config) {
   ModelText text;
-  const std::string tokenizer_path = Concat(directory, "/tokenizer.json");
-  ATTUNE_ASSIGN_OR_RETURN(std::string tokenizer_json,
-                          ReadSmallFile(tokenizer_path, kMaxTokenizerBytes));
-  auto tokenizer = Tokenizer::FromJson(tokenizer_json);
-  if (!tokenizer.ok()) {
-    return CorruptFile(tokenizer_path, ToStd(tokenizer.status().message()));
-  }
-  text.tokenizer = *std::move(tokenizer);
-  ATTUNE_ASSIGN_OR_RETURN(
-      const Json tokenizer_config,
-      ReadOptional(Concat(directory, "/tokenizer_config.json")));
+  ATTUNE_ASSIGN_OR_RETURN(const TokenizerSettings settings,
+                          ReadTokenizerSettings(directory, config.family));
+  ATTUNE_ASSIGN_OR_RETURN(text.tokenizer, LoadTokenizer(directory, settings));
   ATTUNE_ASSIGN_OR_RETURN(
       const Json generation_config,
-      ReadOptional(Concat(directory, "/generation_config.json")));
-  text.bos_token = TokenText(tokenizer_config, "bos_token");
-  text.eos_token = TokenText(tokenizer_config, "eos_token");
+      ReadOptionalObject(Concat(directory, "/generation_config.json"),
+                         kMaxConfigBytes));
+  for (const auto& [role, member] :
+       {std::pair{"bos_token", &ModelText::bos_token},
+        {"eos_token", &ModelText::eos_token},
+        {"unk_token", &ModelText::unk_token},
+        {"sep_token", &ModelText::sep_token},
+        {"pad_token", &ModelText::pad_token},
+        {"cls_token", &ModelText::cls_token},
+        {"mask_token", &ModelText::mask_token}}) {
+    text.*member = TextOfRole(settings, role, *text.tokenizer);
+  }
 
   std::set<int64_t> stops(config.eos_token_ids.begin(),
                           config.eos_token_ids.end());
@@ -113,7 +142,7 @@ absl::StatusOr<ModelText> ReadModelText(const std::string& directory,
   text.stop_token_ids.assign(stops.begin(), stops.end());
 
   ATTUNE_ASSIGN_OR_RETURN(const std::string source,
-                          ChatTemplate(directory, tokenizer_config));
+                          ChatTemplate(directory, settings.config));
   if (!source.empty()) {
     auto chat_template = Template::CompileChat(source);
     if (!chat_template.ok()) {

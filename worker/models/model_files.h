@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,8 +18,14 @@ namespace attune::worker {
 struct ModelText {
   std::unique_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<const Template> chat_template;  // null: there is none
-  std::string bos_token;                          // empty: there is none
+  // Texts of the special tokens; empty: there is none.
+  std::string bos_token;
   std::string eos_token;
+  std::string unk_token;
+  std::string sep_token;
+  std::string pad_token;
+  std::string cls_token;
+  std::string mask_token;
   std::vector<int64_t> stop_token_ids;  // ascending
 };
 
@@ -26,7 +33,18 @@ struct ModelText {
 // with the path.
 absl::StatusOr<ModelConfig> ReadModelConfig(const std::string& directory);
 
-// Reads tokenizer.json, tokenizer_config.json and, where there,
+// Reads tokenizer.json or, where it is missing, builds the tokenizer from the
+// vocabulary files of its family (tokenizer_builder.h). `model_type`: of
+// config.json.
+absl::StatusOr<std::unique_ptr<const Tokenizer>> ReadTokenizer(
+    const std::string& directory, std::string_view model_type);
+
+// The files that decide how text becomes ids: tokenizer.json, or what there is
+// of the others where that is missing.
+std::vector<std::string> TokenizerSources(const std::string& directory);
+
+// Reads the tokenizer, its settings (tokenizer_config.json and what older
+// releases of transformers write beside it) and, where there,
 // chat_template.jinja and generation_config.json. DataLoss naming the file
 // that is corrupt.
 absl::StatusOr<ModelText> ReadModelText(const std::string& directory,

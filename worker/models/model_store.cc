@@ -14,9 +14,9 @@
 #include "proto/cc/text.h"
 #include "worker/models/checkpoint.h"
 #include "worker/models/fingerprint.h"
-#include "worker/models/llama.h"
 #include "worker/models/mapped_file.h"
 #include "worker/models/model_files.h"
+#include "worker/models/model_loader.h"
 
 namespace attune::worker {
 namespace {
@@ -71,7 +71,6 @@ absl::StatusOr<ModelInfo> ReadInfo(const std::string& directory,
   ModelInfo info;
   info.id = id;
   ATTUNE_ASSIGN_OR_RETURN(info.config, ReadModelConfig(path));
-  info.num_parameters = info.config.NumParameters();
   ATTUNE_ASSIGN_OR_RETURN(std::vector<std::string> files,
                           Checkpoint::Files(path));
   for (const std::string& file : files) {
@@ -81,10 +80,12 @@ absl::StatusOr<ModelInfo> ReadInfo(const std::string& directory,
     info.weight_bytes += static_cast<int64_t>(bytes);
   }
   // Whether the headers fit the files: a model that cannot load is not offered.
-  ATTUNE_RETURN_IF_ERROR(Checkpoint::Open(path).status());
+  ATTUNE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
+  info.num_parameters = checkpoint.NumParameters();
   info.has_chat_template = HasChatTemplate(path);
-  files.insert(files.begin(),
-               {path + "/config.json", path + "/tokenizer.json"});
+  std::vector<std::string> described = TokenizerSources(path);
+  described.insert(described.begin(), path + "/config.json");
+  files.insert(files.begin(), described.begin(), described.end());
   ATTUNE_ASSIGN_OR_RETURN(
       info.fingerprint,
       Fingerprint(files, Concat(directory, "/.fingerprints/", id, ".json")));
@@ -170,6 +171,13 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
   const std::string path = Concat(options_.directory, "/", id);
   ATTUNE_ASSIGN_OR_RETURN(loaded->info, ReadInfo(options_.directory, id));
   const ModelConfig& config = loaded->info.config;
+  if (config.kind != ModelKind::kCausal) {
+    return MakeError(
+        Reason::kUnsupportedField,
+        Concat("base model '", id, "' is an ", ModelKindName(config.kind), " (",
+               config.family,
+               "); jobs and requests need a causal language model"));
+  }
   ATTUNE_ASSIGN_OR_RETURN(ModelText text, ReadModelText(path, config));
   loaded->tokenizer = std::move(text.tokenizer);
   loaded->chat_template = std::move(text.chat_template);
@@ -179,13 +187,13 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
   if (loaded->tokenizer->vocab_size() > config.vocab_size) {
     return MakeError(
         Reason::kCorruptModel,
-        Concat(path, ": tokenizer.json has ", loaded->tokenizer->vocab_size(),
+        Concat(path, ": the tokenizer has ", loaded->tokenizer->vocab_size(),
                " tokens, config.json says ", config.vocab_size));
   }
   ATTUNE_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(path));
   ATTUNE_ASSIGN_OR_RETURN(
       loaded->model,
-      Llama::Load(config, checkpoint, options_.device, options_.dtype));
+      LoadCausalModel(config, checkpoint, options_.device, options_.dtype));
   return std::shared_ptr<const LoadedModel>(std::move(loaded));
 }
 

@@ -8,13 +8,16 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/gather.h>
 #include <ATen/ops/gt.h>
+#include <ATen/ops/le.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -34,32 +37,49 @@ struct Scores {
   at::Tensor shared;  // [kv_heads, rows * group, shared_length]
   // Per segment [kv_heads, length * group, length], one behind the other.
   at::Tensor own;
-
-  at::Tensor OwnOf(int64_t offset, int64_t kv_heads, int64_t group,
-                   int64_t length) const {
-    return own.narrow(0, offset, kv_heads * group * length * length)
-        .view({kv_heads, length * group, length});
-  }
 };
 
 // A batch's q, k, v and what their shapes say.
 struct Batch {
   QkvRows rows;
   int64_t kv_heads;
+  int64_t num_rows;  // of queries
   int64_t group;
   int64_t layer;
+  AttentionLayout::Own own;
+  AttentionRule rule;
 
-  Batch(QkvRows qkv, int64_t layer)
+  Batch(QkvRows qkv, int64_t layer, const AttentionLayout& layout,
+        AttentionRule rule)
       : rows(std::move(qkv)),
         kv_heads(rows.k.size(0)),
-        group(rows.q.size(1) / rows.k.size(1)),
-        layer(layer) {}
+        num_rows(layout.families().empty()
+                     ? 0
+                     : layout.families().back().rows.begin +
+                           layout.families().back().rows.length),
+        group(num_rows == 0 ? 1 : rows.q.size(1) / num_rows),
+        layer(layer),
+        own(layout.own()),
+        rule(std::move(rule)) {}
+
+  // How many keys of its own segment a row has scores with.
+  int64_t OwnKeys(const Range& range) const {
+    return own == AttentionLayout::Own::kNothing ? 0 : range.length;
+  }
 
   at::Tensor Queries(const at::Tensor& x, const Range& range) const {
     return x.narrow(1, range.begin * group, range.length * group);
   }
   static at::Tensor Keys(const at::Tensor& x, const Range& range) {
     return x.narrow(1, range.begin, range.length);
+  }
+  // The scores of one segment with its own keys: [kv_heads, length * group,
+  // own keys].
+  at::Tensor OwnOf(const Scores& scores, int64_t offset,
+                   const Range& range) const {
+    const int64_t rows = range.length * group;
+    return scores.own.narrow(0, offset, kv_heads * rows * OwnKeys(range))
+        .view({kv_heads, rows, OwnKeys(range)});
   }
 };
 
@@ -105,14 +125,16 @@ void ForSegments(const Batch& batch, const Family& family, const Body& body) {
   int64_t offset = 0;
   for (const Range& range : family.segments) {
     body(range, offset);
-    offset += batch.kv_heads * batch.group * range.length * range.length;
+    offset +=
+        batch.kv_heads * batch.group * range.length * batch.OwnKeys(range);
   }
 }
 
 Scores EmptyScores(const Batch& batch, const Family& family) {
   int64_t own_size = 0;
   for (const Range& range : family.segments) {
-    own_size += batch.kv_heads * batch.group * range.length * range.length;
+    own_size +=
+        batch.kv_heads * batch.group * range.length * batch.OwnKeys(range);
   }
   const auto options = batch.rows.q.options();
   return {at::empty({batch.kv_heads, family.rows.length * batch.group,
@@ -133,10 +155,10 @@ void MultiplyAll(const Batch& batch, const Family& family,
               at::Tensor target = out.shared.narrow(2, offset, right.size(1));
               at::bmm_out(target, family_left, right.transpose(1, 2));
             });
+  if (batch.own == AttentionLayout::Own::kNothing) return;
   const at::Tensor& own_right = with_values ? batch.rows.v : batch.rows.k;
   ForSegments(batch, family, [&](const Range& range, int64_t offset) {
-    at::Tensor target =
-        out.OwnOf(offset, batch.kv_heads, batch.group, range.length);
+    at::Tensor target = batch.OwnOf(out, offset, range);
     at::bmm_out(target, batch.Queries(left, range),
                 Batch::Keys(own_right, range).transpose(1, 2));
   });
@@ -155,6 +177,10 @@ void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
   });
   const int64_t rows = family.rows.length;
   const int64_t group = batch.group;
+  const bool causal = batch.own == AttentionLayout::Own::kCausal;
+  const at::Tensor& bias = batch.rule.bias;
+  const float* biases = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  const int64_t bias_width = bias.defined() ? bias.size(1) : 0;
   at::parallel_for(
       0, batch.kv_heads * rows, kAttentionGrainRows,
       [&](int64_t begin, int64_t end) {
@@ -163,45 +189,90 @@ void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
           const int64_t row = i % rows;
           const int32_t index = family.segment_of_row[row];
           const Range& range = family.segments[index];
+          const int64_t own_keys = batch.OwnKeys(range);
           const int64_t inside = family.rows.begin + row - range.begin;
+          // The keys' places count their positions.
+          const int64_t position = family.shared_length + inside;
+          const int64_t hidden =
+              batch.rule.window == 0
+                  ? 0
+                  : std::max<int64_t>(0, position + 1 - batch.rule.window);
           for (int64_t g = 0; g < group; ++g) {
             const int64_t shared_at =
                 ((head * rows + row) * group + g) * family.shared_length;
             const int64_t own_at =
                 own_offsets[index] +
-                ((head * range.length + inside) * group + g) * range.length;
-            body(cpu_rows::ScorePieces{.shared = shared + shared_at,
-                                       .shared_length = family.shared_length,
-                                       .own = own + own_at,
-                                       .own_length = range.length,
-                                       .visible = inside + 1},
-                 shared_at, own_at);
+                ((head * range.length + inside) * group + g) * own_keys;
+            const float* row_bias =
+                biases == nullptr ? nullptr
+                                  : biases + (head * group + g) * bias_width +
+                                        (bias_width - 1) / 2 - position;
+            body(
+                cpu_rows::ScorePieces{.shared = shared + shared_at,
+                                      .shared_length = family.shared_length,
+                                      .own = own + own_at,
+                                      .own_length = own_keys,
+                                      .hidden = hidden,
+                                      .visible = causal ? inside + 1 : own_keys,
+                                      .bias = row_bias},
+                shared_at, own_at);
           }
         }
       });
 }
 
-// For other devices and dtypes: per segment, rows of `x` (scores with shared
-// and with own keys side by side) through `body`, and back.
+// Position of every key (shared ones first) before that of every query row of a
+// segment: [length * group, keys], negative for earlier keys.
+at::Tensor Distances(const Batch& batch, const Family& family,
+                     const Range& range, const at::TensorOptions& options) {
+  const at::Tensor key =
+      at::arange(family.shared_length + batch.OwnKeys(range), options);
+  const at::Tensor row = at::arange(range.length * batch.group, options)
+                             .floor_divide(batch.group) +
+                         family.shared_length;
+  return key.unsqueeze(0) - row.unsqueeze(1);
+}
+
+// For other devices and dtypes: per segment, scores with shared and with own
+// keys side by side through `body`, and back.
 template <typename Body>
 void ForScoresAnywhere(const Batch& batch, const Family& family, Scores& scores,
                        const Body& body) {
   ForSegments(batch, family, [&](const Range& range, int64_t offset) {
     const Range inside = {range.begin - family.rows.begin, range.length};
     at::Tensor shared = batch.Queries(scores.shared, inside);
-    at::Tensor own =
-        scores.OwnOf(offset, batch.kv_heads, batch.group, range.length);
-    const auto options = own.options().dtype(at::kLong);
-    const at::Tensor key = at::arange(range.length, options);
-    const at::Tensor row = at::arange(range.length * batch.group, options)
-                               .floor_divide(batch.group);
-    const at::Tensor hidden = at::gt(key.unsqueeze(0), row.unsqueeze(1));
+    at::Tensor own = batch.OwnOf(scores, offset, range);
+    const at::Tensor distance =
+        Distances(batch, family, range, own.options().dtype(at::kLong));
+    at::Tensor hidden = at::zeros_like(distance, at::kBool);
+    if (batch.own == AttentionLayout::Own::kCausal) {
+      hidden = hidden | at::gt(distance, 0);
+    }
+    if (batch.rule.window > 0) {
+      hidden = hidden | at::le(distance, -batch.rule.window);
+    }
     const at::Tensor result =
-        body(at::cat({shared, own}, 2), hidden, inside, offset);
+        body(at::cat({shared, own}, 2), distance, hidden, inside, range, offset)
+            .masked_fill(hidden, 0);
     shared.copy_(result.narrow(2, 0, family.shared_length));
-    own.copy_(result.narrow(2, family.shared_length, range.length)
-                  .masked_fill(hidden, 0));
+    own.copy_(result.narrow(2, family.shared_length, own.size(2)));
   });
+}
+
+// The bias of every score of a segment: [kv_heads, length * group, keys].
+at::Tensor BiasAnywhere(const Batch& batch, const at::Tensor& distance) {
+  const at::Tensor& bias = batch.rule.bias;
+  const int64_t rows = distance.size(0) / batch.group;
+  const at::Tensor index =
+      (distance + (bias.size(1) - 1) / 2)
+          .view({rows, batch.group, -1})
+          .unsqueeze(0)
+          .expand({batch.kv_heads, rows, batch.group, distance.size(1)});
+  const at::Tensor of_head =
+      bias.view({batch.kv_heads, 1, batch.group, bias.size(1)})
+          .expand({batch.kv_heads, rows, batch.group, bias.size(1)});
+  return at::gather(of_head, 3, index)
+      .reshape({batch.kv_heads, distance.size(0), distance.size(1)});
 }
 
 void Softmax(const Batch& batch, const Family& family, Scores& scores) {
@@ -214,10 +285,14 @@ void Softmax(const Batch& batch, const Family& family, Scores& scores) {
   }
   ForScoresAnywhere(
       batch, family, scores,
-      [&](at::Tensor all, const at::Tensor& hidden, const Range&, int64_t) {
-        all.narrow(2, family.shared_length, hidden.size(1))
-            .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
-        return at::softmax(all, -1);
+      [&](at::Tensor all, const at::Tensor& distance, const at::Tensor& hidden,
+          const Range&, const Range&, int64_t) {
+        if (batch.rule.bias.defined()) {
+          all = all + BiasAnywhere(batch, distance).to(all.scalar_type());
+        }
+        return at::softmax(
+            all.masked_fill(hidden, -std::numeric_limits<float>::infinity()),
+            -1);
       });
 }
 
@@ -237,12 +312,11 @@ void SoftmaxBackward(const Batch& batch, const Family& family,
   }
   ForScoresAnywhere(
       batch, family, grads,
-      [&](const at::Tensor& all, const at::Tensor&, const Range& inside,
-          int64_t offset) {
+      [&](const at::Tensor& all, const at::Tensor&, const at::Tensor&,
+          const Range& inside, const Range& range, int64_t offset) {
         const at::Tensor p =
             at::cat({batch.Queries(probabilities.shared, inside),
-                     probabilities.OwnOf(offset, batch.kv_heads, batch.group,
-                                         inside.length)},
+                     batch.OwnOf(probabilities, offset, range)},
                     2);
         return p * (all - at::sum(p * all, {2}, /*keepdim=*/true));
       });
@@ -273,11 +347,11 @@ void Combine(const Batch& batch, const Family& family, const Scores& weights,
                          weights.shared.narrow(2, offset, right.size(1)), right,
                          started);
             });
+  if (batch.own == AttentionLayout::Own::kNothing) return;
   const at::Tensor& own_right = with_values ? batch.rows.v : batch.rows.k;
   ForSegments(batch, family, [&](const Range& range, int64_t offset) {
     bool own_started = started;
-    Accumulate(batch.Queries(out, range),
-               weights.OwnOf(offset, batch.kv_heads, batch.group, range.length),
+    Accumulate(batch.Queries(out, range), batch.OwnOf(weights, offset, range),
                Batch::Keys(own_right, range), own_started);
   });
 }
@@ -298,26 +372,25 @@ void Scatter(const Batch& batch, const Family& family, const Scores& weights,
             weights.shared.narrow(2, offset, keys.size(1)).transpose(1, 2),
             family_left);
       });
+  if (batch.own == AttentionLayout::Own::kNothing) return;
   ForSegments(batch, family, [&](const Range& range, int64_t offset) {
     at::Tensor target = Batch::Keys(grad, range);
-    at::baddbmm_out(
-        target, target,
-        weights.OwnOf(offset, batch.kv_heads, batch.group, range.length)
-            .transpose(1, 2),
-        batch.Queries(left, range));
+    at::baddbmm_out(target, target,
+                    batch.OwnOf(weights, offset, range).transpose(1, 2),
+                    batch.Queries(left, range));
   });
 }
 
 // [kv_heads, n * group, head_dim] -> [n, heads * head_dim]
 at::Tensor MergeHeads(const Batch& batch, const at::Tensor& x) {
-  const int64_t n = batch.rows.k.size(1);
+  const int64_t n = batch.num_rows;
   return x.view({batch.kv_heads, n, batch.group, x.size(2)})
       .transpose(0, 1)
       .reshape({n, batch.kv_heads * batch.group * x.size(2)});
 }
 
 at::Tensor SplitHeads(const Batch& batch, const at::Tensor& x) {
-  const int64_t n = batch.rows.k.size(1);
+  const int64_t n = batch.num_rows;
   const int64_t head_dim = batch.rows.k.size(2);
   return x.view({n, batch.kv_heads, batch.group, head_dim})
       .transpose(0, 1)
@@ -360,9 +433,10 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, int64_t layer,
-                            const c10::intrusive_ptr<AttentionLayout>& layout) {
+                            const c10::intrusive_ptr<AttentionLayout>& layout,
+                            const AttentionRule& rule) {
     std::vector<Scores> kept;
-    const Batch batch({q, k, v}, layer);
+    const Batch batch({q, k, v}, layer, *layout, rule);
     at::Tensor out = Attend(batch, *layout, &kept);
     torch::autograd::variable_list saved = {q, k, v};
     for (Scores& scores : kept) {
@@ -371,6 +445,7 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     }
     context->save_for_backward(std::move(saved));
     context->saved_data["layer"] = layer;
+    context->saved_data["window"] = rule.window;
     context->saved_data["layout"] = c10::IValue::make_capsule(layout);
     return out;
   }
@@ -385,57 +460,31 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     for (size_t i = 3; i < saved.size(); i += 2) {
       kept.push_back({saved[i], saved[i + 1]});
     }
+    // The bias is constant and needs no backward.
     const Batch batch({saved[0], saved[1], saved[2]},
-                      context->saved_data["layer"].toInt());
+                      context->saved_data["layer"].toInt(), *layout,
+                      {.window = context->saved_data["window"].toInt(),
+                       .bias = at::Tensor()});
     QkvRows result =
         AttendBackward(batch, *layout, kept, grads[0].contiguous());
-    return {result.q, result.k, result.v, at::Tensor(), at::Tensor()};
+    return {result.q,     result.k,     result.v,
+            at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-AttentionLayout::AttentionLayout(const std::vector<Segment>& segments) {
-  std::vector<int> roots;  // per segment
-  for (size_t i = 0; i < segments.size(); ++i) {
-    const Segment& segment = segments[i];
-    roots.push_back(segment.parent < 0 ? static_cast<int>(i)
-                                       : roots[segment.parent]);
-    const bool joins = i > 0 && segment.parent == segments[i - 1].parent &&
-                       segment.prefix == segments[i - 1].prefix &&
-                       segment.sequence == nullptr &&
-                       segments[i - 1].sequence == nullptr;
-    if (!joins) {
-      const Segment& root = segments[roots[i]];
-      Family family;
-      family.rows.begin = segment.begin;
-      family.prefix = root.prefix;
-      family.sequence = root.sequence;
-      if (root.prefix != nullptr) family.shared_length += root.prefix->length();
-      if (root.sequence != nullptr) {
-        family.shared_length += root.sequence->length();
-      }
-      for (int p = segment.parent; p >= 0; p = segments[p].parent) {
-        family.ancestors.insert(family.ancestors.begin(),
-                                {segments[p].begin, segments[p].length});
-        family.shared_length += segments[p].length;
-      }
-      families_.push_back(std::move(family));
-    }
-    Family& family = families_.back();
-    family.segment_of_row.insert(family.segment_of_row.end(), segment.length,
-                                 static_cast<int32_t>(family.segments.size()));
-    family.segments.push_back({segment.begin, segment.length});
-    family.rows.length += segment.length;
-  }
-}
-
 at::Tensor PackedAttention(const QkvRows& rows, int64_t layer,
-                           const c10::intrusive_ptr<AttentionLayout>& layout) {
-  if (at::GradMode::is_enabled() && rows.q.requires_grad()) {
-    return AttentionFunction::apply(rows.q, rows.k, rows.v, layer, layout);
+                           const c10::intrusive_ptr<AttentionLayout>& layout,
+                           const AttentionRule& rule) {
+  // Queries of a first decoder layer may be constants while the memory is not.
+  if (at::GradMode::is_enabled() &&
+      (rows.q.requires_grad() || rows.k.requires_grad() ||
+       rows.v.requires_grad())) {
+    return AttentionFunction::apply(rows.q, rows.k, rows.v, layer, layout,
+                                    rule);
   }
-  return Attend(Batch(rows, layer), *layout, nullptr);
+  return Attend(Batch(rows, layer, *layout, rule), *layout, nullptr);
 }
 
 }  // namespace attune::worker

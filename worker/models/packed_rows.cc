@@ -1,5 +1,7 @@
 #include "worker/models/packed_rows.h"
 
+#include <ATen/ops/empty.h>
+
 #include <set>
 
 #include "absl/status/status.h"
@@ -73,9 +75,9 @@ std::vector<int64_t> SegmentPositions(const std::vector<Segment>& segments) {
 absl::Status CheckPackedRows(const PackedRows& rows,
                              const ModelConfig& config) {
   if (!rows.embeddings.defined() || rows.embeddings.dim() != 2 ||
-      rows.embeddings.size(1) != config.dim) {
+      rows.embeddings.size(1) != config.embedding_dim) {
     return absl::InvalidArgumentError(
-        Concat("embeddings must be [rows, ", config.dim, "]"));
+        Concat("embeddings must be [rows, ", config.embedding_dim, "]"));
   }
   if (rows.segments.empty()) {
     return absl::InvalidArgumentError("a batch needs at least one segment");
@@ -110,6 +112,17 @@ absl::Status CheckPackedRows(const PackedRows& rows,
     }
   }
   return absl::OkStatus();
+}
+
+at::Tensor RowPositions(const std::vector<Segment>& segments, int64_t rows) {
+  at::Tensor positions =
+      at::empty({rows}, at::TensorOptions().dtype(at::kLong));
+  int64_t* out = positions.mutable_data_ptr<int64_t>();
+  const std::vector<int64_t> first = SegmentPositions(segments);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    for (int64_t j = 0; j < segments[i].length; ++j) *out++ = first[i] + j;
+  }
+  return positions;
 }
 
 }  // namespace attune::worker

@@ -29,7 +29,7 @@ struct Segment {
 // that names a sequence has no children. Position of a segment's first row =
 // lengths of its root's prefix and sequence and of all ancestors.
 struct PackedRows {
-  at::Tensor embeddings;  // [rows, dim], fp32
+  at::Tensor embeddings;  // [rows, embedding_dim], fp32
   std::vector<Segment> segments;
 };
 
@@ -39,6 +39,9 @@ absl::Status CheckPackedRows(const PackedRows& rows, const ModelConfig& config);
 
 // Position of every segment's first row. `segments` must be valid.
 std::vector<int64_t> SegmentPositions(const std::vector<Segment>& segments);
+
+// Position of every row: [rows], int64, on the CPU. `segments` must be valid.
+at::Tensor RowPositions(const std::vector<Segment>& segments, int64_t rows);
 
 }  // namespace attune::worker
 

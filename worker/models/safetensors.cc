@@ -265,14 +265,21 @@ absl::StatusOr<at::Tensor> Safetensors::View(const std::string& name) const {
   const Entry& entry = it->second;
   char* data = const_cast<char*>(data_.data() + entry.begin);
   const auto options = at::TensorOptions().dtype(entry.dtype);
-  // The tensor keeps the bytes alive.
+  const size_t size = entry.end - entry.begin;
+  // The tensor keeps the bytes alive. Weights are looked at once, to be copied:
+  // their pages go with the view.
   at::Tensor view = at::from_blob(
-      data, entry.shape, [file = file_, bytes = bytes_](void*) {}, options);
+      data, entry.shape,
+      [file = file_, bytes = bytes_, size](void* begin) {
+        if (file == nullptr) return;
+        file->Release(static_cast<char*>(begin) - file->bytes().data(), size);
+      },
+      options);
   const size_t alignment = c10::elementSize(entry.dtype);
   if (reinterpret_cast<uintptr_t>(data) % alignment == 0) return view;
   at::Tensor aligned =
       at::from_blob(nullptr, {0}, options).new_empty(entry.shape);
-  std::memcpy(aligned.mutable_data_ptr(), data, entry.end - entry.begin);
+  std::memcpy(aligned.mutable_data_ptr(), data, size);
   return aligned;
 }
 

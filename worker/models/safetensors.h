@@ -46,8 +46,9 @@ class Safetensors {
   }
   bool Contains(const std::string& name) const;
 
-  // A CPU tensor over the mapped bytes: not copied, not to be written to, valid
-  // for as long as this object lives. NotFound if there is no such tensor.
+  // A CPU tensor over the mapped bytes, which it keeps alive: not copied unless
+  // they are misaligned, not to be written to. The pages it lies on leave
+  // memory with it. NotFound if there is no such tensor.
   absl::StatusOr<at::Tensor> View(const std::string& name) const;
   // A copy that lives on its own.
   absl::StatusOr<at::Tensor> Get(const std::string& name) const;

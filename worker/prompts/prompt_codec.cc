@@ -203,11 +203,11 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
         {{"prompt_fingerprint", stored.manifest.model_fingerprint()},
          {"model_fingerprint", model.fingerprint}});
   }
-  if (stored.prompt.dim() != model.config.dim) {
+  if (stored.prompt.dim() != model.config.embedding_dim) {
     return MakeError(Reason::kModelMismatch,
                      Concat("the prompt's rows are ", stored.prompt.dim(),
                             " wide, but model '", model.id, "' has width ",
-                            model.config.dim));
+                            model.config.embedding_dim));
   }
   return absl::OkStatus();
 }

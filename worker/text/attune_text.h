@@ -21,7 +21,9 @@ struct AttuneBuffer {
 
 struct AttuneEncoding {
   uint32_t* ids;
-  size_t* begins;  // byte ranges, half open
+  uint32_t* type_ids;
+  int8_t* sequences;  // 0 first text, 1 second, -1 neither
+  size_t* begins;     // half-open ranges of characters (code points)
   size_t* ends;
   size_t size;
 };
@@ -34,6 +36,10 @@ void attune_tokenizer_free(void* tokenizer);
 bool attune_tokenizer_encode(const void* tokenizer, const uint8_t* text,
                              size_t size, bool add_special_tokens,
                              AttuneEncoding* out, AttuneBuffer* error);
+bool attune_tokenizer_encode_pair(const void* tokenizer, const uint8_t* first,
+                                  size_t first_size, const uint8_t* second,
+                                  size_t second_size, bool add_special_tokens,
+                                  AttuneEncoding* out, AttuneBuffer* error);
 void attune_encoding_free(AttuneEncoding encoding);
 bool attune_tokenizer_decode(const void* tokenizer, const uint32_t* ids,
                              size_t size, bool skip_special_tokens,

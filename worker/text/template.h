@@ -17,7 +17,9 @@ namespace attune::worker {
 // instructions (fuel), recursion and output size are bounded, values may be
 // nested as deep as fuel allows, and there are no namespaces, which could hold
 // themselves. What one instruction may take is not bounded: a variable that
-// is set to itself twice over and over doubles in memory. Const after
+// is set to itself twice over and over doubles in memory. The library asks
+// nobody between instructions, and Rust ends the process where memory is
+// refused, so only a process of its own could bound it. Const after
 // construction: any number of threads may use one instance at once.
 class Template {
  public:

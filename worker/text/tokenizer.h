@@ -14,17 +14,30 @@
 
 namespace attune::worker {
 
-// Token ids of a text and, for each, the bytes of the text it came from.
+// Token ids of a text, or of two texts as one input, and for each where it came
+// from.
 struct Encoding {
-  // Half-open byte range of the text; empty for a token that was added.
+  // Half-open range of its own text; empty for a token that was added.
   struct ByteRange {
     size_t begin = 0;
     size_t end = 0;
     friend bool operator==(const ByteRange&, const ByteRange&) = default;
   };
+  // The same in characters: Unicode code points, as people who read JSON in
+  // Python count them.
+  struct CharacterRange {
+    size_t begin = 0;
+    size_t end = 0;
+    friend bool operator==(const CharacterRange&,
+                           const CharacterRange&) = default;
+  };
 
   std::vector<int64_t> ids;
-  std::vector<ByteRange> offsets;  // one per id
+  // One of each per id:
+  std::vector<ByteRange> offsets;
+  std::vector<CharacterRange> characters;
+  std::vector<int64_t> type_ids;  // what encoders call token_type_ids
+  std::vector<int> sequences;     // 0: first text, 1: second, -1: added
 };
 
 // A Hugging Face tokenizer (tokenizer.json). Padding and truncation, which the
@@ -47,6 +60,12 @@ class Tokenizer {
   // or longer than kMaxTextBytes.
   absl::StatusOr<Encoding> Encode(std::string_view text,
                                   bool add_special_tokens) const;
+
+  // Two texts as one input, such as a question and the passage that answers
+  // it. The same limits for each.
+  absl::StatusOr<Encoding> EncodePair(std::string_view first,
+                                      std::string_view second,
+                                      bool add_special_tokens) const;
 
   // InvalidArgument for an id outside [0, 2^32). Ids without a token add
   // nothing. Bytes that are not UTF-8 come out as U+FFFD.

@@ -161,7 +161,7 @@ class Attempt {
     ATTUNE_ASSIGN_OR_RETURN(TrainingState state,
                             DecodeCheckpoint(*input_.checkpoint));
     ATTUNE_RETURN_IF_ERROR(CheckCheckpointFits(
-        state, job, method().num_virtual_tokens(), model_->info.config.dim));
+        state, job, method().num_virtual_tokens(), model_->info.config.embedding_dim));
     state_ = std::move(state);
     listener_.OnNotice(Concat("attempt ", input_.attempt,
                               " goes on from the checkpoint of step ",

@@ -106,7 +106,7 @@ double EmbeddingRms(const CausalModel& model) {
                    .sum(at::kDouble)
                    .item<double>();
   }
-  return std::sqrt(squares / static_cast<double>(vocab * model.config().dim));
+  return std::sqrt(squares / static_cast<double>(vocab * model.config().embedding_dim));
 }
 
 absl::StatusOr<at::Tensor> MakeInitialRows(
@@ -130,7 +130,7 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
       ids = SampleTokens(train, count, SeededRandom(seed, kStream));
       break;
     case PromptTuning::INITIALISATION_SCALED_RANDOM:
-      return ScaledNoise(count, model.config().dim, embedding_rms,
+      return ScaledNoise(count, model.config().embedding_dim, embedding_rms,
                          SeededRandom(seed, kStream));
     default:
       return MakeError(

@@ -82,7 +82,7 @@ InferenceTarget InferenceFixture::WithPrompt(InferenceTarget target, int seed) {
   const auto model = Model();
   at::manual_seed(seed);
   const auto prompt =
-      SoftPrompt::Create(at::randn({4, model->info.config.dim}));
+      SoftPrompt::Create(at::randn({4, model->info.config.embedding_dim}));
   EXPECT_TRUE(prompt.ok()) << prompt.status();
   v1::PromptManifest manifest;
   manifest.set_format_version(kPromptFormatVersion);

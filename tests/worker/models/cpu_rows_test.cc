@@ -35,7 +35,8 @@ TEST(CpuRows, SoftmaxSpansBothPieces) {
       for (float x : b) sum += std::exp(x);
       const std::vector<float> before = b;
 
-      Softmax({a.data(), shared, b.data(), own, /*visible=*/own});
+      Softmax({a.data(), shared, b.data(), own, /*hidden=*/0, /*visible=*/own,
+               nullptr});
 
       for (int64_t i = 0; i < own; ++i) {
         EXPECT_NEAR(b[i], std::exp(before[i]) / sum, 1e-6);
@@ -47,15 +48,44 @@ TEST(CpuRows, SoftmaxSpansBothPieces) {
 TEST(CpuRows, SoftmaxHidesWhatComesLater) {
   std::vector<float> own = {1, 1, 900, 900};
 
-  Softmax({nullptr, 0, own.data(), 4, /*visible=*/2});
+  Softmax({nullptr, 0, own.data(), 4, /*hidden=*/0, /*visible=*/2, nullptr});
 
   EXPECT_THAT(own, ElementsAre(0.5f, 0.5f, 0.0f, 0.0f));
+}
+
+TEST(CpuRows, SoftmaxHidesTheFirstKeysOfBothPieces) {
+  std::vector<float> shared = {900, 900, 1};
+  std::vector<float> own = {1, 1};
+
+  Softmax(
+      {shared.data(), 3, own.data(), 2, /*hidden=*/2, /*visible=*/1, nullptr});
+  EXPECT_THAT(shared, ElementsAre(0.0f, 0.0f, 0.5f));
+  EXPECT_THAT(own, ElementsAre(0.5f, 0.0f));
+
+  shared = {900, 900, 900};
+  own = {900, 1};
+  Softmax(
+      {shared.data(), 3, own.data(), 2, /*hidden=*/4, /*visible=*/2, nullptr});
+  EXPECT_THAT(shared, ElementsAre(0.0f, 0.0f, 0.0f));
+  EXPECT_THAT(own, ElementsAre(0.0f, 1.0f));
+}
+
+TEST(CpuRows, SoftmaxAddsTheBiasFirst) {
+  const float bias[] = {1, -1, 2};
+  std::vector<float> shared = {2};
+  std::vector<float> own = {4, 1};
+
+  Softmax({shared.data(), 1, own.data(), 2, /*hidden=*/0, /*visible=*/2, bias});
+
+  EXPECT_THAT(shared, ElementsAre(FloatNear(1.0f / 3, 1e-6f)));
+  EXPECT_THAT(
+      own, ElementsAre(FloatNear(1.0f / 3, 1e-6f), FloatNear(1.0f / 3, 1e-6f)));
 }
 
 TEST(CpuRows, SoftmaxSurvivesLargeScores) {
   std::vector<float> own = {1000, 1000, -1000};
 
-  Softmax({nullptr, 0, own.data(), 3, /*visible=*/3});
+  Softmax({nullptr, 0, own.data(), 3, /*hidden=*/0, /*visible=*/3, nullptr});
 
   EXPECT_THAT(own, ElementsAre(FloatNear(0.5f, 1e-6f), FloatNear(0.5f, 1e-6f),
                                FloatNear(0, 1e-30f)));
@@ -64,7 +94,7 @@ TEST(CpuRows, SoftmaxSurvivesLargeScores) {
 TEST(CpuRows, SoftmaxPassesNotANumberOn) {
   std::vector<float> own = {1, std::nanf(""), 2};
 
-  Softmax({nullptr, 0, own.data(), 3, /*visible=*/3});
+  Softmax({nullptr, 0, own.data(), 3, /*hidden=*/0, /*visible=*/3, nullptr});
 
   EXPECT_TRUE(std::isnan(own[0]) || std::isnan(own[1]));
 }

@@ -60,6 +60,24 @@ TEST(ParseJson, SaysWhereTheSyntaxIsWrong) {
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("column 8")));
 }
 
+TEST(ParseJson, CitesLittleOfALongToken) {
+  const std::string token(1 << 20, 'x');
+  for (const std::string& text :
+       {"[\"" + token + "\" nope",
+        "{\"" + token + "\":1,\"" + token + "\":2}"}) {
+    const absl::Status status = ParseJson(text, 8).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                                 HasSubstr("JSON")));
+    EXPECT_LT(status.message().size(), 600u);
+  }
+}
+
+TEST(ParseJson, RefusesNumbersThatNoDoubleHolds) {
+  EXPECT_THAT(
+      ParseJson("[1e999]", 8),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("out of range")));
+}
+
 TEST(ReadJsonFile, NamesTheCorruptFile) {
   const TempDirectory directory;
   WriteBytes(directory / "bad.json", "{");
@@ -68,6 +86,18 @@ TEST(ReadJsonFile, NamesTheCorruptFile) {
               ReasonIs(Reason::kCorruptModel, HasSubstr("bad.json")));
   EXPECT_THAT(ReadJsonFile(directory / "none.json", 100),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("none.json")));
+}
+
+TEST(ReadOptionalObject, IsEmptyWithoutAFile) {
+  const TempDirectory directory;
+  WriteBytes(directory / "list.json", "[]");
+  WriteBytes(directory / "some.json", "{\"a\": 1}");
+
+  EXPECT_EQ(*ReadOptionalObject(directory / "none.json", 100),
+            nlohmann::json::object());
+  EXPECT_EQ(ReadOptionalObject(directory / "some.json", 100)->at("a"), 1);
+  EXPECT_THAT(ReadOptionalObject(directory / "list.json", 100),
+              ReasonIs(Reason::kCorruptModel, HasSubstr("not an object")));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "tests/testing/tiny_llama.h"
 #include "tests/worker/models/gradients.h"
 #include "worker/models/model_files.h"
+#include "worker/models/model_loader.h"
 
 namespace attune::worker {
 namespace {
@@ -39,10 +40,10 @@ class LlamaTest : public testing::Test {
     reference_ = *ReferenceLlama::Load(directory_.path());
   }
 
-  std::unique_ptr<Llama> LoadAs(at::ScalarType dtype) {
+  std::unique_ptr<CausalModel> LoadAs(at::ScalarType dtype) {
     const auto config = ReadModelConfig(directory_.path());
     auto checkpoint = Checkpoint::Open(directory_.path());
-    return *Llama::Load(*config, *checkpoint, kCpu, dtype);
+    return *LoadCausalModel(*config, *checkpoint, kCpu, dtype);
   }
 
   // Rows of `count` tokens that depend on `seed`.
@@ -63,7 +64,7 @@ class LlamaTest : public testing::Test {
   }
 
   TempDirectory directory_;
-  std::unique_ptr<Llama> model_;
+  std::unique_ptr<CausalModel> model_;
   std::unique_ptr<ReferenceLlama> reference_;
 };
 
@@ -247,7 +248,7 @@ TEST_F(LlamaTest, UntiedHeadsAreReadFromTheirOwnTensor) {
   ASSERT_OK(WriteTinyLlama(untied.path(), options));
   const auto config = ReadModelConfig(untied.path());
   auto checkpoint = Checkpoint::Open(untied.path());
-  const auto model = Llama::Load(*config, *checkpoint, kCpu, at::kFloat);
+  const auto model = LoadCausalModel(*config, *checkpoint, kCpu, at::kFloat);
   const auto reference = ReferenceLlama::Load(untied.path());
   ASSERT_OK(model);
   const at::Tensor hidden = RandomTensor({5, 32}, 1);
@@ -318,7 +319,7 @@ TEST_F(LlamaTest, NamesMissingAndSurplusTensors) {
   auto checkpoint = Checkpoint::Open(directory_.path());
 
   EXPECT_THAT(
-      Llama::Load(*config, *checkpoint, kCpu, at::kFloat),
+      LoadCausalModel(*config, *checkpoint, kCpu, at::kFloat),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                AllOf(HasSubstr("missing: model.layers.1.mlp.up_proj.weight"),
                      HasSubstr("surplus: model.layers.1.mlp.up_proj.bias"))));

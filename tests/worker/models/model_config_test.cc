@@ -36,20 +36,10 @@ TEST(ModelConfig, ReadsALlama) {
   ASSERT_OK(config);
   EXPECT_EQ(config->family, "llama");
   EXPECT_EQ(config->head_dim, 8);
-  EXPECT_EQ(config->rope_theta, 100000.0);
+  EXPECT_EQ(config->rotary.theta, 100000.0);
   EXPECT_TRUE(config->tie_embeddings);
   EXPECT_THAT(config->eos_token_ids, ElementsAre(2));
   EXPECT_EQ(config->bos_token_id, -1);
-}
-
-TEST(ModelConfig, CountsParameters) {
-  const auto tied = ParseModelConfig(Valid().dump());
-  const auto untied = With("tie_word_embeddings", false);
-
-  // Per layer: q and o 48*48, k and v 16*48, three 48*64, two norms.
-  const int64_t layer = 2 * 48 * 48 + 2 * 16 * 48 + 3 * 48 * 64 + 2 * 48;
-  EXPECT_EQ(tied->NumParameters(), 2 * layer + 100 * 48 + 48);
-  EXPECT_EQ(untied->NumParameters(), tied->NumParameters() + 100 * 48);
 }
 
 TEST(ModelConfig, NewerSpellingsMeanTheSame) {
@@ -61,9 +51,67 @@ TEST(ModelConfig, NewerSpellingsMeanTheSame) {
   const auto config = ParseModelConfig(json.dump());
 
   ASSERT_OK(config);
-  EXPECT_EQ(config->rope_theta, 5000.0);
+  EXPECT_EQ(config->rotary.theta, 5000.0);
   EXPECT_EQ(config->checkpoint_dtype, "bfloat16");
   EXPECT_EQ(With("torch_dtype", "float16")->checkpoint_dtype, "float16");
+}
+
+TEST(ModelConfig, ReadsRotaryScaling) {
+  const auto linear = With("rope_scaling", {{"type", "linear"}, {"factor", 2}});
+  const auto llama3 =
+      With("rope_scaling", {{"rope_type", "llama3"},
+                            {"factor", 8.0},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 64}});
+
+  ASSERT_OK(linear);
+  EXPECT_EQ(linear->rotary.scaling, RotaryConfig::Scaling::kLinear);
+  EXPECT_EQ(linear->rotary.factor, 2);
+  EXPECT_EQ(linear->rotary.theta, 100000.0);
+  ASSERT_OK(llama3);
+  EXPECT_EQ(llama3->rotary.scaling, RotaryConfig::Scaling::kLlama3);
+  EXPECT_EQ(llama3->rotary.original_context, 64);
+  EXPECT_EQ(llama3->rotary.high_frequency_factor, 4);
+}
+
+TEST(ModelConfig, KnowsWhichLayersHaveAWindow) {
+  Json mistral = Valid();
+  mistral["model_type"] = "mistral";
+  mistral["sliding_window"] = 16;
+  Json qwen = mistral;
+  qwen["model_type"] = "qwen2";
+  qwen["use_sliding_window"] = true;
+  qwen["max_window_layers"] = 1;
+  Json without = qwen;
+  without["use_sliding_window"] = false;
+
+  EXPECT_THAT(ParseModelConfig(mistral.dump())->layer_has_window,
+              ElementsAre(true, true));
+  EXPECT_EQ(ParseModelConfig(mistral.dump())->sliding_window, 16);
+  EXPECT_THAT(ParseModelConfig(qwen.dump())->layer_has_window,
+              ElementsAre(false, true));
+  EXPECT_EQ(ParseModelConfig(without.dump())->sliding_window, 0);
+  qwen["layer_types"] = {"sliding_attention"};
+  EXPECT_THAT(
+      ParseModelConfig(qwen.dump()),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("layer_types")));
+}
+
+TEST(ModelConfig, BiasesDependOnTheFamily) {
+  Json qwen = Valid();
+  qwen["model_type"] = "qwen2";
+
+  EXPECT_FALSE(ParseModelConfig(Valid().dump())->qkv_bias);
+  EXPECT_TRUE(With("attention_bias", true)->output_bias);
+  EXPECT_TRUE(ParseModelConfig(qwen.dump())->qkv_bias);
+  EXPECT_FALSE(ParseModelConfig(qwen.dump())->output_bias);
+}
+
+TEST(ModelConfig, AnUnknownFamilyIsToldWhichThereAre) {
+  EXPECT_THAT(With("model_type", "mamba"),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       AllOf(HasSubstr("mamba"), HasSubstr("gpt2, "))));
 }
 
 TEST(ModelConfig, TakesAListOfEndTokens) {
@@ -98,7 +146,8 @@ TEST(ModelConfig, NamesTheKeyWhoseValueIsImpossible) {
       {"num_key_value_heads", 4},  {"head_dim", 7},
       {"rms_norm_eps", 0.0},       {"rope_theta", -1.0},
       {"eos_token_id", 100},       {"tie_word_embeddings", 1},
-      {"torch_dtype", 32}};
+      {"torch_dtype", 32},         {"partial_rotary_factor", 0.5},
+      {"rope_scaling", 3},         {"rope_scaling", {{"type", "linear"}}}};
   for (const auto& [key, value] : kWrong) {
     EXPECT_THAT(With(key, value),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(key)))
@@ -109,12 +158,9 @@ TEST(ModelConfig, NamesTheKeyWhoseValueIsImpossible) {
 TEST(ModelConfig, RefusesWhatNoCodeComputesByName) {
   const std::pair<const char*, Json> kUnsupported[] = {
       {"model_type", "mamba"},
-      {"attention_bias", true},
-      {"mlp_bias", true},
       {"hidden_act", "gelu"},
-      {"partial_rotary_factor", 0.5},
-      {"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}},
-      {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}},
+      {"hidden_act", "laplace"},
+      {"rope_scaling", {{"rope_type", "yarn"}, {"factor", 8.0}}},
       {"quantization_config", {{"bits", 4}}}};
   for (const auto& [key, value] : kUnsupported) {
     EXPECT_THAT(With(key, value),
@@ -123,12 +169,23 @@ TEST(ModelConfig, RefusesWhatNoCodeComputesByName) {
   }
 }
 
+TEST(ModelConfig, RefusesDeepNestingAndKeysThatOccurTwice) {
+  EXPECT_THAT(ParseModelConfig("{\"a\": " + std::string(1 << 20, '[')),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("nested deeper than 16")));
+  EXPECT_THAT(
+      ParseModelConfig(R"({"model_type": "llama", "model_type": "gpt2"})"),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("'model_type' occurs twice")));
+}
+
 TEST(ModelConfig, RefusesWhatIsNoJsonObject) {
   EXPECT_THAT(
       ParseModelConfig("[]"),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not an object")));
   EXPECT_THAT(ParseModelConfig("{"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("JSON")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("config.json: JSON")));
 }
 
 }  // namespace

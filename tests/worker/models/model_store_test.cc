@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -10,6 +11,8 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/testing/tiny_llama.h"
+#include "tests/worker/models/torch_file_builder.h"
+#include "worker/models/safetensors.h"
 
 namespace attune::worker {
 namespace {
@@ -17,6 +20,29 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+// Replaces the weights of a model in F32 by the same ones as torch.save writes
+// them.
+void SaveAgainAsTorchFile(const std::string& directory) {
+  std::vector<std::pair<std::string, std::string>> items, storages;
+  const auto weights = Safetensors::Open(directory + "/model.safetensors");
+  ASSERT_OK(weights);
+  for (const auto& [name, entry] : weights->entries()) {
+    const at::Tensor tensor = *weights->Get(name);
+    ASSERT_EQ(tensor.scalar_type(), at::kFloat);
+    const std::string key = std::to_string(storages.size());
+    items.push_back(
+        {name,
+         Pickle::Tensor(Pickle::Storage("FloatStorage", key, tensor.numel()), 0,
+                        tensor.sizes().vec(), tensor.strides().vec())});
+    storages.push_back(
+        {key, std::string(static_cast<const char*>(tensor.const_data_ptr()),
+                          tensor.nbytes())});
+  }
+  WriteBytes(directory + "/pytorch_model.bin",
+             TorchFileBytes(Pickle::Program(Pickle::Dict(items)), storages));
+  std::filesystem::remove(directory + "/model.safetensors");
+}
 
 class ModelStoreTest : public testing::Test {
  protected:
@@ -67,6 +93,29 @@ TEST_F(ModelStoreTest, LeavesOutAModelWhoseWeightsAreCutOff) {
   std::filesystem::resize_file(weights, 1000);
 
   EXPECT_THAT(ListedIds(), ElementsAre("two"));
+}
+
+TEST_F(ModelStoreTest, LoadsWeightsThatTorchSaved) {
+  const std::string fingerprint = store_.Info("one")->fingerprint;
+  SaveAgainAsTorchFile(directory_ / "one");
+
+  const auto model = store_.Load("one");
+
+  ASSERT_OK(model);
+  EXPECT_EQ((*model)->info.weight_bytes,
+            static_cast<int64_t>(std::filesystem::file_size(
+                directory_ / "one/pytorch_model.bin")));
+  EXPECT_NE((*model)->info.fingerprint, fingerprint);
+}
+
+TEST_F(ModelStoreTest, TheFingerprintCoversWeightsThatTorchSaved) {
+  SaveAgainAsTorchFile(directory_ / "one");
+  const std::string fingerprint = store_.Info("one")->fingerprint;
+  std::string bytes = ReadBytes(directory_ / "one/pytorch_model.bin");
+  bytes[bytes.size() / 2] ^= 1;  // one of the weights
+  WriteBytes(directory_ / "one/pytorch_model.bin", bytes);
+
+  EXPECT_NE(store_.Info("one")->fingerprint, fingerprint);
 }
 
 TEST_F(ModelStoreTest, LoadsAModelOnce) {

@@ -4,8 +4,11 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gt.h>
+#include <ATen/ops/le.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <limits>
 #include <vector>
@@ -34,15 +37,40 @@ std::vector<at::Tensor> Inputs(int64_t rows,
           Heads(rows, 3, dtype)};
 }
 
+using Own = AttentionLayout::Own;
+
+// Who sees what, beside the segments.
+struct Sight {
+  Own own = Own::kCausal;
+  AttentionRule rule;
+};
+
 at::Tensor Packed(const std::vector<at::Tensor>& qkv,
-                  const std::vector<Segment>& segments) {
-  return PackedAttention({qkv[0], qkv[1], qkv[2]}, /*layer=*/0,
-                         c10::make_intrusive<AttentionLayout>(segments));
+                  const std::vector<Segment>& segments,
+                  const Sight& sight = {}) {
+  return PackedAttention(
+      {qkv[0], qkv[1], qkv[2]}, /*layer=*/0,
+      c10::make_intrusive<AttentionLayout>(segments, sight.own), sight.rule);
+}
+
+// The bias of `rows` query rows after `before` keys: [heads, rows, keys].
+at::Tensor BiasOf(const at::Tensor& table, int64_t rows, int64_t before) {
+  const int64_t span = (table.size(1) + 1) / 2;
+  at::Tensor bias =
+      at::zeros({table.size(0), rows, before + rows}, table.options());
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t key = 0; key < before + rows; ++key) {
+      bias.select(1, row).select(1, key).copy_(
+          table.select(1, key - before - row + span - 1));
+    }
+  }
+  return bias;
 }
 
 // One segment at a time: its keys are gathered into one matrix.
 at::Tensor Flattened(const std::vector<at::Tensor>& qkv,
-                     const std::vector<Segment>& segments) {
+                     const std::vector<Segment>& segments,
+                     const Sight& sight = {}) {
   std::vector<at::Tensor> outputs;
   for (const Segment& segment : segments) {
     std::vector<at::Tensor> keys = {
@@ -73,11 +101,22 @@ at::Tensor Flattened(const std::vector<at::Tensor>& qkv,
     const at::Tensor key = at::arange(k.size(1), at::kLong);
     const at::Tensor row =
         at::arange(segment.length * kGroup, at::kLong).floor_divide(kGroup);
-    const at::Tensor hidden =
-        at::gt(key.unsqueeze(0), row.unsqueeze(1) + before);
-    const at::Tensor scores =
-        at::matmul(q, k.transpose(1, 2))
-            .masked_fill(hidden, -std::numeric_limits<float>::infinity());
+    const at::Tensor distance = key.unsqueeze(0) - row.unsqueeze(1) - before;
+    at::Tensor hidden = at::zeros_like(distance, at::kBool);
+    if (sight.own == Own::kCausal) hidden = hidden | at::gt(distance, 0);
+    if (sight.rule.window > 0) {
+      hidden = hidden | at::le(distance, -sight.rule.window);
+    }
+    at::Tensor scores = at::matmul(q, k.transpose(1, 2));
+    if (sight.rule.bias.defined()) {
+      const at::Tensor bias = BiasOf(sight.rule.bias, segment.length, before);
+      scores = scores + bias.view({kKvHeads, kGroup, segment.length, -1})
+                            .transpose(1, 2)
+                            .reshape(scores.sizes())
+                            .to(scores.scalar_type());
+    }
+    scores =
+        scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
     outputs.push_back(
         at::matmul(at::softmax(scores, -1), v)
             .view({kKvHeads, segment.length, kGroup, kHeadDim})
@@ -99,14 +138,15 @@ std::vector<Segment> Tree() {
 }
 
 void ExpectEqualToFlattened(const std::vector<at::Tensor>& inputs,
-                            const std::vector<Segment>& segments) {
-  EXPECT_LT(
-      RelativeDifference(Packed(inputs, segments), Flattened(inputs, segments)),
-      1e-6);
-  const auto ours =
-      Gradients([&](const auto& in) { return Packed(in, segments); }, inputs);
+                            const std::vector<Segment>& segments,
+                            const Sight& sight = {}) {
+  EXPECT_LT(RelativeDifference(Packed(inputs, segments, sight),
+                               Flattened(inputs, segments, sight)),
+            1e-6);
+  const auto ours = Gradients(
+      [&](const auto& in) { return Packed(in, segments, sight); }, inputs);
   const auto expected = Gradients(
-      [&](const auto& in) { return Flattened(in, segments); }, inputs);
+      [&](const auto& in) { return Flattened(in, segments, sight); }, inputs);
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_LT(RelativeDifference(ours[i], expected[i]), 2e-6) << "qkv"[i];
   }
@@ -134,6 +174,94 @@ TEST(PackedAttention, ARaggedBatchEqualsItsSequences) {
   ExpectEqualToFlattened(Inputs(40), {{.begin = 0, .length = 1},
                                       {.begin = 1, .length = 33},
                                       {.begin = 34, .length = 6}});
+}
+
+TEST(PackedAttention, AWindowHidesEarlierKeys) {
+  for (const int64_t window : {2, 4, 9, 100}) {
+    Sight sight;
+    sight.rule.window = window;
+    ExpectEqualToFlattened(Inputs(37), Tree(), sight);
+    ExpectEqualToFlattened(Inputs(37, at::kDouble), Tree(), sight);
+  }
+}
+
+TEST(PackedAttention, RowsOfAnEncoderSeeTheWholeSegment) {
+  const std::vector<Segment> segments = {{.begin = 0, .length = 1},
+                                         {.begin = 1, .length = 30},
+                                         {.begin = 31, .length = 6}};
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    Sight sight;
+    sight.own = Own::kAll;
+    ExpectEqualToFlattened(Inputs(37, dtype), segments, sight);
+  }
+}
+
+TEST(PackedAttention, ABiasBelongsToTheDistance) {
+  const at::Tensor bias = RandomTensor({kKvHeads * kGroup, 2 * 40 - 1}, 9);
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    for (const Own own : {Own::kCausal, Own::kAll}) {
+      ExpectEqualToFlattened(Inputs(37, dtype), Tree(),
+                             {.own = own, .rule = {.window = 0, .bias = bias}});
+    }
+  }
+}
+
+// Queries of two texts, the second in two segments, against their memories.
+at::Tensor Crossed(const std::vector<at::Tensor>& qkv) {
+  using Cross = AttentionLayout::CrossSegment;
+  return PackedAttention(
+      {qkv[0], qkv[1], qkv[2]}, /*layer=*/0,
+      c10::make_intrusive<AttentionLayout>(
+          std::vector<Cross>{{.rows = {0, 3}, .memory = {0, 5}},
+                             {.rows = {3, 2}, .memory = {5, 9}},
+                             {.rows = {5, 4}, .memory = {5, 9}}}));
+}
+
+at::Tensor CrossedByHand(const std::vector<at::Tensor>& qkv) {
+  const auto attend = [&](int64_t begin, int64_t length, int64_t key,
+                          int64_t keys) {
+    const at::Tensor q = qkv[0].narrow(1, begin * kGroup, length * kGroup);
+    const at::Tensor k = qkv[1].narrow(1, key, keys);
+    const at::Tensor v = qkv[2].narrow(1, key, keys);
+    return at::matmul(at::softmax(at::matmul(q, k.transpose(1, 2)), -1), v)
+        .view({kKvHeads, length, kGroup, kHeadDim})
+        .transpose(0, 1)
+        .reshape({length, kKvHeads * kGroup * kHeadDim});
+  };
+  return at::cat({attend(0, 3, 0, 5), attend(3, 6, 5, 9)});
+}
+
+TEST(PackedAttention, CrossAttentionSeesTheMemoryOnly) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const std::vector<at::Tensor> inputs = {
+        Heads(9 * kGroup, 1, dtype), Heads(14, 2, dtype), Heads(14, 3, dtype)};
+
+    EXPECT_LT(RelativeDifference(Crossed(inputs), CrossedByHand(inputs)), 1e-6);
+    const auto ours = Gradients(Crossed, inputs);
+    const auto expected = Gradients(CrossedByHand, inputs);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_LT(RelativeDifference(ours[i], expected[i]), 2e-6) << "qkv"[i];
+    }
+  }
+}
+
+TEST(PackedAttention, CachedMemoryIsTheSame) {
+  const std::vector<at::Tensor> inputs = {Heads(9 * kGroup, 1, at::kFloat),
+                                          Heads(14, 2, at::kFloat),
+                                          Heads(14, 3, at::kFloat)};
+  const KvBlock first({inputs[1].narrow(1, 0, 5)}, {inputs[2].narrow(1, 0, 5)});
+  const KvBlock second({inputs[1].narrow(1, 5, 9)},
+                       {inputs[2].narrow(1, 5, 9)});
+  const at::Tensor none = Heads(0, 2, at::kFloat);
+
+  const at::Tensor cached = PackedAttention(
+      {inputs[0], none, none}, /*layer=*/0,
+      c10::make_intrusive<AttentionLayout>(
+          std::vector<AttentionLayout::CrossSegment>{
+              {.rows = {0, 3}, .memory = {}, .cached = &first},
+              {.rows = {3, 6}, .memory = {}, .cached = &second}}));
+
+  EXPECT_LT(RelativeDifference(cached, Crossed(inputs)), 1e-6);
 }
 
 TEST(PackedAttention, TheGeneralImplementationAgrees) {

@@ -17,6 +17,7 @@ using ::testing::HasSubstr;
 
 ModelConfig RowsConfig() {
   ModelConfig config;
+  config.embedding_dim = 8;
   config.dim = 8;
   config.num_layers = 1;
   config.num_heads = 2;

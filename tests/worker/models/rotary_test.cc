@@ -1,91 +1,71 @@
 #include "worker/models/rotary.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/worker/models/gradients.h"
 
 namespace attune::worker {
 namespace {
 
 using ::testing::ElementsAre;
 
-ModelConfig RotaryConfig() {
-  ModelConfig config;
-  config.num_heads = 6;
-  config.num_kv_heads = 2;
-  config.head_dim = 4;
-  config.context_length = 64;
-  config.rope_theta = 100;
-  return config;
-}
-
 const at::Device kRotaryDevice(at::kCPU);
 
-at::Tensor Joined(const QkvRows& rows) {
-  return at::cat({rows.q.flatten(), rows.k.flatten(), rows.v.flatten()});
+// Angle of pair `pair` at `position`, as its cosine says.
+double AngleOf(const Rotary& rotary, int64_t position, int64_t pair) {
+  const RotaryAngles angles = rotary.At(at::tensor({position}, at::kLong));
+  return std::atan2(angles.sines[0][pair].item<double>(),
+                    angles.cosines[0][pair].item<double>());
 }
 
-TEST(Rotary, LaysHeadsOutForAttention) {
-  const Rotary rotary(RotaryConfig(), kRotaryDevice);
-  const at::Tensor qkv = RandomTensor({3, 10 * 4}, 1);
+TEST(Rotary, AnglesGrowWithThePosition) {
+  const Rotary rotary({.theta = 100}, /*rotary_dim=*/4, kRotaryDevice);
 
-  const QkvRows rows = rotary.Forward(qkv, at::tensor({0, 0, 0}, at::kLong));
+  const RotaryAngles angles = rotary.At(at::tensor({0, 7}, at::kLong));
 
-  EXPECT_THAT(rows.q.sizes(), ElementsAre(2, 9, 4));
-  EXPECT_THAT(rows.k.sizes(), ElementsAre(2, 3, 4));
-  // Position 0 rotates nothing. Row 1 of query head 5: key head 1, group row
-  // 1 * 3 + 2; queries carry the factor 1 / sqrt(4).
-  EXPECT_TRUE(rows.q[1][5].equal(qkv[1].narrow(0, 5 * 4, 4) * 0.5));
-  EXPECT_TRUE(rows.k[1][2].equal(qkv[2].narrow(0, 7 * 4, 4)));
-  EXPECT_TRUE(rows.v[0][1].equal(qkv[1].narrow(0, 8 * 4, 4)));
+  EXPECT_THAT(angles.cosines.sizes(), ElementsAre(2, 2));
+  EXPECT_EQ(angles.rotary_dim(), 4);
+  EXPECT_EQ(angles.cosines[0][1].item<float>(), 1);
+  EXPECT_EQ(angles.sines[0][1].item<float>(), 0);
+  // Frequencies are 1 and 1/10.
+  EXPECT_NEAR(angles.cosines[1][0].item<double>(), std::cos(7.0), 1e-6);
+  EXPECT_NEAR(angles.sines[1][1].item<double>(), std::sin(0.7), 1e-6);
 }
 
-TEST(Rotary, RotatesHalvesByPosition) {
-  const Rotary rotary(RotaryConfig(), kRotaryDevice);
-  at::Tensor qkv = RandomTensor({1, 10 * 4}, 1);
+TEST(Rotary, LinearScalingStretchesPositions) {
+  RotaryConfig config = {.theta = 100};
+  config.scaling = RotaryConfig::Scaling::kLinear;
+  config.factor = 4;
+  const Rotary rotary(config, 4, kRotaryDevice);
 
-  const QkvRows rows = rotary.Forward(qkv, at::tensor({7}, at::kLong));
-
-  // Frequencies are 1 and 1/10; elements 0 and 2 form a pair.
-  const float a = qkv[0][6 * 4].item<float>();
-  const float b = qkv[0][6 * 4 + 2].item<float>();
-  EXPECT_NEAR(rows.k[0][0][0].item<float>(),
-              a * std::cos(7.0) - b * std::sin(7.0), 1e-5);
-  EXPECT_NEAR(rows.k[0][0][2].item<float>(),
-              b * std::cos(7.0) + a * std::sin(7.0), 1e-5);
-  const float c = qkv[0][6 * 4 + 1].item<float>();
-  const float d = qkv[0][6 * 4 + 3].item<float>();
-  EXPECT_NEAR(rows.k[0][0][1].item<float>(),
-              c * std::cos(0.7) - d * std::sin(0.7), 1e-5);
+  EXPECT_NEAR(AngleOf(rotary, 8, 0), 2.0, 1e-6);
+  EXPECT_NEAR(AngleOf(rotary, 8, 1), 0.2, 1e-6);
 }
 
-TEST(Rotary, BothImplementationsAgree) {
-  const Rotary rotary(RotaryConfig(), kRotaryDevice);
-  const at::Tensor positions = at::tensor({0, 1, 2, 63, 5}, at::kLong);
-  const std::vector<at::Tensor> inputs = {RandomTensor({5, 10 * 4}, 1)};
-  const std::vector<at::Tensor> wide = {inputs[0].to(at::kDouble)};
-  const auto run = [&](const auto& in) {
-    return Joined(rotary.Forward(in[0], positions));
-  };
+TEST(Rotary, Llama3ScalingStretchesLongWavesOnly) {
+  RotaryConfig config = {.theta = 1e4};
+  config.scaling = RotaryConfig::Scaling::kLlama3;
+  config.factor = 8;
+  config.low_frequency_factor = 1;
+  config.high_frequency_factor = 4;
+  config.original_context = 64;
+  const Rotary rotary(config, 8, kRotaryDevice);
 
-  EXPECT_LT(RelativeDifference(run(inputs), run(wide)), 1e-6);
-  // The weights of the sum are drawn per dtype; make them the same.
-  const auto weighted = [&](const auto& in) {
-    return run(in) * RandomTensor({5 * 10 * 4}, 3).to(in[0].scalar_type());
-  };
-  const auto sum = [&](const auto& in) { return weighted(in).sum().view({1}); };
-  const auto ours = Gradients(sum, inputs);
-  const auto expected = Gradients(sum, wide);
-  const double factor = RandomTensor({1}, 99, at::kDouble).item<double>() /
-                        RandomTensor({1}, 99, at::kFloat).item<float>();
-  EXPECT_LT(RelativeDifference(ours[0] * factor, expected[0]), 1e-6);
+  // Wavelengths are 2 pi times 1, 10, 100 and 1000: the first is below 64 / 4,
+  // the second lies between, the others are above 64.
+  EXPECT_NEAR(AngleOf(rotary, 1, 0), 1.0, 1e-6);
+  const double smooth = (64 / (20 * M_PI) - 1) / 3;
+  EXPECT_NEAR(AngleOf(rotary, 1, 1), (1 - smooth) * 0.1 / 8 + smooth * 0.1,
+              1e-7);
+  EXPECT_NEAR(AngleOf(rotary, 1, 2), 0.01 / 8, 1e-7);
+  EXPECT_NEAR(AngleOf(rotary, 1, 3), 0.001 / 8, 1e-7);
+}
+
+TEST(Rotary, NoAnglesRotateNothing) {
+  EXPECT_EQ(RotaryAngles().rotary_dim(), 0);
 }
 
 }  // namespace

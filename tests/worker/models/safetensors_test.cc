@@ -13,6 +13,7 @@
 #include "proto/cc/text.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
+#include "tests/worker/models/resident_memory.h"
 
 namespace attune::worker {
 namespace {
@@ -88,6 +89,24 @@ TEST(Safetensors, AViewKeepsTheBytesAlive) {
   EXPECT_EQ(view.sum().item<float>(), 15.0f);
 }
 
+TEST(Safetensors, PagesLeaveMemoryWithTheView) {
+  const int64_t bytes = int64_t{32} << 20;
+  const TempDirectory directory;
+  const std::string path = directory / "m.safetensors";
+  ASSERT_OK(WriteSafetensorsFile(path, {{"a", at::ones({bytes}, at::kByte)}}));
+  const auto file = Safetensors::Open(path);
+  ASSERT_OK(file);
+  const int64_t before = MappedBytes();
+  {
+    const at::Tensor view = *file->View("a");
+    EXPECT_EQ(view.sum().item<int64_t>(), bytes);
+    EXPECT_GT(MappedBytes(), before + bytes / 2);
+  }
+
+  EXPECT_LT(MappedBytes(), before + bytes / 4);
+  EXPECT_EQ(file->View("a")->sum().item<int64_t>(), bytes);
+}
+
 TEST(Safetensors, ReadsTensorsThatAreNotAligned) {
   const auto file =
       Safetensors::FromBytes(File("{" + Tensor("a", "U8", "1", 0, 1) + "," +
@@ -161,6 +180,45 @@ TEST(Safetensors, RefusesDuplicateNames) {
 TEST(Safetensors, RefusesUnknownDtypes) {
   EXPECT_THAT(Open(File("{" + Tensor("a", "F8_E4M3", "1", 0, 1) + "}", 1)),
               IsCorruptFile("unsupported dtype \"F8_E4M3\""));
+}
+
+TEST(Safetensors, RefusesDescriptionsOfWrongKinds) {
+  const auto with = [](const std::string& dtype, const std::string& shape,
+                       const std::string& offsets) {
+    return Open(File(Concat("{\"a\":{\"dtype\":", dtype, ",\"shape\":", shape,
+                            ",\"data_offsets\":", offsets, "}}"),
+                     4));
+  };
+  EXPECT_OK(with("\"F32\"", "[1]", "[0,4]"));
+  EXPECT_THAT(with("7", "[1]", "[0,4]"),
+              IsCorruptFile("'a' has unsupported dtype 7"));
+  EXPECT_THAT(with("\"F32\"", "1", "[0,4]"), IsCorruptFile("'a' has no shape"));
+  EXPECT_THAT(with("\"F32\"", "[1.5]", "[0,4]"), IsCorruptFile("size 1.5"));
+  for (const char* offsets :
+       {"4", "[0]", "[0,4,4]", "[\"0\",4]", "[-4,0]", "[0,4.0]"}) {
+    EXPECT_THAT(with("\"F32\"", "[1]", offsets),
+                IsCorruptFile("'a' has data_offsets that are no pair"))
+        << offsets;
+  }
+}
+
+TEST(Safetensors, RefusesOffsetsBeyondTheFile) {
+  EXPECT_THAT(Open(File("{" +
+                            Tensor("a", "U8", "4", 18446744073709551612u,
+                                   18446744073709551615u) +
+                            "}",
+                        4)),
+              IsCorruptFile("'a' has offsets"));
+  EXPECT_THAT(Open(File("{" + Tensor("a", "U8", "8", 0, 8) + "}", 4)),
+              IsCorruptFile("end at byte 8 of the data, which has 4"));
+}
+
+TEST(Safetensors, RefusesDuplicateKeysOfOneTensor) {
+  EXPECT_THAT(
+      Open(File("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"F32\",\"shape\":[],"
+                "\"data_offsets\":[0,1]}}",
+                1)),
+      IsCorruptFile("key 'dtype' occurs twice"));
 }
 
 TEST(Safetensors, RefusesShapesThatOverflow) {

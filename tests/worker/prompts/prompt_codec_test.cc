@@ -31,6 +31,7 @@ SoftPrompt SamplePrompt() {
 
 ModelConfig SampleConfig() {
   ModelConfig config;
+  config.embedding_dim = 4;
   config.dim = 4;
   config.num_layers = 2;
   config.num_heads = 3;
@@ -247,7 +248,7 @@ TEST(PromptCodec, RefusesAnotherWidth) {
   model.fingerprint = "abc";
   model.config = SampleConfig();
   ASSERT_TRUE(CheckPromptFits(*DecodePrompt(SampleArtifact()), model).ok());
-  model.config.dim = 8;
+  model.config.embedding_dim = 8;
 
   const absl::Status status =
       CheckPromptFits(*DecodePrompt(SampleArtifact()), model);

@@ -92,6 +92,40 @@ TEST(Template, RefusesSourcesBeyondTheLimit) {
       ReasonIs(Reason::kInvalidTemplate, HasSubstr("longer than")));
 }
 
+TEST(Template, RefusesCountsThatNoMemoryHolds) {
+  const std::pair<const char*, const char*> kWrong[] = {
+      {"{{ [1] | batch(99999999999) }}", "99999999999 is above 10000"},
+      {"{{ [1] | slice(99999999999) }}", "99999999999 is above 10000"},
+      {"{{ 'a' | indent(99999999999) }}", "99999999999 is above 10000"},
+      {"{{ 'a' | indent(width=99999999999) }}", "99999999999 is above 10000"},
+      {"{{ '%99999999999d' | format(1) }}", "more than four digits"},
+      {"{{ '%*d' | format(99999999999, 1) }}", "99999999999 is above 10000"},
+      {"{{ '%(n)99999999999d' | format(n=1) }}", "more than four digits"},
+      {"{{ '{:>99999999999}'.format(1) }}", "more than four digits"},
+      {"{{ '{:{w}}'.format(1, w=99999999999) }}", "above 10000"},
+      {"{{ ([1] * 99999999999) | list }}", "99999999999 items is longer"},
+      {"{{ ([1] * 99999999999) | map('string') | list }}", "is longer than"},
+      {"{{ ','.join([1] * 99999999999) }}", "is longer than 1000000"}};
+  for (const auto& [source, what] : kWrong) {
+    EXPECT_THAT(TryRender(source, "{}"),
+                ReasonIs(Reason::kInvalidTemplate, HasSubstr(what)))
+        << source;
+  }
+}
+
+TEST(Template, FiltersWithinTheLimitsAreUnchanged) {
+  EXPECT_EQ(
+      Render("{{ [3, 1, 2] | sort | batch(2, 0) | list }}"
+             "{{ 'a\nb' | indent(width=2) }}"
+             "{{ [{'n': 1}, {'n': 2}] | map(attribute='n') | join('-') }}"
+             "{{ '%3d|%s 12345' | format(70000, 'x') }}{{ '{:>3}'.format(7) }}"
+             "{{ [1, 2, 3] | select('odd') | list }}"
+             "{{ [3, 1] | sort(reverse=true) | max }}"
+             "{{ missing | default('d') | upper }}{{ 'b' | string }}",
+             "{}"),
+      "[[1, 2], [3, 0]]a\n  b1-270000|x 12345  7[1, 3]3Db");
+}
+
 TEST(Template, SurvivesDeepNesting) {
   std::string source;
   for (int i = 0; i < 5000; ++i) source += "{% if true %}";
@@ -125,6 +159,12 @@ TEST(Template, CannotReachFiles) {
   EXPECT_THAT(TryRender("{% include '/etc/passwd' %}", "{}"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("template not found")));
+}
+
+TEST(Template, RefusesFieldsThatAreNestedWithoutEnd) {
+  EXPECT_THAT(TryRender("{{ a }}", "{\"a\": " + std::string(1 << 20, '[')),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("recursion limit")));
 }
 
 TEST(Template, RefusesFieldsThatAreNoJsonObject) {
@@ -196,6 +236,21 @@ TEST(RenderChat, RefusesMessagesThatAreNotUtf8) {
   EXPECT_THAT(
       RenderChat(**chat, messages, {}),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not UTF-8")));
+}
+
+TEST(RenderChat, StopsTemplatesThatLoopForEver) {
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  for (const char* source :
+       {"{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}"
+        "{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% for m in messages recursive %}{{ loop([m]) }}{% endfor %}"}) {
+    const auto chat = Template::CompileChat(source);
+    ASSERT_OK(chat);
+    EXPECT_THAT(RenderChat(**chat, messages, {}),
+                ReasonIs(Reason::kInvalidTemplate, HasSubstr("line 1")))
+        << source;
+  }
 }
 
 TEST(RenderChat, WritesJsonAsPythonDoes) {

@@ -6,7 +6,9 @@
 //! failure is a message. Handles are immutable and may be shared by threads.
 
 mod template;
+mod template_limits;
 mod tokenizer;
+mod tokenizer_limits;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

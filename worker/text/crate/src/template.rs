@@ -1,6 +1,6 @@
 //! The `minijinja` crate, with limits.
 
-use crate::{guarded, slice, utf8, Buffer};
+use crate::{guarded, slice, template_limits, utf8, Buffer};
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use std::collections::BTreeSet;
@@ -118,8 +118,7 @@ impl Template {
         environment.set_fuel(Some(if chat { CHAT_FUEL } else { FUEL }));
         environment.set_recursion_limit(RECURSION_LIMIT);
         environment.set_debug(true);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        template_limits::install(&mut environment);
         environment.add_filter("tojson", tojson);
         if chat {
             environment.set_trim_blocks(true);

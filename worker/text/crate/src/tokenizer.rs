@@ -1,15 +1,36 @@
 //! The `tokenizers` crate.
 
-use crate::{guarded, shielded, slice, utf8, Buffer};
-use tokenizers::Tokenizer;
+use crate::{guarded, shielded, slice, tokenizer_limits, utf8, Buffer};
+use tokenizers::{EncodeInput, Tokenizer};
 
-/// Ids with byte ranges; three arrays of `size` elements.
+/// Ids with ranges of characters; arrays of `size` elements.
 #[repr(C)]
 pub struct Encoding {
     ids: *mut u32,
+    type_ids: *mut u32,
+    sequences: *mut i8,
     begins: *mut usize,
     ends: *mut usize,
     size: usize,
+}
+
+impl Encoding {
+    fn from_library(encoding: tokenizers::Encoding) -> Encoding {
+        let offsets = encoding.get_offsets();
+        let sequences = encoding
+            .get_sequence_ids()
+            .into_iter()
+            .map(|sequence| sequence.map_or(-1, |index| index as i8))
+            .collect();
+        Encoding {
+            ids: leak(encoding.get_ids().to_vec()),
+            type_ids: leak(encoding.get_type_ids().to_vec()),
+            sequences: leak(sequences),
+            begins: leak(offsets.iter().map(|o| o.0).collect()),
+            ends: leak(offsets.iter().map(|o| o.1).collect()),
+            size: encoding.len(),
+        }
+    }
 }
 
 fn leak<T>(values: Vec<T>) -> *mut T {
@@ -20,6 +41,14 @@ unsafe fn reclaim<T>(data: *mut T, size: usize) {
     drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(
         data, size,
     )));
+}
+
+fn read(json: &[u8]) -> Result<Tokenizer, String> {
+    tokenizer_limits::check(json)?;
+    let mut tokenizer = Tokenizer::from_bytes(json).map_err(|e| e.to_string())?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
+    Ok(tokenizer)
 }
 
 /// # Safety
@@ -33,13 +62,7 @@ pub unsafe extern "C" fn attune_tokenizer_new(
 ) -> bool {
     guarded(
         error,
-        || {
-            let mut tokenizer =
-                Tokenizer::from_bytes(slice(json, size)).map_err(|e| e.to_string())?;
-            tokenizer.with_padding(None);
-            tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
-            Ok(tokenizer)
-        },
+        || read(slice(json, size)),
         |tokenizer| out.write(Box::into_raw(Box::new(tokenizer))),
     )
 }
@@ -49,6 +72,24 @@ pub unsafe extern "C" fn attune_tokenizer_new(
 #[no_mangle]
 pub unsafe extern "C" fn attune_tokenizer_free(tokenizer: *mut Tokenizer) {
     drop(Box::from_raw(tokenizer));
+}
+
+unsafe fn encode<'a>(
+    tokenizer: *const Tokenizer,
+    input: impl FnOnce() -> Result<EncodeInput<'a>, String>,
+    add_special_tokens: bool,
+    out: *mut Encoding,
+    error: *mut Buffer,
+) -> bool {
+    guarded(
+        error,
+        || {
+            (*tokenizer)
+                .encode_char_offsets(input()?, add_special_tokens)
+                .map_err(|e| e.to_string())
+        },
+        |encoding| out.write(Encoding::from_library(encoding)),
+    )
 }
 
 /// # Safety
@@ -62,31 +103,38 @@ pub unsafe extern "C" fn attune_tokenizer_encode(
     out: *mut Encoding,
     error: *mut Buffer,
 ) -> bool {
-    guarded(
-        error,
-        || {
-            let text = utf8(slice(text, size), "text")?;
-            (*tokenizer)
-                .encode(text, add_special_tokens)
-                .map_err(|e| e.to_string())
-        },
-        |encoding| {
-            let offsets = encoding.get_offsets();
-            out.write(Encoding {
-                ids: leak(encoding.get_ids().to_vec()),
-                begins: leak(offsets.iter().map(|o| o.0).collect()),
-                ends: leak(offsets.iter().map(|o| o.1).collect()),
-                size: encoding.len(),
-            })
-        },
-    )
+    let input = || Ok(utf8(slice(text, size), "text")?.into());
+    encode(tokenizer, input, add_special_tokens, out, error)
 }
 
 /// # Safety
-/// `encoding` was filled by `attune_tokenizer_encode`; not used afterwards.
+/// As above; `first` and `second` hold that many bytes.
+#[no_mangle]
+pub unsafe extern "C" fn attune_tokenizer_encode_pair(
+    tokenizer: *const Tokenizer,
+    first: *const u8,
+    first_size: usize,
+    second: *const u8,
+    second_size: usize,
+    add_special_tokens: bool,
+    out: *mut Encoding,
+    error: *mut Buffer,
+) -> bool {
+    let input = || {
+        let first = utf8(slice(first, first_size), "first text")?;
+        let second = utf8(slice(second, second_size), "second text")?;
+        Ok((first, second).into())
+    };
+    encode(tokenizer, input, add_special_tokens, out, error)
+}
+
+/// # Safety
+/// `encoding` was filled by one of the above; not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn attune_encoding_free(encoding: Encoding) {
     reclaim(encoding.ids, encoding.size);
+    reclaim(encoding.type_ids, encoding.size);
+    reclaim(encoding.sequences, encoding.size);
     reclaim(encoding.begins, encoding.size);
     reclaim(encoding.ends, encoding.size);
 }
