@@ -20,8 +20,6 @@
 namespace attune::worker {
 namespace {
 
-using ::testing::ElementsAre;
-
 constexpr int64_t kKvHeads = 2;
 constexpr int64_t kGroup = 3;
 constexpr int64_t kHeadDim = 4;
@@ -150,20 +148,6 @@ void ExpectEqualToFlattened(const std::vector<at::Tensor>& inputs,
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_LT(RelativeDifference(ours[i], expected[i]), 2e-6) << "qkv"[i];
   }
-}
-
-TEST(AttentionLayout, GroupsSiblings) {
-  const AttentionLayout layout(Tree());
-
-  const auto& families = layout.families();
-  ASSERT_EQ(families.size(), 4u);
-  EXPECT_EQ(families[1].segments.size(), 3u);
-  EXPECT_EQ(families[1].rows.begin, 5);
-  EXPECT_EQ(families[1].rows.length, 26);
-  EXPECT_EQ(families[1].shared_length, 5);
-  EXPECT_EQ(families[2].shared_length, 12);
-  EXPECT_EQ(families[3].ancestors.size(), 2u);
-  EXPECT_THAT(families[2].segment_of_row, ElementsAre(0, 0, 1));
 }
 
 TEST(PackedAttention, ATreeEqualsFlattenedSequences) {
