@@ -9,22 +9,17 @@ function(attune_cargo_library name)
   # share one target directory and a second preset builds in seconds.
   set(target_dir "${PROJECT_SOURCE_DIR}/build/cargo")
   set(library "${target_dir}/release/${arg_LIB}")
-  set(environment)
-  set(profile release)
+  set(command "${CARGO_EXECUTABLE}" build --release --locked --quiet
+    --manifest-path "${arg_CRATE}/Cargo.toml" --target-dir "${target_dir}")
   if(ATTUNE_FUZZ)
-    # Counters for libFuzzer, in the C library of the tokenizers too, and there
-    # AddressSanitizer: for Rust it needs a nightly compiler.
-    set(target_dir "${CMAKE_BINARY_DIR}/cargo")
-    set(library "${target_dir}/fuzz/${arg_LIB}")
-    set(environment "${CMAKE_COMMAND}" -E env
-      "RUSTC_WRAPPER=${PROJECT_SOURCE_DIR}/deploy/cmake/fuzz_rustc.sh"
-      "CC=clang-14" "CFLAGS=-fsanitize=address,fuzzer-no-link")
-    set(profile fuzz)
+    set(fuzz_dir "${CMAKE_BINARY_DIR}/cargo")
+    set(library "${fuzz_dir}/release/${arg_LIB}")
+    set(command "${CMAKE_COMMAND}" -E env "CARGO=${CARGO_EXECUTABLE}"
+      "${PROJECT_SOURCE_DIR}/deploy/cmake/fuzz_cargo.sh"
+      "${arg_CRATE}/Cargo.toml" "${fuzz_dir}" "${target_dir}")
   endif()
   add_custom_command(OUTPUT "${library}"
-    COMMAND ${environment} "${CARGO_EXECUTABLE}" build --profile ${profile}
-      --locked --quiet --manifest-path "${arg_CRATE}/Cargo.toml"
-      --target-dir "${target_dir}"
+    COMMAND ${command}
     COMMAND "${CMAKE_COMMAND}" -E touch "${library}"
     DEPENDS ${arg_SRCS} "${arg_CRATE}/Cargo.toml" "${arg_CRATE}/Cargo.lock"
     COMMENT "Building ${arg_LIB} with cargo" VERBATIM)

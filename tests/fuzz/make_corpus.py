@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the inputs that fuzzing begins with, a few hundred bytes each, to
+"""Writes the inputs that fuzzing begins with, most of a few hundred bytes, to
 tests/fuzz/corpus/<target>/: right files of every kind, and wrong ones that each
 break one rule.
 
@@ -8,10 +8,12 @@ break one rule.
 """
 
 import argparse
+import io
 import json
 import pathlib
 import struct
 import sys
+import zipfile
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 
@@ -134,6 +136,88 @@ def gguf_files():
     yield "unknown_type", gguf([], [("t", [256], 10, bytes(84))])
     yield "nested_array", gguf([("a", ARRAY, [])])
     yield "twice", gguf([("a", U8, 1), ("a", U8, 2)])
+
+
+# --- torch.save --------------------------------------------------------------
+
+def pickle_text(text):
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def pickled_tensor(storage, count, offset, shape, strides):
+    def number(n):
+        return b"J" + struct.pack("<i", n)
+
+    def numbers(items):
+        return b"(" + b"".join(map(number, items)) + b"t"
+
+    return (b"ctorch._utils\n_rebuild_tensor_v2\n((" + pickle_text("storage") +
+            b"ctorch\nFloatStorage\n" + pickle_text(storage) +
+            pickle_text("cpu") + number(count) + b"tQ" + number(offset) +
+            numbers(shape) + numbers(strides) +
+            b"\x89ccollections\nOrderedDict\n)RtR")
+
+
+def torch_archive(pickled, **storages):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in [("data.pkl", pickled), ("version", b"3\n"),
+                              *((f"data/{k[1:]}", v)
+                                for k, v in storages.items())]:
+            archive.writestr(zipfile.ZipInfo(f"m/{name}"), content)
+    return out.getvalue()
+
+
+def torch_file_files():
+    golden = CORPUS.parent.parent / "golden"
+    yield "protocol_2", (golden / "torch_file.bin").read_bytes()
+    yield "protocol_5", (golden / "torch_file_protocol5.bin").read_bytes()
+    tensor_of = {
+        "plain": (4, 0, [2, 2], [2, 1]), "turned": (4, 0, [2, 2], [1, 2]),
+        "expanded": (4, 1, [3], [0]), "beyond": (4, 3, [2, 2], [2, 1]),
+        "negative": (4, -1, [2], [1]), "lies": (1 << 30, 0, [1 << 30], [1]),
+        "overflow": (4, 0, [1 << 30] * 6, [1 << 30] * 6)}
+    for name, (count, offset, shape, strides) in tensor_of.items():
+        yield name, torch_archive(
+            b"\x80\x02}" + pickle_text("w") +
+            pickled_tensor("0", count, offset, shape, strides) + b"s.",
+            _0=bytes(16))
+    yield "calls", torch_archive(b"\x80\x02cposix\nsystem\n(" +
+                                 pickle_text("true") + b"tR.")
+    yield "no_storage", torch_archive(
+        b"\x80\x02}" + pickle_text("w") +
+        pickled_tensor("9", 4, 0, [4], [1]) + b"s.")
+    yield "deep", torch_archive(b"\x80\x02" + b"(" * 2000 + b"t" * 2000 + b".")
+    yield "holds_itself", torch_archive(b"\x80\x02]q\x00h\x00a.")
+
+
+# --- sentencepiece -----------------------------------------------------------
+
+def message_field(number, kind, content):
+    return bytes([number << 3 | kind]) + content
+
+
+def message_text(number, text):
+    return message_field(number, 2, bytes([len(text)]) + text)
+
+
+def sentencepiece_model_files():
+    def piece(text, score, kind):
+        return message_text(1, message_text(1, text.encode()) +
+                            message_field(2, 5, struct.pack("<f", score)) +
+                            message_field(3, 0, bytes([kind])))
+
+    pieces = (piece("<unk>", 0, 2) + piece("<s>", 0, 3) +
+              piece("\u2581a", -1.5, 1) + piece("<0x0A>", 0, 6))
+    trainer = message_text(2, message_field(3, 0, b"\1"))
+    yield "unigram", pieces + trainer + message_text(
+        3, message_text(1, b"nmt_nfkc") + message_text(2, bytes(4) + b"a\0"))
+    yield "bpe", pieces + message_text(2, message_field(3, 0, b"\2"))
+    yield "unknown_type", piece("a", 0, 99)
+    yield "no_number", piece("a", float("nan"), 1)
+    yield "long_piece", message_field(1, 2, b"\xff\xff\xff\x7f")
+    yield "endless_number", message_field(1, 0, b"\xff" * 11)
+    yield "group", message_field(9, 3, b"") * 200
 
 
 # --- config.json -------------------------------------------------------------
@@ -365,6 +449,10 @@ def corpus():
         files[f"safetensors/{name}"] = raw
     for name, raw in gguf_files():
         files[f"gguf/{name}"] = raw
+    for name, raw in torch_file_files():
+        files[f"torch_file/{name}"] = raw
+    for name, raw in sentencepiece_model_files():
+        files[f"sentencepiece_model/{name}"] = raw
     for name, config in model_config_files():
         files[f"model_config/{name}"] = compact(config)
     for name, json_file, text in tokenizer_files():

@@ -194,10 +194,16 @@ absl::StatusOr<at::Tensor> TorchFile::View(const std::string& name) const {
   const size_t element_bytes = c10::elementSize(entry.dtype);
   const auto options = at::TensorOptions().dtype(entry.dtype);
   if (bytes == 0 || reinterpret_cast<uintptr_t>(data) % element_bytes == 0) {
-    // The tensor keeps the bytes alive.
+    // The tensor keeps the bytes alive. As with safetensors, the pages go with
+    // the view.
     return at::from_blob(
         data, entry.shape, entry.strides,
-        [file = file_, bytes = bytes_](void*) {}, options);
+        [file = file_, kept = bytes_, bytes](void* begin) {
+          if (file == nullptr) return;
+          file->Release(static_cast<char*>(begin) - file->bytes().data(),
+                        bytes);
+        },
+        options);
   }
   const at::Tensor aligned =
       at::empty({static_cast<int64_t>(bytes / element_bytes)}, options);
