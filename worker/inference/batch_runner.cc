@@ -205,7 +205,7 @@ void BatchRunner::Classify(const Lane& lane, Items items) {
   const auto score = [&](const std::vector<LabelQuery>& queries)
       -> absl::StatusOr<std::vector<std::vector<double>>> {
     return CatchTorchErrors(
-        kContext, [&] { return ScoreLabels(*lane.model->model, queries); });
+        kContext, [&] { return ScoreLabels(lane.model->causal(), queries); });
   };
   std::vector<LabelQuery> queries;
   for (const auto& item : items) {
@@ -226,7 +226,7 @@ void BatchRunner::Classify(const Lane& lane, Items items) {
 }
 
 void BatchRunner::Generate(Lane& lane) {
-  const CausalModel& model = *lane.model->model;
+  const CausalModel& model = lane.model->causal();
   const absl::Span<const std::unique_ptr<WorkItem>> items = lane.running;
   const auto all = NextLogits(model, items);
   for (size_t i = 0; i < items.size(); ++i) {

@@ -6,9 +6,8 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "worker/models/causal_model.h"
+#include "worker/models/base_model.h"
 #include "worker/models/config_reader.h"
-#include "worker/models/encoder_model.h"
 #include "worker/models/model_config.h"
 #include "worker/models/weight_loader.h"
 
@@ -19,11 +18,8 @@ namespace attune::worker {
 struct Architecture {
   std::string_view model_type;
   absl::StatusOr<ModelConfig> (*read_config)(const ConfigReader& reader);
-  // Null unless it is such a model.
-  absl::StatusOr<std::unique_ptr<CausalModel>> (*load_causal)(
-      const ModelConfig& config, WeightLoader& weights) = nullptr;
-  absl::StatusOr<std::unique_ptr<EncoderModel>> (*load_encoder)(
-      const ModelConfig& config, WeightLoader& weights) = nullptr;
+  absl::StatusOr<std::unique_ptr<BaseModel>> (*load)(const ModelConfig& config,
+                                                     WeightLoader& weights);
 };
 
 // Null for a model_type that no code here computes.

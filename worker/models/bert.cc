@@ -176,8 +176,8 @@ void Bert::LoadHead(WeightLoader& body, WeightLoader& top) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<EncoderModel>> Bert::Load(
-    const ModelConfig& config, WeightLoader& weights) {
+absl::StatusOr<std::unique_ptr<BaseModel>> Bert::Load(const ModelConfig& config,
+                                                      WeightLoader& weights) {
   auto model = std::unique_ptr<Bert>(new Bert(config));
   const std::string named =
       IsRoberta(config) ? "roberta." : config.family + ".";

@@ -21,7 +21,7 @@ class Bert : public PackedEncoder {
   // For model_type bert, roberta, xlm-roberta and electra.
   static absl::StatusOr<ModelConfig> ReadConfig(const ConfigReader& reader);
   // FailedPrecondition naming missing or surplus tensors.
-  static absl::StatusOr<std::unique_ptr<EncoderModel>> Load(
+  static absl::StatusOr<std::unique_ptr<BaseModel>> Load(
       const ModelConfig& config, WeightLoader& weights);
 
  protected:

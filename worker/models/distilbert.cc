@@ -94,7 +94,7 @@ void DistilBert::LoadHead(WeightLoader& top) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<EncoderModel>> DistilBert::Load(
+absl::StatusOr<std::unique_ptr<BaseModel>> DistilBert::Load(
     const ModelConfig& config, WeightLoader& weights) {
   auto model = std::unique_ptr<DistilBert>(new DistilBert(config));
   const std::string words = "embeddings.word_embeddings.weight";

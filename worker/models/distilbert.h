@@ -18,7 +18,7 @@ class DistilBert : public PackedEncoder {
  public:
   static absl::StatusOr<ModelConfig> ReadConfig(const ConfigReader& reader);
   // FailedPrecondition naming missing or surplus tensors.
-  static absl::StatusOr<std::unique_ptr<EncoderModel>> Load(
+  static absl::StatusOr<std::unique_ptr<BaseModel>> Load(
       const ModelConfig& config, WeightLoader& weights);
 
  protected:

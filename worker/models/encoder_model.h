@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "worker/models/model_config.h"
+#include "worker/models/base_model.h"
 #include "worker/models/packed_rows.h"
 
 namespace attune::worker {
@@ -22,21 +22,9 @@ struct EncoderRows {
   at::Tensor token_types;  // [rows], int64; undefined: all 0
 };
 
-// A frozen bidirectional encoder. Const after loading: several threads may call
-// it at once. Rows that cross this interface are fp32. Gradients flow to what
-// goes in, never to weights. Ids and rows are the caller's to check.
-class EncoderModel {
+// A frozen bidirectional encoder.
+class EncoderModel : public BaseModel {
  public:
-  virtual ~EncoderModel() = default;
-
-  virtual const ModelConfig& config() const = 0;
-  virtual at::Device device() const = 0;
-  virtual at::ScalarType dtype() const = 0;
-
-  // Word embeddings without positions, types and norm, which Forward adds.
-  // token_ids: [n], int64 -> [n, embedding_dim]. Not differentiable.
-  virtual at::Tensor Embed(const at::Tensor& token_ids) const = 0;
-
   // -> hidden states of the last layer [rows, dim], fp32; differentiable with
   // regard to rows.embeddings. InvalidArgument for a layout that breaks the
   // rules above; Internal if LibTorch fails.

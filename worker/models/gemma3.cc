@@ -107,7 +107,7 @@ Gemma3::Layer Gemma3::LoadLayer(int64_t index, WeightLoader& weights) const {
       .after_ffn = norm(layer + "post_feedforward_layernorm", dim)};
 }
 
-absl::StatusOr<std::unique_ptr<CausalModel>> Gemma3::Load(
+absl::StatusOr<std::unique_ptr<BaseModel>> Gemma3::Load(
     const ModelConfig& config, WeightLoader& weights) {
   auto model = std::unique_ptr<Gemma3>(new Gemma3(config));
   weights.ChoosePrefix({"model.", ""}, "embed_tokens.weight");

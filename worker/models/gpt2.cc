@@ -59,8 +59,8 @@ Gpt2::Layer Gpt2::LoadLayer(int64_t index, WeightLoader& weights) const {
       .down = weights.Transposed(layer + "mlp.c_proj", dim, config_.ffn_dim)};
 }
 
-absl::StatusOr<std::unique_ptr<CausalModel>> Gpt2::Load(
-    const ModelConfig& config, WeightLoader& weights) {
+absl::StatusOr<std::unique_ptr<BaseModel>> Gpt2::Load(const ModelConfig& config,
+                                                      WeightLoader& weights) {
   auto model = std::unique_ptr<Gpt2>(new Gpt2(config));
   weights.ChoosePrefix({"transformer.", ""}, "wte.weight");
   at::Tensor embeddings =

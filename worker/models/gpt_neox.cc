@@ -94,7 +94,7 @@ GptNeox::Layer GptNeox::LoadLayer(int64_t index, WeightLoader& weights) const {
                                  config_.mlp_bias)};
 }
 
-absl::StatusOr<std::unique_ptr<CausalModel>> GptNeox::Load(
+absl::StatusOr<std::unique_ptr<BaseModel>> GptNeox::Load(
     const ModelConfig& config, WeightLoader& weights) {
   auto model = std::unique_ptr<GptNeox>(new GptNeox(config));
   weights.ChoosePrefix({"gpt_neox.", ""}, "embed_in.weight");

@@ -22,7 +22,7 @@ namespace attune::worker {
 class GptNeox : public CausalDecoder {
  public:
   static absl::StatusOr<ModelConfig> ReadConfig(const ConfigReader& reader);
-  static absl::StatusOr<std::unique_ptr<CausalModel>> Load(
+  static absl::StatusOr<std::unique_ptr<BaseModel>> Load(
       const ModelConfig& config, WeightLoader& weights);
 
  protected:

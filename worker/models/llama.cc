@@ -108,7 +108,7 @@ Llama::Layer Llama::LoadLayer(int64_t index, WeightLoader& weights) const {
   return loaded;
 }
 
-absl::StatusOr<std::unique_ptr<CausalModel>> Llama::Load(
+absl::StatusOr<std::unique_ptr<BaseModel>> Llama::Load(
     const ModelConfig& config, WeightLoader& weights) {
   auto model = std::unique_ptr<Llama>(new Llama(config));
   weights.ChoosePrefix({"model.", ""}, "embed_tokens.weight");

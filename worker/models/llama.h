@@ -27,7 +27,7 @@ class Llama : public CausalDecoder {
 
   // Copies the weights out of the checkpoint. FailedPrecondition naming
   // missing or surplus tensors.
-  static absl::StatusOr<std::unique_ptr<CausalModel>> Load(
+  static absl::StatusOr<std::unique_ptr<BaseModel>> Load(
       const ModelConfig& config, WeightLoader& weights);
 
  protected:

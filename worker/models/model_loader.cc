@@ -3,8 +3,10 @@
 #include <c10/core/GradMode.h>
 
 #include <exception>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/models/architectures.h"
 #include "worker/models/torch_errors.h"
@@ -13,44 +15,66 @@
 namespace attune::worker {
 namespace {
 
-template <typename Model>
-using LoadFunction = absl::StatusOr<std::unique_ptr<Model>> (*)(
-    const ModelConfig& config, WeightLoader& weights);
+absl::Status WrongKind(const ModelConfig& config, ModelKind wanted) {
+  return absl::UnimplementedError(
+      Concat("a model of the family '", config.family, "' is of the kind ",
+             ModelKindName(config.kind), "; this needs the kind ",
+             ModelKindName(wanted)));
+}
 
-// `load`: which of an architecture's functions; null where it is another kind.
+// Model: the class of the kind `kind`.
 template <typename Model>
-absl::StatusOr<std::unique_ptr<Model>> LoadBy(
-    LoadFunction<Model> Architecture::*load, const ModelConfig& config,
-    WeightLoader weights) {
+absl::StatusOr<std::unique_ptr<Model>> LoadKind(ModelKind kind,
+                                                const ModelConfig& config,
+                                                Checkpoint& checkpoint,
+                                                const at::Device& device,
+                                                at::ScalarType dtype) {
+  if (config.kind != kind) return WrongKind(config, kind);
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<BaseModel> model,
+                          LoadBaseModel(config, checkpoint, device, dtype));
+  return std::unique_ptr<Model>(static_cast<Model*>(model.release()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BaseModel>> LoadBaseModel(
+    const ModelConfig& config, Checkpoint& checkpoint, const at::Device& device,
+    at::ScalarType dtype) {
   const Architecture* architecture = FindArchitecture(config.family);
-  if (architecture == nullptr || architecture->*load == nullptr) {
+  if (architecture == nullptr) {
     return absl::UnimplementedError(
-        Concat("a model of the family '", config.family, "' (",
-               ModelKindName(config.kind), ") can't be used for this"));
+        Concat("no code here computes models of the family '", config.family,
+               "'; there are ", ArchitectureNames()));
   }
   try {
     const at::NoGradGuard no_grad;
-    return (architecture->*load)(config, weights);
+    WeightLoader weights(checkpoint, device, dtype);
+    return architecture->load(config, weights);
   } catch (const std::exception& error) {
     return StatusOfException(error,
                              Concat("loading a ", config.family, " model"));
   }
 }
 
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<CausalModel>> LoadCausalModel(
     const ModelConfig& config, Checkpoint& checkpoint, const at::Device& device,
     at::ScalarType dtype) {
-  return LoadBy(&Architecture::load_causal, config,
-                WeightLoader(checkpoint, device, dtype));
+  return LoadKind<CausalModel>(ModelKind::kCausal, config, checkpoint, device,
+                               dtype);
 }
 
 absl::StatusOr<std::unique_ptr<EncoderModel>> LoadEncoderModel(
     const ModelConfig& config, Checkpoint& checkpoint, const at::Device& device,
     at::ScalarType dtype) {
-  return LoadBy(&Architecture::load_encoder, config,
-                WeightLoader(checkpoint, device, dtype));
+  return LoadKind<EncoderModel>(ModelKind::kEncoder, config, checkpoint, device,
+                                dtype);
+}
+
+absl::StatusOr<std::unique_ptr<EncoderDecoderModel>> LoadEncoderDecoderModel(
+    const ModelConfig& config, Checkpoint& checkpoint, const at::Device& device,
+    at::ScalarType dtype) {
+  return LoadKind<EncoderDecoderModel>(ModelKind::kEncoderDecoder, config,
+                                       checkpoint, device, dtype);
 }
 
 }  // namespace attune::worker

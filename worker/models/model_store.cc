@@ -100,6 +100,19 @@ struct ModelStore::Slot {
   std::shared_ptr<const LoadedModel> model ABSL_GUARDED_BY(mutex);
 };
 
+// A model of another kind is the caller's mistake: the cast throws.
+const CausalModel& LoadedModel::causal() const {
+  return dynamic_cast<const CausalModel&>(*model);
+}
+
+const EncoderModel& LoadedModel::encoder() const {
+  return dynamic_cast<const EncoderModel&>(*model);
+}
+
+const EncoderDecoderModel& LoadedModel::encoder_decoder() const {
+  return dynamic_cast<const EncoderDecoderModel&>(*model);
+}
+
 ModelStore::ModelStore(Options options) : options_(std::move(options)) {}
 
 absl::StatusOr<std::vector<ModelInfo>> ModelStore::List() const {
@@ -171,13 +184,6 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
   const std::string path = Concat(options_.directory, "/", id);
   ATTUNE_ASSIGN_OR_RETURN(loaded->info, ReadInfo(options_.directory, id));
   const ModelConfig& config = loaded->info.config;
-  if (config.kind != ModelKind::kCausal) {
-    return MakeError(
-        Reason::kUnsupportedField,
-        Concat("base model '", id, "' is an ", ModelKindName(config.kind), " (",
-               config.family,
-               "); jobs and requests need a causal language model"));
-  }
   ATTUNE_ASSIGN_OR_RETURN(ModelText text, ReadModelText(path, config));
   loaded->tokenizer = std::move(text.tokenizer);
   loaded->chat_template = std::move(text.chat_template);
@@ -193,7 +199,7 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
   ATTUNE_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(path));
   ATTUNE_ASSIGN_OR_RETURN(
       loaded->model,
-      LoadCausalModel(config, checkpoint, options_.device, options_.dtype));
+      LoadBaseModel(config, checkpoint, options_.device, options_.dtype));
   return std::shared_ptr<const LoadedModel>(std::move(loaded));
 }
 

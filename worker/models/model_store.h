@@ -14,7 +14,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "worker/models/base_model.h"
 #include "worker/models/causal_model.h"
+#include "worker/models/encoder_decoder_model.h"
+#include "worker/models/encoder_model.h"
 #include "worker/models/model_config.h"
 #include "worker/text/template.h"
 #include "worker/text/tokenizer.h"
@@ -34,7 +37,7 @@ struct ModelInfo {
 // A base model ready for use. Immutable, shared.
 struct LoadedModel {
   ModelInfo info;
-  std::unique_ptr<const CausalModel> model;
+  std::unique_ptr<const BaseModel> model;  // of the kind info.config.kind
   std::unique_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<const Template> chat_template;  // null: the model has none
   // Text of the special tokens; empty where there is none.
@@ -43,6 +46,11 @@ struct LoadedModel {
   // Ids that end a generation: of config.json, generation_config.json and
   // tokenizer_config.json together, ascending, never empty for a chat model.
   std::vector<int64_t> stop_token_ids;
+
+  // The model as what it is. Only for a model of that kind.
+  const CausalModel& causal() const;
+  const EncoderModel& encoder() const;
+  const EncoderDecoderModel& encoder_decoder() const;
 };
 
 // The base models of a directory: <directory>/<id>/{config.json,

@@ -70,8 +70,8 @@ Opt::Layer Opt::LoadLayer(int64_t index, WeightLoader& weights) const {
                              config_.mlp_bias)};
 }
 
-absl::StatusOr<std::unique_ptr<CausalModel>> Opt::Load(
-    const ModelConfig& config, WeightLoader& weights) {
+absl::StatusOr<std::unique_ptr<BaseModel>> Opt::Load(const ModelConfig& config,
+                                                     WeightLoader& weights) {
   auto model = std::unique_ptr<Opt>(new Opt(config));
   weights.ChoosePrefix({"model.decoder.", "decoder.", ""},
                        "embed_tokens.weight");

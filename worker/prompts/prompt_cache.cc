@@ -31,9 +31,9 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
   }
   ATTUNE_ASSIGN_OR_RETURN(StoredPrompt stored, DecodePrompt(artifact));
   ATTUNE_RETURN_IF_ERROR(CheckPromptFits(stored, model.info));
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::shared_ptr<const KvBlock> prefix,
-      model.model->BuildPrefix(stored.prompt.rows().to(model.model->device())));
+  ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const KvBlock> prefix,
+                          model.causal().BuildPrefix(
+                              stored.prompt.rows().to(model.model->device())));
   const size_t num_bytes = prefix->num_bytes() + stored.prompt.rows().nbytes() +
                            static_cast<size_t>(stored.manifest.SpaceUsedLong());
   return std::make_shared<const ServedPrompt>(

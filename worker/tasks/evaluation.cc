@@ -79,7 +79,7 @@ class Evaluator {
       std::vector<LabelQuery> queries;
       for (const PreparedExample& one : batch) queries.push_back(QueryOf(one));
       ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
-                              ScoreLabels(*program_.model().model, queries));
+                              ScoreLabels(program_.model().causal(), queries));
       for (size_t i = 0; i < batch.size(); ++i) {
         right.push_back(batch[i].label);
         given.push_back(static_cast<int>(
@@ -114,7 +114,7 @@ class Evaluator {
         tokens += static_cast<int64_t>(one.answer_ids.size());
       }
       ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> losses,
-                              AnswerLosses(*program_.model().model, samples));
+                              AnswerLosses(program_.model().causal(), samples));
       for (double sample_loss : losses) loss += sample_loss;
       done += static_cast<int64_t>(batch.size());
       rest.remove_prefix(batch.size());

@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kChunkRows = 128;
 
 // hidden: [n, dim], targets: [n] -> [n].
-at::Tensor ChunkLosses(const CausalModel& model, const at::Tensor& hidden,
+at::Tensor ChunkLosses(const LanguageModel& model, const at::Tensor& hidden,
                        const at::Tensor& targets) {
   return at::cross_entropy_loss(model.Logits(hidden), targets,
                                 /*weight=*/{}, at::Reduction::None);
@@ -34,7 +34,7 @@ class CrossEntropyFunction
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& hidden, const at::Tensor& targets,
-                            const CausalModel* model) {
+                            const LanguageModel* model) {
     std::vector<at::Tensor> losses;
     std::vector<at::Tensor> gradients;
     for (int64_t begin = 0; begin < hidden.size(0); begin += kChunkRows) {
@@ -91,7 +91,8 @@ struct AnswerBatch {
 
 }  // namespace
 
-at::Tensor CrossEntropyRows(const CausalModel& model, const at::Tensor& hidden,
+at::Tensor CrossEntropyRows(const LanguageModel& model,
+                            const at::Tensor& hidden,
                             const at::Tensor& targets) {
   if (at::GradMode::is_enabled() && hidden.requires_grad()) {
     return CrossEntropyFunction::apply(hidden, targets, &model);

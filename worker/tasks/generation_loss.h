@@ -25,7 +25,8 @@ struct AnswerSample {
 // fp32; differentiable with regard to hidden. The logits over the whole
 // vocabulary exist for a few rows at a time only: with grad mode on, the
 // gradient is worked out on the way forward and kept, [n, dim].
-at::Tensor CrossEntropyRows(const CausalModel& model, const at::Tensor& hidden,
+at::Tensor CrossEntropyRows(const LanguageModel& model,
+                            const at::Tensor& hidden,
                             const at::Tensor& targets);
 
 // Training: all samples share prompt [rows, dim], fp32 (undefined: none), which

@@ -54,7 +54,7 @@ absl::Status Extend(const TaskProgram& program, int64_t token,
 // Runs the next tokens of all that are not done and takes the likeliest ones.
 absl::Status RunPass(const TaskProgram& program, const KvBlock* prefix,
                      std::vector<Decoding>& decodings) {
-  const CausalModel& model = *program.model().model;
+  const CausalModel& model = program.model().causal();
   PackedBatch batch;
   std::vector<int64_t> rows;
   std::vector<Decoding*> running;

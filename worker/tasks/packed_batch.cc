@@ -28,7 +28,7 @@ int PackedBatch::AddRoot(absl::Span<const int64_t> ids, const KvBlock* prefix,
   return segment;
 }
 
-PackedRows PackedBatch::Build(const CausalModel& model) const {
+PackedRows PackedBatch::Build(const BaseModel& model) const {
   const at::Tensor ids =
       at::from_blob(const_cast<int64_t*>(ids_.data()),
                     {static_cast<int64_t>(ids_.size())}, at::kLong)

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "worker/models/causal_model.h"
+#include "worker/models/base_model.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/packed_rows.h"
 
@@ -42,7 +42,7 @@ class PackedBatch {
 
   // The rows with the tokens embedded by `model`; differentiable with regard to
   // the prompt's rows.
-  PackedRows Build(const CausalModel& model) const;
+  PackedRows Build(const BaseModel& model) const;
 
  private:
   at::Tensor prompt_;  // undefined without one

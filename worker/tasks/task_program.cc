@@ -106,6 +106,13 @@ absl::StatusOr<std::unique_ptr<const TaskProgram>> TaskProgram::Compile(
   ATTUNE_RETURN_IF_ERROR(CheckTask(filled));
   ATTUNE_RETURN_IF_ERROR(CheckHasLabels(filled));
   const ModelInfo& info = model->info;
+  if (info.config.kind != ModelKind::kCausal) {
+    return MakeError(
+        Reason::kUnsupportedField,
+        Concat("base model '", info.id, "' is an ",
+               ModelKindName(info.config.kind), " (", info.config.family,
+               "); jobs and requests need a causal language model"));
+  }
   if (filled.use_chat_template() && model->chat_template == nullptr) {
     return MakeError(Reason::kIllegalState,
                      Concat("task.use_chat_template: model '", info.id,

@@ -160,8 +160,9 @@ class Attempt {
   absl::Status Restore(const v1::CheckpointManifest& job) {
     ATTUNE_ASSIGN_OR_RETURN(TrainingState state,
                             DecodeCheckpoint(*input_.checkpoint));
-    ATTUNE_RETURN_IF_ERROR(CheckCheckpointFits(
-        state, job, method().num_virtual_tokens(), model_->info.config.embedding_dim));
+    ATTUNE_RETURN_IF_ERROR(
+        CheckCheckpointFits(state, job, method().num_virtual_tokens(),
+                            model_->info.config.embedding_dim));
     state_ = std::move(state);
     listener_.OnNotice(Concat("attempt ", input_.attempt,
                               " goes on from the checkpoint of step ",
@@ -211,7 +212,7 @@ class Attempt {
 
   absl::Status MeasureTuned() {
     listener_.BeforeStep();
-    const CausalModel& model = *model_->model;
+    const CausalModel& model = model_->causal();
     ATTUNE_ASSIGN_OR_RETURN(
         const std::shared_ptr<const KvBlock> prefix,
         model.BuildPrefix(state_.best_prompt.to(model.device())));

@@ -27,7 +27,7 @@ constexpr int64_t kTableChunk = 4096;
 constexpr uint64_t kStream = 100;
 
 // Tokens -> their embeddings, the tokens repeated or cut to `count`.
-at::Tensor EmbedRepeated(const CausalModel& model,
+at::Tensor EmbedRepeated(const BaseModel& model,
                          const std::vector<int64_t>& ids, int64_t count) {
   std::vector<int64_t> rows(count);
   for (int64_t i = 0; i < count; ++i) rows[i] = ids[i % ids.size()];
@@ -94,7 +94,7 @@ at::Tensor ScaledNoise(int64_t count, int64_t dim, double scale,
 
 }  // namespace
 
-double EmbeddingRms(const CausalModel& model) {
+double EmbeddingRms(const BaseModel& model) {
   const at::NoGradGuard no_grad;
   const int64_t vocab = model.config().vocab_size;
   double squares = 0;
@@ -106,7 +106,8 @@ double EmbeddingRms(const CausalModel& model) {
                    .sum(at::kDouble)
                    .item<double>();
   }
-  return std::sqrt(squares / static_cast<double>(vocab * model.config().embedding_dim));
+  return std::sqrt(squares /
+                   static_cast<double>(vocab * model.config().embedding_dim));
 }
 
 absl::StatusOr<at::Tensor> MakeInitialRows(
@@ -114,7 +115,7 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
     absl::Span<const PreparedExample> train, double embedding_rms,
     uint64_t seed) {
   const at::NoGradGuard no_grad;
-  const CausalModel& model = *program.model().model;
+  const BaseModel& model = *program.model().model;
   const int64_t count = method.num_virtual_tokens();
   std::vector<int64_t> ids;
   switch (method.initialisation()) {

@@ -8,14 +8,14 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "attune/v1/method.pb.h"
-#include "worker/models/causal_model.h"
+#include "worker/models/base_model.h"
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/task_program.h"
 
 namespace attune::worker {
 
 // The root mean square of the model's embedding table.
-double EmbeddingRms(const CausalModel& model);
+double EmbeddingRms(const BaseModel& model);
 
 // The rows a prompt starts as, [num_virtual_tokens, dim], fp32 on the CPU.
 // `method` has its defaults filled in; equal arguments give equal rows.

@@ -49,7 +49,7 @@ int64_t NumTrainingRows(const TaskProgram& program,
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                                  const at::Tensor& prompt, Batch batch) {
-  const CausalModel& model = *program.model().model;
+  const CausalModel& model = program.model().causal();
   if (program.is_classification()) {
     std::vector<LabelSample> samples;
     for (const PreparedExample* one : batch) {
@@ -193,7 +193,7 @@ absl::Status Trainer::Validate(TrainingState& state) {
   const std::string& name = input_.spec.evaluation().metric();
   tracker_.EnterPhase(TuningProgress::PHASE_VALIDATING,
                       static_cast<int64_t>(input_.validation.size()));
-  const CausalModel& model = *input_.program.model().model;
+  const CausalModel& model = input_.program.model().causal();
   listener_.BeforeStep();
   ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> prefix,
                           model.BuildPrefix(state.prompt.to(model.device())));

@@ -46,9 +46,10 @@ TEST(Evaluation, MeasuresLabels) {
   double loss = 0;
   double hits = 0;
   for (const PreparedExample& example : examples) {
-    const auto scores = (*ScoreLabels(
-        *program->model().model, {{.text = example.input.ids,
-                                   .trie = &program->trie(example.input)}}))[0];
+    const auto scores =
+        (*ScoreLabels(program->model().causal(),
+                      {{.text = example.input.ids,
+                        .trie = &program->trie(example.input)}}))[0];
     loss -= scores[1] / 6;
     if (scores[1] > scores[0]) ++hits;
   }
@@ -111,7 +112,7 @@ TEST(Evaluation, MeasuresAnswersPerToken) {
   double tokens = 0;
   for (const PreparedExample& example : examples) {
     loss += (*AnswerLosses(
-        *program->model().model,
+        program->model().causal(),
         {{.text = example.input.ids, .answer = example.answer_ids}}))[0];
     tokens += static_cast<double>(example.answer_ids.size());
   }
@@ -162,7 +163,7 @@ TEST(Evaluation, DecodingCanBeLeftOut) {
 TEST(Evaluation, APromptChangesTheResult) {
   const auto program = CompileTask(LabelTask({"yes", "no"}), 2);
   const auto examples = Examples(*program, 3, "no");
-  const CausalModel& model = *program->model().model;
+  const CausalModel& model = program->model().causal();
   const auto prefix =
       *model.BuildPrefix(model.Embed(at::tensor(std::vector<int64_t>{30, 31})));
 

@@ -51,7 +51,7 @@ std::string DecodeByHand(const TaskProgram& program, std::vector<int64_t> ids,
 class EndingModel : public CausalModel {
  public:
   explicit EndingModel(int length)
-      : model_(*TinyModel()->model), length_(length) {}
+      : model_(TinyModel()->causal()), length_(length) {}
 
   const ModelConfig& config() const override { return model_.config(); }
   at::Device device() const override { return model_.device(); }

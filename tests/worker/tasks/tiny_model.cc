@@ -47,7 +47,7 @@ std::shared_ptr<const LoadedModel> TinyModel(const std::string& id) {
   return ValueOrDie(TinyModels().Load(id));
 }
 
-const CausalModel& TinyCausalModel() { return *TinyModel()->model; }
+const CausalModel& TinyCausalModel() { return TinyModel()->causal(); }
 
 at::Tensor TinyPrompt() {
   return TinyCausalModel().Embed(at::tensor(std::vector<int64_t>{20, 40, 60}));

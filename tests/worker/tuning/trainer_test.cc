@@ -43,7 +43,7 @@ struct Faults {
 class FaultyModel : public CausalModel {
  public:
   explicit FaultyModel(Faults faults)
-      : model_(*TinyModel()->model), faults_(std::move(faults)) {}
+      : model_(TinyModel()->causal()), faults_(std::move(faults)) {}
 
   const ModelConfig& config() const override { return model_.config(); }
   at::Device device() const override { return model_.device(); }

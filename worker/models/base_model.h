@@ -1,0 +1,33 @@
+#ifndef ATTUNE_WORKER_MODELS_BASE_MODEL_H_
+#define ATTUNE_WORKER_MODELS_BASE_MODEL_H_
+
+#include <ATen/core/Tensor.h>
+
+#include "worker/models/model_config.h"
+
+namespace attune::worker {
+
+// What frozen models of every kind have in common. Const after loading: several
+// threads may call it at once. Rows that cross this interface are fp32,
+// whatever the weights are. Gradients flow to what goes in, never to weights;
+// without grad mode nothing is saved.
+//
+// Ids and rows are the caller's to check: ids must lie in [0, vocab_size).
+class BaseModel {
+ public:
+  virtual ~BaseModel() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual at::Device device() const = 0;
+  // dtype of the weights: float or bfloat16.
+  virtual at::ScalarType dtype() const = 0;
+
+  // Rows of the token table, as soft prompts stand beside them: without
+  // positions, types and norms, which the forward adds.
+  // token_ids: [n], int64 -> [n, embedding_dim], fp32. Not differentiable.
+  virtual at::Tensor Embed(const at::Tensor& token_ids) const = 0;
+};
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_MODELS_BASE_MODEL_H_
