@@ -7,6 +7,7 @@
 #include "worker/models/gpt_neox.h"
 #include "worker/models/llama.h"
 #include "worker/models/opt.h"
+#include "worker/models/t5.h"
 
 namespace attune::worker {
 namespace {
@@ -32,6 +33,7 @@ constexpr Architecture kArchitectures[] = {
     {.model_type = "mistral",
      .read_config = Llama::ReadConfig,
      .load = Llama::Load},
+    {.model_type = "mt5", .read_config = T5::ReadConfig, .load = T5::Load},
     {.model_type = "opt", .read_config = Opt::ReadConfig, .load = Opt::Load},
     {.model_type = "qwen2",
      .read_config = Llama::ReadConfig,
@@ -42,6 +44,7 @@ constexpr Architecture kArchitectures[] = {
     {.model_type = "roberta",
      .read_config = Bert::ReadConfig,
      .load = Bert::Load},
+    {.model_type = "t5", .read_config = T5::ReadConfig, .load = T5::Load},
     {.model_type = "xlm-roberta",
      .read_config = Bert::ReadConfig,
      .load = Bert::Load},

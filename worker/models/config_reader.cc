@@ -72,10 +72,10 @@ absl::StatusOr<int64_t> ConfigReader::Size(const char* key, int64_t max) const {
   return size;
 }
 
-absl::StatusOr<int64_t> ConfigReader::SizeOr(const char* key,
-                                             int64_t otherwise) const {
+absl::StatusOr<int64_t> ConfigReader::SizeOr(const char* key, int64_t otherwise,
+                                             int64_t max) const {
   if (!Has(key)) return otherwise;
-  return Size(key);
+  return Size(key, max);
 }
 
 absl::StatusOr<double> ConfigReader::PositiveOr(const char* key,
@@ -176,17 +176,23 @@ absl::StatusOr<std::vector<int64_t>> ConfigReader::TokenIds(
   return ids;
 }
 
+absl::StatusOr<int64_t> ConfigReader::TokenIdOr(const char* key,
+                                                int64_t vocab_size,
+                                                int64_t otherwise) const {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> ids,
+                          TokenIds(key, vocab_size));
+  return ids.empty() ? otherwise : ids[0];
+}
+
 absl::Status ConfigReader::ReadCommon(ModelConfig& config) const {
   config.family = family_;
   ATTUNE_ASSIGN_OR_RETURN(config.vocab_size, Size("vocab_size"));
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<int64_t> bos,
-                          TokenIds("bos_token_id", config.vocab_size));
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<int64_t> pad,
-                          TokenIds("pad_token_id", config.vocab_size));
+  ATTUNE_ASSIGN_OR_RETURN(config.bos_token_id,
+                          TokenIdOr("bos_token_id", config.vocab_size, -1));
+  ATTUNE_ASSIGN_OR_RETURN(config.pad_token_id,
+                          TokenIdOr("pad_token_id", config.vocab_size, -1));
   ATTUNE_ASSIGN_OR_RETURN(config.eos_token_ids,
                           TokenIds("eos_token_id", config.vocab_size));
-  if (!bos.empty()) config.bos_token_id = bos[0];
-  if (!pad.empty()) config.pad_token_id = pad[0];
   for (const char* key : {"torch_dtype", "dtype"}) {
     if (!Has(key)) continue;
     ATTUNE_ASSIGN_OR_RETURN(config.checkpoint_dtype, TextOr(key, ""));

@@ -31,7 +31,8 @@ class ConfigReader {
 
   // A whole number in [1, max]; InvalidArgument if it is absent or another.
   absl::StatusOr<int64_t> Size(const char* key, int64_t max = kMaxSize) const;
-  absl::StatusOr<int64_t> SizeOr(const char* key, int64_t otherwise) const;
+  absl::StatusOr<int64_t> SizeOr(const char* key, int64_t otherwise,
+                                 int64_t max = kMaxSize) const;
   // A finite number above zero.
   absl::StatusOr<double> PositiveOr(const char* key, double otherwise) const;
   absl::StatusOr<bool> BoolOr(const char* key, bool otherwise) const;
@@ -42,6 +43,10 @@ class ConfigReader {
   // An activation by Hugging Face's name. Unimplemented if it is unknown.
   absl::StatusOr<Activation> ActivationOr(const char* key,
                                           Activation otherwise) const;
+  // A token id, the first of a list. InvalidArgument if it is outside the
+  // vocabulary.
+  absl::StatusOr<int64_t> TokenIdOr(const char* key, int64_t vocab_size,
+                                    int64_t otherwise) const;
   // How many keys the object at `key` has; 0 if absent.
   absl::StatusOr<int64_t> NumKeys(const char* key) const;
   // The object at `key` as a reader; one without keys if absent.

@@ -4,41 +4,28 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
-#include <vector>
 
 #include "absl/status/statusor.h"
-#include "worker/models/encoder_model.h"
+#include "worker/models/decoder_rows.h"
+#include "worker/models/encoder_rows.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/language_model.h"
-#include "worker/models/packed_rows.h"
 
 namespace attune::worker {
 
-// What a decoder's root segment attends to across: rows of the encoder's
-// output, or the keys and values made of them once.
-struct DecoderMemory {
-  int64_t begin = 0;  // first row of `memory`
-  int64_t length = 0;
-  const KvBlock* cached = nullptr;  // in place of rows; borrowed
-};
-
-// A batch of decoder rows. Segments are a causal forest as in PackedRows;
-// `memories` has one entry per segment, equal within a tree.
-struct DecoderRows {
-  PackedRows rows;
-  std::vector<DecoderMemory> memories;
-  at::Tensor memory;  // [memory rows, dim]; undefined if all are cached
-};
-
-// A frozen encoder-decoder. Both sides share the token table. A sequence is the
-// decoder's own cache; each may be in one call at a time.
+// A frozen encoder-decoder. Both sides share the token table. A sequence caches
+// the decoder's self attention; each may be in one call at a time.
 class EncoderDecoderModel : public LanguageModel {
  public:
-  // -> the encoder's output [rows, dim]; differentiable.
+  // -> the encoder's output after the final norm [rows, dim], fp32;
+  // differentiable with regard to rows.embeddings. InvalidArgument for a layout
+  // that breaks the rules of EncoderRows; Internal if LibTorch fails.
   virtual absl::StatusOr<at::Tensor> Encode(const EncoderRows& rows) const = 0;
 
-  // -> the decoder's hidden states after the final norm [rows, dim];
-  // differentiable with regard to rows.rows.embeddings and rows.memory.
+  // -> the decoder's hidden states after the final norm [rows, dim], fp32, as
+  // Logits takes them; differentiable with regard to rows.rows.embeddings and
+  // rows.memory. Segments with a sequence are appended to it; they may not be
+  // used in a differentiable batch. Errors as above.
   virtual absl::StatusOr<at::Tensor> Decode(const DecoderRows& rows) const = 0;
 
   // Keys and values of the cross attention of one input: a memory to decode

@@ -126,8 +126,9 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Gemma3::Load(
     head = top.Linear("lm_head", config.vocab_size, config.dim, false);
   }
   ATTUNE_RETURN_IF_ERROR(weights.Finish());
-  model->SetTables(std::move(embeddings), std::move(head));
-  model->SetEmbeddingScale(std::sqrt(static_cast<double>(config.dim)));
+  TokenScales scales;
+  scales.embedding = std::sqrt(static_cast<double>(config.dim));
+  model->SetTables(TokenTables(std::move(embeddings), std::move(head), scales));
   model->global_rotary_ =
       Rotary(config.rotary, config.head_dim, weights.device());
   model->window_rotary_ =

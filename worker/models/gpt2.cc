@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Gpt2::Load(const ModelConfig& config,
     head = top.Linear("lm_head", config.vocab_size, config.dim, false);
   }
   ATTUNE_RETURN_IF_ERROR(weights.Finish());
-  model->SetTables(std::move(embeddings), std::move(head));
+  model->SetTables(TokenTables(std::move(embeddings), std::move(head)));
   return model;
 }
 

@@ -113,7 +113,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> GptNeox::Load(
     head = top.Linear("embed_out", config.vocab_size, config.dim, false);
   }
   ATTUNE_RETURN_IF_ERROR(weights.Finish());
-  model->SetTables(std::move(embeddings), std::move(head));
+  model->SetTables(TokenTables(std::move(embeddings), std::move(head)));
   model->rotary_ = Rotary(config.rotary, RotaryDim(config), weights.device());
   return model;
 }

@@ -126,7 +126,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Llama::Load(
     head = top.Linear("lm_head", config.vocab_size, config.dim, false);
   }
   ATTUNE_RETURN_IF_ERROR(weights.Finish());
-  model->SetTables(std::move(embeddings), std::move(head));
+  model->SetTables(TokenTables(std::move(embeddings), std::move(head)));
   model->rotary_ = Rotary(config.rotary, config.head_dim, weights.device());
   return model;
 }

@@ -85,6 +85,21 @@ struct ModelConfig {
   EncoderHead head = EncoderHead::kNone;
   int64_t num_labels = 0;  // of a sequence or token head
 
+  // Encoder-decoders. num_layers are the encoder's, context_length holds for
+  // either side.
+  int64_t num_decoder_layers = 0;
+  int64_t decoder_start_token_id = -1;  // every output begins with it
+  // Buckets of the relative position bias, and the distance from which on all
+  // share the last one.
+  int64_t num_position_buckets = 0;
+  int64_t max_position_distance = 0;
+  bool gated_mlp = false;  // where a family has both forms
+  double head_scale = 1;   // of hidden states before the output head
+
+  // Layers whose keys and values a cache holds: those of the decoder.
+  int64_t NumCachedLayers() const {
+    return kind == ModelKind::kEncoderDecoder ? num_decoder_layers : num_layers;
+  }
   bool LayerHasWindow(int64_t layer) const {
     return !layer_has_window.empty() && layer_has_window[layer];
   }

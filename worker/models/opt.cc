@@ -101,7 +101,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Opt::Load(const ModelConfig& config,
     head = top.Linear("lm_head", config.vocab_size, config.dim, false);
   }
   ATTUNE_RETURN_IF_ERROR(weights.Finish());
-  model->SetTables(std::move(embeddings), std::move(head));
+  model->SetTables(TokenTables(std::move(embeddings), std::move(head)));
   return model;
 }
 

@@ -13,26 +13,6 @@
 #include "worker/models/torch_errors.h"
 
 namespace attune::worker {
-namespace {
-
-absl::Status CheckEncoderRows(const EncoderRows& rows,
-                              const ModelConfig& config) {
-  ATTUNE_RETURN_IF_ERROR(
-      CheckPackedRows({rows.embeddings, rows.segments}, config));
-  for (size_t i = 0; i < rows.segments.size(); ++i) {
-    if (rows.segments[i].parent >= 0 || rows.segments[i].sequence != nullptr) {
-      return absl::InvalidArgumentError(
-          Concat("segment ", i, ": an encoder takes roots without sequences"));
-    }
-  }
-  if (rows.token_types.defined() &&
-      rows.token_types.sizes() != at::IntArrayRef{rows.embeddings.size(0)}) {
-    return absl::InvalidArgumentError("token_types must be [rows]");
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 at::Tensor PackedEncoder::Embed(const at::Tensor& token_ids) const {
   const at::NoGradGuard no_grad;

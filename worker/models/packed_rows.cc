@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <set>
 
 #include "absl/status/status.h"
@@ -24,7 +25,7 @@ int64_t CachedLength(const Segment& segment) {
 // Whether keys and values have the shape that the model gives them.
 template <typename Cache>
 bool IsOf(const Cache& cache, const ModelConfig& config) {
-  return cache.num_layers() == config.num_layers &&
+  return cache.num_layers() == config.NumCachedLayers() &&
          cache.keys(0).size(0) == config.num_kv_heads &&
          cache.keys(0).size(2) == config.head_dim;
 }
@@ -59,6 +60,10 @@ absl::Status CheckSegment(const PackedRows& rows, size_t index,
 }
 
 }  // namespace
+
+bool IsBlockOf(const KvBlock& block, const ModelConfig& config) {
+  return IsOf(block, config);
+}
 
 std::vector<int64_t> SegmentPositions(const std::vector<Segment>& segments) {
   std::vector<int64_t> positions;
@@ -112,6 +117,15 @@ absl::Status CheckPackedRows(const PackedRows& rows,
     }
   }
   return absl::OkStatus();
+}
+
+int64_t NumPositions(const std::vector<Segment>& segments) {
+  const std::vector<int64_t> first = SegmentPositions(segments);
+  int64_t count = 0;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    count = std::max(count, first[i] + segments[i].length);
+  }
+  return count;
 }
 
 at::Tensor RowPositions(const std::vector<Segment>& segments, int64_t rows) {

@@ -37,8 +37,15 @@ struct PackedRows {
 // lengths within config.context_length. InvalidArgument naming the segment.
 absl::Status CheckPackedRows(const PackedRows& rows, const ModelConfig& config);
 
+// Whether a block of keys and values has the shape that the decoder of a model
+// gives them.
+bool IsBlockOf(const KvBlock& block, const ModelConfig& config);
+
 // Position of every segment's first row. `segments` must be valid.
 std::vector<int64_t> SegmentPositions(const std::vector<Segment>& segments);
+
+// One more than the last position of the batch. `segments` must be valid.
+int64_t NumPositions(const std::vector<Segment>& segments);
 
 // Position of every row: [rows], int64, on the CPU. `segments` must be valid.
 at::Tensor RowPositions(const std::vector<Segment>& segments, int64_t rows);

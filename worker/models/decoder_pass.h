@@ -1,0 +1,58 @@
+#ifndef ATTUNE_WORKER_MODELS_DECODER_PASS_H_
+#define ATTUNE_WORKER_MODELS_DECODER_PASS_H_
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/intrusive_ptr.h>
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "worker/models/attention_layout.h"
+#include "worker/models/packed_attention.h"
+#include "worker/models/packed_rows.h"
+
+namespace attune::worker {
+
+// One forward of a decoder: what its layers' self attention shares, and the
+// caches that it writes. Lives for one call.
+class DecoderPass {
+ public:
+  // Keys and values of every layer, for those who keep them.
+  struct LayerKeys {
+    std::vector<at::Tensor> keys;
+    std::vector<at::Tensor> values;
+  };
+
+  // A sequence's keys are constants: InvalidArgument if the batch has one and
+  // is to be differentiable.
+  static absl::Status CheckSequences(const std::vector<Segment>& segments,
+                                     bool differentiable);
+
+  // `rows`, which must be valid, and `keep` (null: forget keys and values) are
+  // borrowed.
+  DecoderPass(const PackedRows& rows, const at::Device& device,
+              LayerKeys* keep);
+
+  // The batch's rows: [n, embedding_dim].
+  const at::Tensor& embeddings() const { return rows_.embeddings; }
+  // Of every row: [n], int64.
+  const at::Tensor& positions() const { return positions_; }
+
+  // The self attention of one layer; layers come in order. Keys and values go
+  // to the caches. -> [n, heads * head_dim]
+  at::Tensor Attend(const QkvRows& qkv, const AttentionRule& rule = {});
+
+  // Counts what the layers wrote, once all are done.
+  void Commit();
+
+ private:
+  const PackedRows& rows_;
+  LayerKeys* const keep_;
+  const c10::intrusive_ptr<AttentionLayout> layout_;
+  at::Tensor positions_;
+  int64_t layer_ = 0;
+};
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_MODELS_DECODER_PASS_H_
