@@ -1,6 +1,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -13,6 +15,7 @@
 #include "proto/cc/clock.h"
 #include "proto/cc/shutdown.h"
 #include "proto/cc/text.h"
+#include "worker/forward_command.h"
 #include "worker/models/compute_threads.h"
 #include "worker/models/gguf_import.h"
 #include "worker/options.h"
@@ -51,6 +54,24 @@ int Tokenize(const TokenizeOptions& options) {
   if (status.ok()) return 0;
   Print(stderr, Concat("attune-worker tokenize: ", status.ToString(), "\n"));
   return 1;
+}
+
+int Forward(const ForwardOptions& options) {
+  TuneAllocator();
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<int64_t> rows =
+      RunForward(options, isatty(STDERR_FILENO) == 1 ? &std::cerr : nullptr);
+  if (!rows.ok()) {
+    Print(stderr,
+          Concat("attune-worker forward: ", rows.status().ToString(), "\n"));
+    return 1;
+  }
+  Print(stdout,
+        Concat("wrote ", *rows, " rows to ", options.output_file, " in ",
+               absl::FormatDuration(
+                   absl::Trunc(absl::Now() - start, absl::Milliseconds(10))),
+               "\n"));
+  return 0;
 }
 
 int Serve(const ServeOptions& options) {
@@ -96,6 +117,9 @@ int main(int argc, char** argv) {
   }
   if (const auto* tokenize = std::get_if<TokenizeOptions>(&command)) {
     return Tokenize(*tokenize);
+  }
+  if (const auto* forward = std::get_if<ForwardOptions>(&command)) {
+    return Forward(*forward);
   }
   const auto& serve = std::get<ServeOptions>(command);
   spdlog::set_level(spdlog::level::from_str(serve.log_level));

@@ -14,6 +14,7 @@ namespace attune::worker {
 namespace {
 
 constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h
+constexpr int64_t kMaxGeneratedTokens = 1'000'000;
 
 constexpr char kExamples[] =
     "Examples:\n"
@@ -23,7 +24,9 @@ constexpr char kExamples[] =
     "  attune-worker --config worker.ini     # lines such as: threads = 4\n"
     "  attune-worker import model.gguf .attune/models/my-model\n"
     "  attune-worker tokenize --model .attune/models/my-model \\\n"
-    "      --input rows.jsonl\n";
+    "      --input rows.jsonl\n"
+    "  attune-worker forward --model .attune/models/my-model \\\n"
+    "      --input rows.jsonl --output out.safetensors\n";
 
 // An empty text where `value` is right, as CLI11 wants it.
 std::string CheckAddress(const std::string& value) {
@@ -146,6 +149,57 @@ CLI::App* AddTokenize(CLI::App& app, TokenizeOptions& tokenize) {
   return command;
 }
 
+CLI::App* AddForward(CLI::App& app, ForwardOptions& forward) {
+  CLI::App* command = app.add_subcommand(
+      "forward",
+      "Runs inputs through a model and writes the numbers that come out, to be "
+      "compared with those of Hugging Face transformers. For row N, counted "
+      "from 0, the output holds input_ids.N and logits.N [tokens, vocabulary] "
+      "or, for encoders without a head, last_hidden_state.N [tokens, width]; "
+      "for encoder-decoders also decoder_input_ids.N, whose logits they are. "
+      "All results are kept in memory until the end. Example: attune-worker "
+      "forward --model .attune/models/my-model --input rows.jsonl --output "
+      "out.safetensors");
+  command
+      ->add_option("--model", forward.model_dir,
+                   "The model's directory, in Hugging Face format.")
+      ->required();
+  command
+      ->add_option("--input", forward.input_file,
+                   "Rows, a JSON object per line: {\"text\": ...}, {\"text\": "
+                   "..., \"text_pair\": ...} or {\"input_ids\": [...]}; "
+                   "perhaps with \"token_type_ids\" (encoders) or "
+                   "\"decoder_input_ids\" (encoder-decoders; default: the "
+                   "token that a decoder starts with).")
+      ->required();
+  command
+      ->add_option("--output", forward.output_file,
+                   "The safetensors file to write; replaced if it is there.")
+      ->required();
+  command->add_option("--prompt", forward.prompt_dir,
+                      "A PEFT adapter's directory, whose prompt stands before "
+                      "every input: PROMPT_TUNING, P_TUNING or PREFIX_TUNING. "
+                      "Its rows are left out of the output.");
+  command
+      ->add_option("--dtype", forward.dtype,
+                   "Number format of the weights: fp32 or bf16. Results are "
+                   "fp32.")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
+  command
+      ->add_option("--device", forward.device,
+                   "Where to compute: cpu or cuda:N.")
+      ->check(CheckDevice)
+      ->capture_default_str();
+  command
+      ->add_option("--generate", forward.max_new_tokens,
+                   "Goes on greedily for at most this many tokens and writes "
+                   "them as generated_ids.N: up to an end token, which is "
+                   "kept, or as far as the context goes.")
+      ->check(CLI::Range(int64_t{1}, kMaxGeneratedTokens));
+  return command;
+}
+
 }  // namespace
 
 absl::StatusOr<std::pair<std::string, int>> ParseAddress(
@@ -186,6 +240,8 @@ CommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   const CLI::App* import_command = AddImport(app, import);
   TokenizeOptions tokenize;
   const CLI::App* tokenize_command = AddTokenize(app, tokenize);
+  ForwardOptions forward;
+  const CLI::App* forward_command = AddForward(app, forward);
   // CLI11 takes arguments from the back.
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
@@ -201,6 +257,9 @@ CommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   }
   if (tokenize_command->parsed()) {
     return tokenize;
+  }
+  if (forward_command->parsed()) {
+    return forward;
   }
   // Checked above.
   absl::ParseDuration(drain, &serve.drain_timeout);

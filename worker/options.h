@@ -1,6 +1,7 @@
 #ifndef ATTUNE_WORKER_OPTIONS_H_
 #define ATTUNE_WORKER_OPTIONS_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -43,14 +44,25 @@ struct TokenizeOptions {
   bool add_special_tokens = true;
 };
 
+// What attune-worker forward computes.
+struct ForwardOptions {
+  std::string model_dir;
+  std::string input_file;
+  std::string output_file;
+  std::string prompt_dir;  // empty: none
+  std::string dtype = "fp32";
+  std::string device = "cpu";
+  int64_t max_new_tokens = 0;  // 0: nothing is generated
+};
+
 // A text to print before the process ends: help, version, or what is wrong.
 struct PrintAndExit {
   std::string text;
   int exit_code = 0;
 };
 
-using CommandLine =
-    std::variant<ServeOptions, ImportOptions, TokenizeOptions, PrintAndExit>;
+using CommandLine = std::variant<ServeOptions, ImportOptions, TokenizeOptions,
+                                 ForwardOptions, PrintAndExit>;
 
 // Reads the command line and, with --config, a file of the same names. Wrong
 // flags, values and unknown keys of the file end with exit code 64.
