@@ -100,6 +100,54 @@ TEST(ParseCommandLine, TokenizeWithoutAnInputIsRefused) {
   EXPECT_EQ(Printed({"tokenize", "--model", "dir"}).exit_code, 64);
 }
 
+TEST(ParseCommandLine, ForwardComputesInFp32OnTheCpu) {
+  const CommandLine command = ParseCommandLine(
+      {"forward", "--model", "dir", "--input", "rows", "--output", "out"});
+
+  const auto* forward = std::get_if<ForwardOptions>(&command);
+  ASSERT_NE(forward, nullptr);
+  EXPECT_EQ(forward->model_dir, "dir");
+  EXPECT_EQ(forward->input_file, "rows");
+  EXPECT_EQ(forward->output_file, "out");
+  EXPECT_EQ(forward->prompt_dir, "");
+  EXPECT_EQ(forward->dtype, "fp32");
+  EXPECT_EQ(forward->device, "cpu");
+  EXPECT_EQ(forward->max_new_tokens, 0);
+}
+
+TEST(ParseCommandLine, ForwardTakesAPromptAndGenerates) {
+  const CommandLine command =
+      ParseCommandLine({"forward", "--model", "dir", "--input", "rows",
+                        "--output", "out", "--prompt", "adapter", "--dtype",
+                        "bf16", "--device", "cuda:1", "--generate", "30"});
+
+  const auto* forward = std::get_if<ForwardOptions>(&command);
+  ASSERT_NE(forward, nullptr);
+  EXPECT_EQ(forward->prompt_dir, "adapter");
+  EXPECT_EQ(forward->dtype, "bf16");
+  EXPECT_EQ(forward->device, "cuda:1");
+  EXPECT_EQ(forward->max_new_tokens, 30);
+}
+
+TEST(ParseCommandLine, ForwardRefusesWhatItCannotDo) {
+  const std::vector<std::string> right = {
+      "forward", "--model", "dir", "--input", "rows", "--output", "out"};
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"--generate", "0"},
+      {"--generate", "-3"},
+      {"--dtype", "auto"},
+      {"--device", "tpu"}};
+  for (const auto& [flag, value] : wrong) {
+    std::vector<std::string> arguments = right;
+    arguments.insert(arguments.end(), {flag, value});
+    const PrintAndExit print = Printed(arguments);
+    EXPECT_EQ(print.exit_code, 64) << flag << value;
+    EXPECT_THAT(print.text, HasSubstr(flag));
+  }
+  EXPECT_EQ(Printed({"forward", "--model", "dir", "--input", "r"}).exit_code,
+            64);
+}
+
 TEST(ParseCommandLine, HelpExplainsEveryFlag) {
   const PrintAndExit help = Printed({"--help"});
 
@@ -108,7 +156,8 @@ TEST(ParseCommandLine, HelpExplainsEveryFlag) {
        {"--server", "--listen", "--advertise", "--metrics-listen",
         "--models-dir", "--device", "--dtype", "--threads", "--preload",
         "--worker-id", "--log-level", "--ready-file", "--drain-timeout",
-        "--config", "--version", "import", "tokenize", "Examples:"}) {
+        "--config", "--version", "import", "tokenize", "forward",
+        "Examples:"}) {
     EXPECT_THAT(help.text, HasSubstr(flag));
   }
 }
