@@ -37,62 +37,27 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxPassRows = 2048;
 constexpr size_t kMaxGenerationConfigBytes = size_t{1} << 20;
 
-// Which tokens begin and end what a model generates, as transformers' generate
-// reads it: from generation_config.json, or where that is missing from
-// config.json.
-struct GenerationTokens {
-  std::vector<int64_t> ends;
-  int64_t decoder_start = -1;
-};
-
-absl::Status BadToken(const std::string& path, const char* key) {
-  return CorruptFile(path, Concat("'", key, "' is no token id"));
-}
-
-// The ids under `key`: one, a list, or none.
-absl::StatusOr<std::vector<int64_t>> TokensOf(const nlohmann::json& config,
-                                              const char* key,
-                                              const std::string& path) {
-  const auto found = config.find(key);
-  if (found == config.end() || found->is_null()) return std::vector<int64_t>();
-  std::vector<int64_t> ids;
-  const auto list =
-      found->is_array() ? *found : nlohmann::json::array({*found});
-  for (const nlohmann::json& id : list) {
-    if (!id.is_number_integer()) return BadToken(path, key);
-    ids.push_back(id.get<int64_t>());
-  }
-  return ids;
-}
-
-absl::StatusOr<GenerationTokens> ReadGenerationTokens(
-    const std::string& directory, const ModelConfig& config) {
-  GenerationTokens tokens;
+// Tokens that end what a model generates, as transformers' generate reads them:
+// of generation_config.json, or where that is missing of config.json.
+absl::StatusOr<std::vector<int64_t>> ReadEndTokens(const std::string& directory,
+                                                   const ModelConfig& config) {
+  constexpr char kKey[] = "eos_token_id";
   const std::string path = Concat(directory, "/generation_config.json");
   ATTUNE_ASSIGN_OR_RETURN(const nlohmann::json generation,
                           ReadOptionalObject(path, kMaxGenerationConfigBytes));
-  tokens.ends = config.eos_token_ids;
-  if (!generation.empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(tokens.ends,
-                            TokensOf(generation, "eos_token_id", path));
+  if (generation.empty()) return config.eos_token_ids;
+  const auto found = generation.find(kKey);
+  std::vector<int64_t> ids;
+  if (found == generation.end() || found->is_null()) return ids;
+  const auto list =
+      found->is_array() ? *found : nlohmann::json::array({*found});
+  for (const nlohmann::json& id : list) {
+    if (!id.is_number_integer()) {
+      return CorruptFile(path, Concat("'", kKey, "' is no token id"));
+    }
+    ids.push_back(id.get<int64_t>());
   }
-  if (config.kind != ModelKind::kEncoderDecoder) return tokens;
-  constexpr char kStartKey[] = "decoder_start_token_id";
-  const std::string config_path = Concat(directory, "/config.json");
-  ATTUNE_ASSIGN_OR_RETURN(
-      const nlohmann::json object,
-      ReadOptionalObject(config_path, kMaxGenerationConfigBytes));
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<int64_t> starts,
-                          TokensOf(object, kStartKey, config_path));
-  if (starts.empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(starts, TokensOf(generation, kStartKey, path));
-  }
-  if (starts.empty()) return tokens;
-  if (starts.size() > 1 || starts[0] < 0 || starts[0] >= config.vocab_size) {
-    return BadToken(config_path, kStartKey);
-  }
-  tokens.decoder_start = starts[0];
-  return tokens;
+  return ids;
 }
 
 // Whether a file can be made there, before anything is computed.
@@ -132,13 +97,11 @@ absl::Status WriteOutput(const std::string& path, const TensorMap& results) {
 // What the rows of the input file have to fit.
 ForwardRowRules RulesFor(const ForwardOptions& options,
                          const ModelConfig& config,
-                         const std::optional<PeftAdapter>& adapter,
-                         const GenerationTokens& tokens) {
+                         const std::optional<PeftAdapter>& adapter) {
   ForwardRowRules rules = {.model_dir = options.model_dir,
                            .config = config,
                            .max_tokens = config.context_length,
-                           .max_decoder_tokens = config.context_length,
-                           .decoder_start_token = tokens.decoder_start};
+                           .max_decoder_tokens = config.context_length};
   if (!adapter) return rules;
   const bool is_of_decoder =
       config.kind == ModelKind::kEncoderDecoder && adapter->is_prefix();
@@ -180,8 +143,8 @@ absl::StatusOr<int64_t> ForwardAll(const ForwardOptions& options,
                           ChooseDtype(options.dtype, device));
   ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config,
                           ReadModelConfig(options.model_dir));
-  ATTUNE_ASSIGN_OR_RETURN(GenerationTokens tokens,
-                          ReadGenerationTokens(options.model_dir, config));
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<int64_t> end_tokens,
+                          ReadEndTokens(options.model_dir, config));
   std::optional<PeftAdapter> adapter;
   if (!options.prompt_dir.empty()) {
     ATTUNE_ASSIGN_OR_RETURN(adapter,
@@ -189,8 +152,7 @@ absl::StatusOr<int64_t> ForwardAll(const ForwardOptions& options,
   }
   ATTUNE_ASSIGN_OR_RETURN(
       const std::vector<ForwardRow> rows,
-      ReadForwardRows(options.input_file,
-                      RulesFor(options, config, adapter, tokens)));
+      ReadForwardRows(options.input_file, RulesFor(options, config, adapter)));
   ATTUNE_ASSIGN_OR_RETURN(Checkpoint checkpoint,
                           Checkpoint::Open(options.model_dir));
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<BaseModel> model,
@@ -199,7 +161,7 @@ absl::StatusOr<int64_t> ForwardAll(const ForwardOptions& options,
       const ForwardPass pass,
       ForwardPass::Create(*model, adapter,
                           {.max_new_tokens = options.max_new_tokens,
-                           .end_tokens = std::move(tokens.ends)}));
+                           .end_tokens = std::move(end_tokens)}));
   ATTUNE_ASSIGN_OR_RETURN(const TensorMap results,
                           RunPasses(pass, rows, progress));
   ATTUNE_RETURN_IF_ERROR(WriteOutput(options.output_file, results));

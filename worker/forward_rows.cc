@@ -166,12 +166,12 @@ class ForwardRowParser {
       return WrongRow(Concat("'decoder_input_ids' for a model of the kind ",
                              ModelKindName(config().kind)));
     }
-    if (!ids && rules_.decoder_start_token < 0) {
+    if (!ids && config().decoder_start_token_id < 0) {
       return WrongRow(
           "'decoder_input_ids' is missing, and config.json names no "
           "'decoder_start_token_id' to begin with");
     }
-    if (!ids) ids.emplace(1, rules_.decoder_start_token);
+    if (!ids) ids.emplace(1, config().decoder_start_token_id);
     if (ids->empty()) return WrongRow("'decoder_input_ids' is empty");
     row.decoder_input_ids = *std::move(ids);
     return absl::OkStatus();

@@ -26,16 +26,14 @@ struct ForwardRowRules {
   // What a row has left of the context beside a prompt.
   int64_t max_tokens = 0;
   int64_t max_decoder_tokens = 0;
-  // What an encoder-decoder's decoder gets without ids; -1: the model names
-  // none.
-  int64_t decoder_start_token = -1;
 };
 
 // Reads a file of JSON objects, one per line: {"text": ...} with special tokens
 // added, {"text": ..., "text_pair": ...} or {"input_ids": [...]}, each perhaps
-// with "token_type_ids" (encoders) or "decoder_input_ids" (encoder-decoders).
-// Other fields do not count. NotFound for a missing file; InvalidArgument
-// naming file and line for a row that is wrong, empty or too long.
+// with "token_type_ids" (encoders) or "decoder_input_ids" (encoder-decoders;
+// without them the decoder gets its start token alone). Other fields do not
+// count. NotFound for a missing file; InvalidArgument naming file and line for
+// a row that is wrong, empty or too long.
 absl::StatusOr<std::vector<ForwardRow>> ReadForwardRows(
     const std::string& path, const ForwardRowRules& rules);
 

@@ -41,7 +41,7 @@ class ForwardRows : public testing::Test {
   void UseEncoderDecoder(int64_t start_token) {
     rules_.config.kind = ModelKind::kEncoderDecoder;
     rules_.config.num_token_types = 0;
-    rules_.decoder_start_token = start_token;
+    rules_.config.decoder_start_token_id = start_token;
   }
 
   absl::StatusOr<std::vector<ForwardRow>> Read(std::string_view lines) {

@@ -226,10 +226,12 @@ absl::StatusOr<PeftAdapter> ReadPrefix(const std::string& directory,
                                      heads * config.head_dim,
                                      "the width of a layer's keys"));
   const int64_t layers = facts.num_layers.value_or(config.num_layers);
-  // T5 may have more layers in its encoder, for which PEFT counts them.
-  if (config.kind != ModelKind::kEncoderDecoder || layers < config.num_layers) {
-    ATTUNE_RETURN_IF_ERROR(CheckNumber(
-        path, "num_layers", layers, config.num_layers, "the number of layers"));
+  // PEFT counts the layers of an encoder-decoder's encoder, which may be more.
+  const int64_t cached_layers = config.NumCachedLayers();
+  if (config.kind != ModelKind::kEncoderDecoder || layers < cached_layers) {
+    ATTUNE_RETURN_IF_ERROR(CheckNumber(path, "num_layers", layers,
+                                       cached_layers,
+                                       "the number of layers that take it"));
   }
   ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
                           ReadEmbeddings(directory, facts.num_virtual_tokens,
@@ -238,7 +240,7 @@ absl::StatusOr<PeftAdapter> ReadPrefix(const std::string& directory,
       rows.view({facts.num_virtual_tokens, layers, 2, heads, config.head_dim})
           .permute({1, 2, 3, 0, 4});
   PeftAdapter adapter;
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < cached_layers; ++layer) {
     // For two submodules PEFT repeats the pairs behind each other, cuts them
     // in groups of two, and drops the second of each, the cross attention's.
     const int64_t pair = facts.num_submodules == 2 ? 2 * layer % layers : layer;

@@ -28,13 +28,16 @@ constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 class PeftAdapters : public testing::Test {
  protected:
-  // A model with three layers and two key and value heads of width 4.
+  // A model with three layers and two key and value heads of width 4. An
+  // encoder-decoder has four in its encoder.
   static ModelConfig Model(ModelKind kind) {
     ModelConfig config;
     config.kind = kind;
     config.embedding_dim = 12;
     config.dim = 16;
-    config.num_layers = 3;
+    const bool is_pair = kind == ModelKind::kEncoderDecoder;
+    config.num_layers = is_pair ? 4 : 3;
+    config.num_decoder_layers = is_pair ? 3 : 0;
     config.num_heads = 4;
     config.num_kv_heads = 2;
     config.head_dim = 4;
