@@ -148,7 +148,7 @@ BatchGradient UsualGradient(const PaddedLlama& model, const at::Tensor& prompt,
       /*weight=*/{}, at::Reduction::Mean, kIgnored);
   BatchGradient result;
   result.loss = loss.item<double>();
-  result.gradient = torch::autograd::grad({loss}, {leaf})[0];
+  result.gradients["prompt"] = torch::autograd::grad({loss}, {leaf})[0];
   result.num_rows = size * length;
   return result;
 }
@@ -213,7 +213,7 @@ class Comparison {
       const std::vector<PreparedExample>& batch) {
     std::vector<const PreparedExample*> pointers;
     for (const PreparedExample& one : batch) pointers.push_back(&one);
-    return worker::ComputeGradient(program, prompt, pointers,
+    return worker::ComputeGradient(program, {{"prompt", prompt}}, pointers,
                                    /*max_rows=*/1 << 20);
   }
 
@@ -230,7 +230,8 @@ class Comparison {
     ATTUNE_RETURN_IF_ERROR(Packed(labels, prompt, label_batch).status());
     row.loss_difference = std::abs(usual.loss - packed.loss);
     row.gradient_difference =
-        ((usual.gradient - packed.gradient).norm() / usual.gradient.norm())
+        ((usual.gradients.at("prompt") - packed.gradients.at("prompt")).norm() /
+         usual.gradients.at("prompt").norm())
             .item<double>();
     std::vector<double> usual_seconds;
     std::vector<double> packed_seconds;

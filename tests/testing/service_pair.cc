@@ -16,7 +16,9 @@
 #include "absl/time/clock.h"
 #include "attune/v1/model_service.grpc.pb.h"
 #include "proto/cc/status_macros.h"
+#include "tests/testing/tiny_bert.h"
 #include "tests/testing/tiny_llama.h"
+#include "tests/testing/tiny_t5.h"
 
 namespace attune {
 namespace {
@@ -86,6 +88,10 @@ absl::Status ServicePair::Prepare() {
     tiny.seed = seed++;
     ATTUNE_RETURN_IF_ERROR(
         WriteTinyLlama(absl::StrCat(models_directory_, "/", id), tiny));
+  }
+  if (options_.all_kinds) {
+    ATTUNE_RETURN_IF_ERROR(WriteTinyBert(models_directory_ + "/encoder"));
+    ATTUNE_RETURN_IF_ERROR(WriteTinyT5(models_directory_ + "/t5"));
   }
   return absl::OkStatus();
 }

@@ -29,6 +29,8 @@ class ServicePair {
     absl::Duration lease_duration = absl::Seconds(2);
     // Ids of the tiny models to write; each has other weights.
     std::vector<std::string> tiny_models = {"tiny"};
+    // Also an encoder, "encoder", and an encoder-decoder, "t5".
+    bool all_kinds = false;
     // Serves this directory in place of tiny models.
     std::string models_directory;
     bool start_worker = true;

@@ -1,19 +1,13 @@
 #include "tests/testing/tiny_llama.h"
 
-#include <ATen/ops/empty.h>
-
-#include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <numbers>
-#include <random>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "tests/testing/tiny_weights.h"
 #include "worker/models/safetensors.h"
 
 namespace attune {
@@ -64,69 +58,27 @@ std::vector<std::string> ByteAlphabet() {
   return alphabet;
 }
 
-// Normal numbers that are the same with every standard library.
-class Normal {
- public:
-  explicit Normal(uint32_t seed) : engine_(seed) {}
-
-  float operator()() {
-    const double u = (engine_() + 1.0) / 4294967297.0;
-    const double v = engine_() / 4294967296.0;
-    return static_cast<float>(std::sqrt(-2 * std::log(u)) *
-                              std::cos(2 * std::numbers::pi * v));
-  }
-
- private:
-  std::mt19937 engine_;
-};
-
-at::Tensor Random(Normal& normal, std::vector<int64_t> shape, float mean,
-                  float deviation) {
-  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
-  float* out = tensor.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    out[i] = mean + deviation * normal();
-  }
-  return tensor;
-}
-
 worker::TensorMap MakeWeights(const TinyLlamaOptions& options) {
-  Normal normal(options.seed);
-  worker::TensorMap weights;
-  const auto matrix = [&](int64_t rows, int64_t columns) {
-    return Random(normal, {rows, columns}, /*mean=*/0,
-                  1 / std::sqrt(static_cast<float>(columns)));
-  };
-  const auto norm = [&] {
-    return Random(normal, {kDim}, /*mean=*/1, /*deviation=*/0.1f);
-  };
-  weights["model.embed_tokens.weight"] =
-      Random(normal, {kVocab, kDim}, /*mean=*/0, /*deviation=*/0.5f);
+  TinyWeights weights(options.seed);
+  weights.AddTable("model.embed_tokens.weight", kVocab, kDim);
   for (int64_t i = 0; i < options.num_layers; ++i) {
     const std::string layer = Concat("model.layers.", i, ".");
-    weights[layer + "input_layernorm.weight"] = norm();
-    weights[layer + "self_attn.q_proj.weight"] = matrix(kDim, kDim);
-    weights[layer + "self_attn.k_proj.weight"] =
-        matrix(kKvHeads * kHeadDim, kDim);
-    weights[layer + "self_attn.v_proj.weight"] =
-        matrix(kKvHeads * kHeadDim, kDim);
-    weights[layer + "self_attn.o_proj.weight"] = matrix(kDim, kDim);
-    weights[layer + "post_attention_layernorm.weight"] = norm();
-    weights[layer + "mlp.gate_proj.weight"] = matrix(kFfn, kDim);
-    weights[layer + "mlp.up_proj.weight"] = matrix(kFfn, kDim);
-    weights[layer + "mlp.down_proj.weight"] = matrix(kDim, kFfn);
+    const std::string attention = layer + "self_attn.";
+    weights.AddScale(layer + "input_layernorm.weight", kDim);
+    weights.AddMatrix(attention + "q_proj.weight", kDim, kDim);
+    weights.AddMatrix(attention + "k_proj.weight", kKvHeads * kHeadDim, kDim);
+    weights.AddMatrix(attention + "v_proj.weight", kKvHeads * kHeadDim, kDim);
+    weights.AddMatrix(attention + "o_proj.weight", kDim, kDim);
+    weights.AddScale(layer + "post_attention_layernorm.weight", kDim);
+    weights.AddMatrix(layer + "mlp.gate_proj.weight", kFfn, kDim);
+    weights.AddMatrix(layer + "mlp.up_proj.weight", kFfn, kDim);
+    weights.AddMatrix(layer + "mlp.down_proj.weight", kDim, kFfn);
   }
-  weights["model.norm.weight"] = norm();
-  if (!options.tie_embeddings) weights["lm_head.weight"] = matrix(kVocab, kDim);
-  return weights;
-}
-
-absl::Status WriteText(const std::string& path, std::string_view text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (file) return absl::OkStatus();
-  return absl::UnavailableError(Concat("cannot write ", path));
+  weights.AddScale("model.norm.weight", kDim);
+  if (!options.tie_embeddings) {
+    weights.AddMatrix("lm_head.weight", kVocab, kDim);
+  }
+  return weights.tensors();
 }
 
 // Tensors in turn to shard 1, 2, ..., with the index that says so.
@@ -144,7 +96,7 @@ absl::Status WriteShards(const std::string& directory,
     ATTUNE_RETURN_IF_ERROR(worker::WriteSafetensorsFile(
         Concat(directory, "/model-", i + 1, ".safetensors"), shards[i]));
   }
-  return WriteText(
+  return WriteTinyFile(
       directory + "/model.safetensors.index.json",
       Json{{"metadata", Json::object()}, {"weight_map", map}}.dump());
 }
@@ -235,15 +187,15 @@ absl::Status WriteTinyLlama(const std::string& directory,
         directory + "/model.safetensors", weights, {{"format", "pt"}}));
   }
   ATTUNE_RETURN_IF_ERROR(
-      WriteText(directory + "/config.json", Config(options).dump(2)));
+      WriteTinyFile(directory + "/config.json", Config(options).dump(2)));
   ATTUNE_RETURN_IF_ERROR(
-      WriteText(directory + "/tokenizer.json", TinyTokenizerJson()));
+      WriteTinyFile(directory + "/tokenizer.json", TinyTokenizerJson()));
   Json tokenizer_config = {{"bos_token", "<|im_start|>"},
                            {"eos_token", "<|im_end|>"},
                            {"pad_token", "<|im_end|>"}};
   if (options.chat_template) tokenizer_config["chat_template"] = kChatTemplate;
-  return WriteText(directory + "/tokenizer_config.json",
-                   tokenizer_config.dump(2));
+  return WriteTinyFile(directory + "/tokenizer_config.json",
+                       tokenizer_config.dump(2));
 }
 
 }  // namespace attune

@@ -6,14 +6,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
+#include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
-#include "worker/tasks/packed_batch.h"
+#include "worker/tasks/language_batch.h"
 
 namespace attune::worker {
 namespace {
@@ -62,23 +64,23 @@ attune::v1::PredictResult TextResult(const WorkItem& item) {
 // each, [items, vocab], fp32 on the CPU. After an error the generations are as
 // they were.
 absl::StatusOr<at::Tensor> NextLogits(
-    const CausalModel& model,
+    const LanguageModel& model,
     absl::Span<const std::unique_ptr<WorkItem>> items) {
-  PackedBatch batch;
+  LanguageBatch batch(model);
   std::vector<int64_t> last_rows;
   std::vector<int64_t> lengths;
   for (const auto& item : items) {
     KvSequence& sequence = item->generation->sequence();
     const auto pending = item->generation->pending();
-    const int segment = batch.AddRoot({pending.data(), pending.size()},
-                                      item->target->prefix(), &sequence);
+    const int segment = batch.AddStep({pending.data(), pending.size()},
+                                      item->target->attached(), &sequence,
+                                      item->generation->memory());
     last_rows.push_back(batch.LastRowOf(segment));
     lengths.push_back(sequence.length());
   }
   absl::StatusOr<at::Tensor> logits =
       CatchTorchErrors(kContext, [&]() -> absl::StatusOr<at::Tensor> {
-        ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                                model.Forward(batch.Build(model)));
+        ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
         const at::Tensor rows = at::tensor(
             last_rows, at::TensorOptions(at::kLong).device(hidden.device()));
         return model.Logits(at::index_select(hidden, 0, rows))
@@ -89,6 +91,43 @@ absl::StatusOr<at::Tensor> NextLogits(
     items[i]->generation->sequence().Truncate(lengths[i]);
   }
   return logits;
+}
+
+// Has an encoder read the inputs of `items`.
+absl::Status ReadApart(const EncoderDecoderModel& model,
+                       absl::Span<const std::unique_ptr<WorkItem>> items) {
+  return CatchTorchErrors(kContext, [&]() -> absl::Status {
+    std::vector<MemoryText> texts;
+    for (const auto& item : items) {
+      const auto input = item->generation->pending();
+      texts.push_back({{input.data(), input.size()}, item->target->attached()});
+    }
+    ATTUNE_ASSIGN_OR_RETURN(
+        const std::vector<std::shared_ptr<const KvBlock>> memories,
+        EncodeMemories(model, texts));
+    for (size_t i = 0; i < items.size(); ++i) {
+      items[i]->generation->BeginApart(memories[i],
+                                       model.config().decoder_start_token_id);
+    }
+    return absl::OkStatus();
+  });
+}
+
+// -> log-probabilities of all labels of each item; all have one base model.
+absl::StatusOr<std::vector<std::vector<double>>> Score(
+    const LoadedModel& model,
+    absl::Span<const std::unique_ptr<WorkItem>> items) {
+  using Scores = std::vector<std::vector<double>>;
+  return CatchTorchErrors(kContext, [&]() -> absl::StatusOr<Scores> {
+    if (model.info.config.kind == ModelKind::kEncoder) {
+      std::vector<HeadQuery> queries;
+      for (const auto& item : items) queries.push_back(item->head_query());
+      return ScoreByHead(model.encoder(), queries);
+    }
+    std::vector<LabelQuery> queries;
+    for (const auto& item : items) queries.push_back(item->label_query());
+    return ScoreLabels(model.language(), queries);
+  });
 }
 
 }  // namespace
@@ -173,6 +212,7 @@ void BatchRunner::Step() {
   lanes_.pop_front();
   DropAbandoned(lane);
   Items classifications;
+  Items generations;
   for (auto& item : TakeChosen(lane)) {
     if (!item->is_generation()) {
       classifications.push_back(std::move(item));
@@ -181,15 +221,21 @@ void BatchRunner::Step() {
     item->generation = std::make_unique<Generation>(
         *item->target->model, item->input.ids, item->decoding,
         item->target->program->end_token());
-    lane.running.push_back(std::move(item));
+    generations.push_back(std::move(item));
   }
   lane.series->waiting.Set(static_cast<double>(lane.waiting.size()));
-  if (const size_t size = classifications.size() + lane.running.size();
+  if (const size_t size =
+          classifications.size() + generations.size() + lane.running.size();
       size > 0) {
     lane.series->batch_size.Observe(static_cast<double>(size));
   }
   if (!classifications.empty()) {
     Classify(lane, std::move(classifications));
+  }
+  if (!generations.empty()) {
+    Begin(lane, generations);
+    std::move(generations.begin(), generations.end(),
+              std::back_inserter(lane.running));
   }
   if (!lane.running.empty()) {
     lane.series->running.Set(static_cast<double>(lane.running.size()));
@@ -202,31 +248,42 @@ void BatchRunner::Step() {
 }
 
 void BatchRunner::Classify(const Lane& lane, Items items) {
-  const auto score = [&](const std::vector<LabelQuery>& queries)
-      -> absl::StatusOr<std::vector<std::vector<double>>> {
-    return CatchTorchErrors(
-        kContext, [&] { return ScoreLabels(lane.model->causal(), queries); });
-  };
-  std::vector<LabelQuery> queries;
-  for (const auto& item : items) {
-    queries.push_back(item->query());
-  }
-  const auto all = score(queries);
+  const auto all = Score(*lane.model, items);
   for (size_t i = 0; i < items.size(); ++i) {
     if (all.ok()) {
       items[i]->Finish(LabelResult(*items[i], (*all)[i]), clock_.Monotonic());
       continue;
     }
     // One of them spoils the batch: find out which by running each alone.
-    const auto one = items.size() == 1 ? all : score({queries[i]});
+    const auto one =
+        items.size() == 1
+            ? all
+            : Score(*lane.model, absl::MakeConstSpan(&items[i], 1));
     items[i]->Finish(
         one.ok() ? LabelResult(*items[i], one->front()) : one.status(),
         clock_.Monotonic());
   }
 }
 
+void BatchRunner::Begin(const Lane& lane, Items& items) {
+  if (lane.model->info.config.kind != ModelKind::kEncoderDecoder) return;
+  const EncoderDecoderModel& model = lane.model->encoder_decoder();
+  const absl::Status all = ReadApart(model, items);
+  if (all.ok()) return;
+  // As in Classify: only those that fail alone end.
+  for (auto& item : items) {
+    const absl::Status status =
+        items.size() == 1 ? all
+                          : ReadApart(model, absl::MakeConstSpan(&item, 1));
+    if (status.ok()) continue;
+    item->Finish(status, clock_.Monotonic());
+    item = nullptr;
+  }
+  std::erase(items, nullptr);
+}
+
 void BatchRunner::Generate(Lane& lane) {
-  const CausalModel& model = lane.model->causal();
+  const LanguageModel& model = lane.model->language();
   const absl::Span<const std::unique_ptr<WorkItem>> items = lane.running;
   const auto all = NextLogits(model, items);
   for (size_t i = 0; i < items.size(); ++i) {

@@ -55,6 +55,9 @@ class BatchRunner {
   // Moves the inputs of the next pass out of the queue.
   Items TakeChosen(Lane& lane);
   void Classify(const Lane& lane, Items items);
+  // What comes before the first token of `items`. Those that fail are answered
+  // and taken out.
+  void Begin(const Lane& lane, Items& items);
   // One token for all running generations. Those that end or fail are
   // answered; the others go on.
   void Generate(Lane& lane);

@@ -24,6 +24,12 @@ Generation::Generation(const LoadedModel& model, std::vector<int64_t> input,
       stops_(decoding.stop),
       pending_(std::move(input)) {}
 
+void Generation::BeginApart(std::shared_ptr<const KvBlock> memory,
+                            int64_t start) {
+  memory_ = std::move(memory);
+  pending_.assign(1, start);
+}
+
 bool Generation::EndsText(int64_t id) const {
   const std::vector<int64_t>& ends = model_.stop_token_ids;
   return id == end_token_ ||

@@ -2,6 +2,7 @@
 #define ATTUNE_WORKER_INFERENCE_GENERATION_H_
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,12 @@ class Generation {
   std::span<const int64_t> pending() const { return pending_; }
   KvSequence& sequence() { return sequence_; }
 
+  // Of an encoder-decoder, which reads the input apart: from now on the decoder
+  // reads `memory` and begins with token `start`. Before the first Advance.
+  void BeginApart(std::shared_ptr<const KvBlock> memory, int64_t start);
+  // Null before that, and of a causal model.
+  const KvBlock* memory() const { return memory_.get(); }
+
   // Takes the logits [vocab] behind the pending ids, picks a token and returns
   // the text that it completed, which may be empty.
   absl::StatusOr<std::string> Advance(std::span<const float> logits);
@@ -55,6 +62,7 @@ class Generation {
   const int64_t end_token_;
   const int num_input_tokens_;
   KvSequence sequence_;
+  std::shared_ptr<const KvBlock> memory_;
   Sampler sampler_;
   TokenStream stream_;
   StopMatcher stops_;

@@ -104,6 +104,15 @@ absl::StatusOr<std::shared_ptr<const ResolvedTarget>> TargetResolver::Resolve(
   ATTUNE_ASSIGN_OR_RETURN(
       resolved->program,
       CompileTask(target.task, resolved->model, num_prompt_rows));
+  if (resolved->program->scores_by_head() &&
+      (resolved->prompt == nullptr ||
+       !resolved->prompt->stored.head.defined())) {
+    return MakeError(
+        Reason::kIllegalState,
+        Concat(target.model, " (", resolved->model->info.config.family,
+               ") has no layer for a task's labels by itself: tune "
+               "a prompt for the task and ask its version"));
+  }
   return resolved;
 }
 

@@ -29,8 +29,8 @@ struct ResolvedTarget {
   std::shared_ptr<const TaskProgram> program;
   std::string prompt_version;
 
-  const KvBlock* prefix() const {
-    return prompt == nullptr ? nullptr : prompt->prefix.get();
+  const AttachedPrompt* attached() const {
+    return prompt == nullptr ? nullptr : &prompt->attached;
   }
 };
 

@@ -8,10 +8,14 @@
 
 namespace attune::worker {
 
-LabelQuery WorkItem::query() const {
+LabelQuery WorkItem::label_query() const {
   return {.text = input.ids,
           .trie = &target->program->trie(input),
-          .prefix = target->prefix()};
+          .prompt = target->attached()};
+}
+
+HeadQuery WorkItem::head_query() const {
+  return {.text = input.ids, .prompt = target->attached()};
 }
 
 attune::v1::PredictResult WorkItem::MakeResult() const {
@@ -56,14 +60,16 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::string fields, FieldsToJson(input.fields));
   ATTUNE_ASSIGN_OR_RETURN(item->input, program.PrepareInput(fields, room));
-  const int64_t left = context - program.num_prompt_rows() -
-                       static_cast<int64_t>(item->input.ids.size());
+  const int64_t left = program.AnswerRoom(item->input);
   item->decoding.max_new_tokens =
       std::min(item->decoding.max_new_tokens, std::max<int64_t>(left, 1));
   item->target = std::move(target);
-  item->rows = item->is_generation()
-                   ? static_cast<int64_t>(item->input.ids.size())
-                   : NumScoringRows(item->query());
+  if (item->is_generation()) {
+    item->rows = static_cast<int64_t>(item->input.ids.size());
+  } else {
+    item->rows = program.scores_by_head() ? NumHeadRows(item->head_query())
+                                          : NumScoringRows(item->label_query());
+  }
   return item;
 }
 

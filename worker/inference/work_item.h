@@ -13,6 +13,7 @@
 #include "worker/inference/inference_call.h"
 #include "worker/inference/inference_metrics.h"
 #include "worker/inference/target_resolver.h"
+#include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/task_program.h"
 
@@ -56,7 +57,9 @@ struct WorkItem {
   absl::Duration last_token;               // monotonic
 
   bool is_generation() const { return !target->program->is_classification(); }
-  LabelQuery query() const;
+  // Only of a classification; by words or by a head.
+  LabelQuery label_query() const;
+  HeadQuery head_query() const;
 
   // Hands over the answer's outcome and counts it. The last thing that happens
   // to an item.

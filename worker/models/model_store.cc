@@ -101,6 +101,10 @@ struct ModelStore::Slot {
 };
 
 // A model of another kind is the caller's mistake: the cast throws.
+const LanguageModel& LoadedModel::language() const {
+  return dynamic_cast<const LanguageModel&>(*model);
+}
+
 const CausalModel& LoadedModel::causal() const {
   return dynamic_cast<const CausalModel&>(*model);
 }

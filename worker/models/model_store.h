@@ -18,6 +18,7 @@
 #include "worker/models/causal_model.h"
 #include "worker/models/encoder_decoder_model.h"
 #include "worker/models/encoder_model.h"
+#include "worker/models/language_model.h"
 #include "worker/models/model_config.h"
 #include "worker/text/template.h"
 #include "worker/text/tokenizer.h"
@@ -48,6 +49,7 @@ struct LoadedModel {
   std::vector<int64_t> stop_token_ids;
 
   // The model as what it is. Only for a model of that kind.
+  const LanguageModel& language() const;  // causal or encoder-decoder
   const CausalModel& causal() const;
   const EncoderModel& encoder() const;
   const EncoderDecoderModel& encoder_decoder() const;

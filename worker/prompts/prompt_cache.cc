@@ -31,13 +31,14 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
   }
   ATTUNE_ASSIGN_OR_RETURN(StoredPrompt stored, DecodePrompt(artifact));
   ATTUNE_RETURN_IF_ERROR(CheckPromptFits(stored, model.info));
-  ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const KvBlock> prefix,
-                          model.causal().BuildPrefix(
-                              stored.prompt.rows().to(model.model->device())));
-  const size_t num_bytes = prefix->num_bytes() + stored.prompt.rows().nbytes() +
+  ATTUNE_ASSIGN_OR_RETURN(
+      AttachedPrompt attached,
+      AttachPrompt(model, stored.prompt.rows(), stored.head));
+  const size_t num_bytes = attached.num_bytes() +
+                           stored.prompt.rows().nbytes() +
                            static_cast<size_t>(stored.manifest.SpaceUsedLong());
   return std::make_shared<const ServedPrompt>(
-      ServedPrompt{std::move(stored), std::move(prefix), num_bytes});
+      ServedPrompt{std::move(stored), std::move(attached), num_bytes});
 }
 
 }  // namespace

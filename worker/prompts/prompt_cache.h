@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "proto/cc/artifact.h"
-#include "worker/models/kv_cache.h"
+#include "worker/models/attached_prompt.h"
 #include "worker/models/model_store.h"
 #include "worker/prompts/prompt_codec.h"
 
@@ -23,8 +23,8 @@ namespace attune::worker {
 // outlives its place in the cache for as long as one does.
 struct ServedPrompt {
   StoredPrompt stored;
-  std::shared_ptr<const KvBlock> prefix;  // the rows' keys and values
-  size_t num_bytes = 0;                   // of both
+  AttachedPrompt attached;  // as the model takes it
+  size_t num_bytes = 0;     // of both
 };
 
 // Prompts by artifact digest, least recently used first out. Loads each once,

@@ -1,5 +1,7 @@
 #include "worker/prompts/prompt_codec.h"
 
+#include <ATen/ops/isfinite.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -18,6 +20,8 @@ namespace {
 // The release of PEFT whose files these are.
 constexpr std::string_view kPeftVersion = "0.21.2";
 constexpr std::string_view kPromptTensor = "prompt_embeddings";
+constexpr char kHeadWeight[] = "weight";
+constexpr char kHeadBias[] = "bias";
 
 // "models/x" -> "x".
 std::string ModelIdOf(std::string_view name) {
@@ -82,9 +86,12 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> task,
                           ReadString(config, "task_type"));
-  if (task.has_value() && task != "CAUSAL_LM") {
-    return Corrupt(kAdapterConfigFile, Concat("'task_type' is '", *task,
-                                              "'; only CAUSAL_LM is read"));
+  if (task.has_value() && task != "CAUSAL_LM" && task != "SEQ_2_SEQ_LM" &&
+      task != "FEATURE_EXTRACTION") {
+    return Corrupt(kAdapterConfigFile,
+                   Concat("'task_type' is '", *task,
+                          "'; only CAUSAL_LM, SEQ_2_SEQ_LM and "
+                          "FEATURE_EXTRACTION are read"));
   }
   AdapterShape shape;
   ATTUNE_ASSIGN_OR_RETURN(shape.num_virtual_tokens,
@@ -97,6 +104,68 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
                    "'num_transformer_submodules' must be 1");
   }
   return shape;
+}
+
+// PEFT's name for what models of a kind are used for.
+std::string_view PeftTaskType(ModelKind kind) {
+  switch (kind) {
+    case ModelKind::kCausal:
+      return "CAUSAL_LM";
+    case ModelKind::kEncoder:
+      return "FEATURE_EXTRACTION";
+    case ModelKind::kEncoderDecoder:
+      return "SEQ_2_SEQ_LM";
+  }
+  return "";
+}
+
+absl::StatusOr<ClassifierHead> ParseHead(const std::string& bytes) {
+  absl::StatusOr<Safetensors> tensors =
+      Safetensors::FromBytes(bytes, std::string(kHeadFile));
+  if (!tensors.ok())
+    return Corrupt(kHeadFile, ToStd(tensors.status().message()));
+  if (!tensors->Contains(kHeadWeight) || !tensors->Contains(kHeadBias) ||
+      tensors->entries().size() != 2) {
+    return Corrupt(kHeadFile, Concat("it must hold the tensors '", kHeadWeight,
+                                     "' and '", kHeadBias, "' and no other"));
+  }
+  const at::Tensor weight = *tensors->Get(kHeadWeight);
+  const at::Tensor bias = *tensors->Get(kHeadBias);
+  if (weight.scalar_type() != at::kFloat || weight.dim() != 2 ||
+      bias.scalar_type() != at::kFloat || bias.dim() != 1 ||
+      bias.size(0) != weight.size(0)) {
+    return Corrupt(kHeadFile,
+                   "'weight' must be F32 [labels, width] and 'bias' F32 "
+                   "[labels]");
+  }
+  if (!at::isfinite(weight).all().item<bool>() ||
+      !at::isfinite(bias).all().item<bool>()) {
+    return Corrupt(kHeadFile, "it holds numbers that are not finite");
+  }
+  return ClassifierHead{weight.clone(), bias.clone()};
+}
+
+// The head that the task of `manifest` asks for; undefined where it asks for
+// none.
+absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
+                                        const v1::PromptManifest& manifest) {
+  const bool wanted =
+      manifest.task().label_scoring() == attune::v1::LABEL_SCORING_HEAD;
+  if (!wanted) {
+    if (artifact.files.contains(std::string(kHeadFile))) {
+      return Corrupt(kHeadFile, "the task has no head");
+    }
+    return ClassifierHead();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::string* bytes,
+                          FindFile(artifact, kHeadFile));
+  ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ParseHead(*bytes));
+  if (head.num_labels() != manifest.task().labels_size()) {
+    return Corrupt(kHeadFile, Concat("it weighs ", head.num_labels(),
+                                     " labels; the task has ",
+                                     manifest.task().labels_size()));
+  }
+  return head;
 }
 
 absl::StatusOr<SoftPrompt> ParseRows(const std::string& bytes,
@@ -130,14 +199,14 @@ absl::StatusOr<SoftPrompt> ParseRows(const std::string& bytes,
 
 }  // namespace
 
-absl::StatusOr<Artifact> EncodePrompt(const SoftPrompt& prompt,
-                                      const v1::PromptManifest& manifest,
+absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
                                       const ModelConfig& config) {
+  const SoftPrompt& prompt = stored.prompt;
   // Keys come out sorted, as PEFT writes them. RANDOM: PEFT refuses TEXT
   // without a tokenizer's path, and never runs the initialisation on loading.
   const nlohmann::json adapter = {
       {"auto_mapping", nullptr},
-      {"base_model_name_or_path", ModelIdOf(manifest.base_model())},
+      {"base_model_name_or_path", ModelIdOf(stored.manifest.base_model())},
       {"inference_mode", true},
       {"modules_to_save", nullptr},
       {"num_attention_heads", config.num_heads},
@@ -149,12 +218,12 @@ absl::StatusOr<Artifact> EncodePrompt(const SoftPrompt& prompt,
       {"prompt_tuning_init", "RANDOM"},
       {"prompt_tuning_init_text", nullptr},
       {"revision", nullptr},
-      {"task_type", "CAUSAL_LM"},
+      {"task_type", PeftTaskType(config.kind)},
       {"token_dim", prompt.dim()},
       {"tokenizer_kwargs", nullptr},
       {"tokenizer_name_or_path", nullptr}};
 
-  v1::PromptManifest stamped = manifest;
+  v1::PromptManifest stamped = stored.manifest;
   stamped.set_format_version(kPromptFormatVersion);
   Artifact artifact;
   artifact.files[std::string(kAdapterConfigFile)] =
@@ -164,6 +233,11 @@ absl::StatusOr<Artifact> EncodePrompt(const SoftPrompt& prompt,
       artifact.files[std::string(kAdapterModelFile)],
       WriteSafetensors({{std::string(kPromptTensor), prompt.rows()}},
                        {{"format", "pt"}}));
+  if (stored.head.defined()) {
+    ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kHeadFile)],
+                            WriteSafetensors({{kHeadWeight, stored.head.weight},
+                                              {kHeadBias, stored.head.bias}}));
+  }
   ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kManifestFile)],
                           ToStableJson(stamped));
   return artifact;
@@ -187,7 +261,8 @@ absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
                           "; only ", kPromptFormatVersion, " is read"));
   }
   ATTUNE_ASSIGN_OR_RETURN(SoftPrompt prompt, ParseRows(*model, shape));
-  return StoredPrompt{std::move(prompt), std::move(manifest)};
+  ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ReadHead(artifact, manifest));
+  return StoredPrompt{std::move(prompt), std::move(head), std::move(manifest)};
 }
 
 absl::Status CheckPromptFits(const StoredPrompt& stored,
@@ -208,6 +283,12 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
                      Concat("the prompt's rows are ", stored.prompt.dim(),
                             " wide, but model '", model.id, "' has width ",
                             model.config.embedding_dim));
+  }
+  if (stored.head.defined() && stored.head.weight.size(1) != model.config.dim) {
+    return MakeError(Reason::kModelMismatch,
+                     Concat("the prompt's head reads ",
+                            stored.head.weight.size(1), " numbers, but model '",
+                            model.id, "' gives ", model.config.dim));
   }
   return absl::OkStatus();
 }

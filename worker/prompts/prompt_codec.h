@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "attune/worker/v1/manifest.pb.h"
 #include "proto/cc/artifact.h"
+#include "worker/models/classifier_head.h"
 #include "worker/models/model_config.h"
 #include "worker/models/model_store.h"
 #include "worker/prompts/soft_prompt.h"
@@ -14,33 +15,35 @@
 namespace attune::worker {
 
 // The files of a prompt version. The first two are a PEFT directory as PEFT
-// itself writes it for PROMPT_TUNING on a causal model; the third is ours.
+// itself writes it for PROMPT_TUNING; the others are ours. There is a head
+// where one was learned.
 inline constexpr std::string_view kAdapterConfigFile = "adapter_config.json";
 inline constexpr std::string_view kAdapterModelFile =
     "adapter_model.safetensors";
+inline constexpr std::string_view kHeadFile = "attune_head.safetensors";
 inline constexpr std::string_view kManifestFile = "attune_manifest.json";
 inline constexpr int kPromptFormatVersion = 1;
 
 // A prompt version as it is stored.
 struct StoredPrompt {
   SoftPrompt prompt;
+  ClassifierHead head;  // undefined without one
   v1::PromptManifest manifest;
 };
 
-// The three files. Equal input gives equal bytes. `config` is the shape of the
-// model that the prompt is for.
-absl::StatusOr<Artifact> EncodePrompt(const SoftPrompt& prompt,
-                                      const v1::PromptManifest& manifest,
+// The files. Equal input gives equal bytes. `config` is the shape of the model
+// that the prompt is for.
+absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& prompt,
                                       const ModelConfig& config);
 
 // Reads them back. DATA_LOSS (kCorruptArtifact) naming the file and what is
 // wrong: missing, not parsable, another format version or PEFT type, a tensor
 // of another name, dtype, rank or size than the config says, numbers that are
-// not finite.
+// not finite; a head that the task does not have or lacks.
 absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact);
 
 // FAILED_PRECONDITION (kModelMismatch) naming both sides unless the prompt was
-// made for the weights of `model` and has its width.
+// made for the weights of `model` and has its widths.
 absl::Status CheckPromptFits(const StoredPrompt& stored,
                              const ModelInfo& model);
 

@@ -7,6 +7,7 @@
 #include "proto/cc/status_macros.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
+#include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/metrics.h"
 
@@ -63,7 +64,31 @@ class Evaluator {
   LabelQuery QueryOf(const PreparedExample& example) const {
     return {.text = example.input.ids,
             .trie = &program_.trie(example.input),
-            .prefix = options_.prefix};
+            .prompt = options_.prompt};
+  }
+
+  HeadQuery HeadQueryOf(const PreparedExample& example) const {
+    return {.text = example.input.ids, .prompt = options_.prompt};
+  }
+
+  // Rows that scoring an example runs.
+  int64_t NumRows(const PreparedExample& example) const {
+    return program_.scores_by_head() ? NumHeadRows(HeadQueryOf(example))
+                                     : NumScoringRows(QueryOf(example));
+  }
+
+  // -> log-probabilities of all labels of each example.
+  absl::StatusOr<std::vector<std::vector<double>>> Score(Examples batch) const {
+    if (program_.scores_by_head()) {
+      std::vector<HeadQuery> queries;
+      for (const PreparedExample& one : batch) {
+        queries.push_back(HeadQueryOf(one));
+      }
+      return ScoreByHead(program_.model().encoder(), queries);
+    }
+    std::vector<LabelQuery> queries;
+    for (const PreparedExample& one : batch) queries.push_back(QueryOf(one));
+    return ScoreLabels(program_.model().language(), queries);
   }
 
   absl::Status ScoreAll() {
@@ -72,14 +97,11 @@ class Evaluator {
     double loss = 0;
     for (Examples rest = examples_; !rest.empty();) {
       const Examples batch =
-          NextBatch(rest, options_.max_rows, [&](const PreparedExample& one) {
-            return NumScoringRows(QueryOf(one));
-          });
+          NextBatch(rest, options_.max_rows,
+                    [&](const PreparedExample& one) { return NumRows(one); });
       ATTUNE_RETURN_IF_ERROR(BeforePass(static_cast<int64_t>(right.size())));
-      std::vector<LabelQuery> queries;
-      for (const PreparedExample& one : batch) queries.push_back(QueryOf(one));
       ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
-                              ScoreLabels(program_.model().causal(), queries));
+                              Score(batch));
       for (size_t i = 0; i < batch.size(); ++i) {
         right.push_back(batch[i].label);
         given.push_back(static_cast<int>(
@@ -110,11 +132,12 @@ class Evaluator {
       for (const PreparedExample& one : batch) {
         samples.push_back({.text = one.input.ids,
                            .answer = one.answer_ids,
-                           .prefix = options_.prefix});
+                           .prompt = options_.prompt});
         tokens += static_cast<int64_t>(one.answer_ids.size());
       }
-      ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> losses,
-                              AnswerLosses(program_.model().causal(), samples));
+      ATTUNE_ASSIGN_OR_RETURN(
+          const std::vector<double> losses,
+          AnswerLosses(program_.model().language(), samples));
       for (double sample_loss : losses) loss += sample_loss;
       done += static_cast<int64_t>(batch.size());
       rest.remove_prefix(batch.size());
@@ -139,7 +162,7 @@ class Evaluator {
       }
       const int64_t done = static_cast<int64_t>(given.size());
       ATTUNE_ASSIGN_OR_RETURN(std::vector<std::string> answers,
-                              DecodeGreedily(program_, options_.prefix, inputs,
+                              DecodeGreedily(program_, options_.prompt, inputs,
                                              [&] { return BeforePass(done); }));
       std::move(answers.begin(), answers.end(), std::back_inserter(given));
       rest.remove_prefix(batch.size());

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "attune/v1/report.pb.h"
-#include "worker/models/kv_cache.h"
+#include "worker/models/attached_prompt.h"
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/task_program.h"
 
@@ -18,8 +18,8 @@ namespace attune::worker {
 // How a split is measured.
 struct EvaluationOptions {
   std::string split = "test";  // name for the report
-  // The cached prompt; null for the bare base model.
-  const KvBlock* prefix = nullptr;
+  // Null for the bare base model; required where a head scores.
+  const AttachedPrompt* prompt = nullptr;
   // Whether answers of a generation are decoded too, for exact_match.
   bool decode_answers = true;
   // Rows of text that go through the model at once.

@@ -12,7 +12,7 @@
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
-#include "worker/tasks/packed_batch.h"
+#include "worker/tasks/language_batch.h"
 
 namespace attune::worker {
 namespace {
@@ -61,28 +61,25 @@ class CrossEntropyFunction
 
 // A batch with its answers' tokens and the rows that predict them.
 struct AnswerBatch {
-  PackedBatch batch;
+  LanguageBatch batch;
   std::vector<int64_t> rows;
   std::vector<int64_t> targets;
 
   // The answer's last token predicts nothing, so it is not run.
-  void Add(const AnswerSample& sample, int parent) {
-    std::vector<int64_t> ids(sample.text.begin(), sample.text.end());
-    ids.insert(ids.end(), sample.answer.begin(), sample.answer.end() - 1);
-    const int segment = parent == PackedBatch::kRoot
-                            ? batch.AddRoot(ids, sample.prefix)
-                            : batch.AddTokens(ids, parent);
-    const int64_t first = static_cast<int64_t>(sample.text.size()) - 1;
+  void Add(const AnswerSample& sample) {
+    const int segment =
+        batch.AddText(sample.text, sample.prompt,
+                      sample.answer.first(sample.answer.size() - 1));
+    const int64_t first = batch.RowBehindText(segment);
     for (size_t i = 0; i < sample.answer.size(); ++i) {
-      rows.push_back(batch.RowOf(segment, first + static_cast<int64_t>(i)));
+      rows.push_back(first + static_cast<int64_t>(i));
       targets.push_back(sample.answer[i]);
     }
   }
 
   // -> the loss of every answer token, [tokens].
-  absl::StatusOr<at::Tensor> Losses(const CausalModel& model) const {
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                            model.Forward(batch.Build(model)));
+  absl::StatusOr<at::Tensor> Losses(const LanguageModel& model) const {
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
     return CrossEntropyRows(
         model, hidden.index_select(0, at::tensor(rows).to(hidden.device())),
         at::tensor(targets).to(hidden.device()));
@@ -106,14 +103,14 @@ at::Tensor CrossEntropyRows(const LanguageModel& model,
   return at::cat(losses);
 }
 
-absl::StatusOr<BatchLoss> AnswerLoss(const CausalModel& model,
+absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
                                      const at::Tensor& prompt,
                                      absl::Span<const AnswerSample> samples) {
   return CatchTorchErrors("answer loss", [&]() -> absl::StatusOr<BatchLoss> {
-    AnswerBatch answers;
-    const int root =
-        prompt.defined() ? answers.batch.AddPrompt(prompt) : PackedBatch::kRoot;
-    for (const AnswerSample& sample : samples) answers.Add(sample, root);
+    AnswerBatch answers{
+        .batch = LanguageBatch(model), .rows = {}, .targets = {}};
+    if (prompt.defined()) answers.batch.SharePrompt(prompt);
+    for (const AnswerSample& sample : samples) answers.Add(sample);
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor losses, answers.Losses(model));
     return BatchLoss{.sum = losses.sum(),
                      .weight = static_cast<double>(answers.targets.size()),
@@ -122,15 +119,14 @@ absl::StatusOr<BatchLoss> AnswerLoss(const CausalModel& model,
 }
 
 absl::StatusOr<std::vector<double>> AnswerLosses(
-    const CausalModel& model, absl::Span<const AnswerSample> samples) {
+    const LanguageModel& model, absl::Span<const AnswerSample> samples) {
   using Losses = std::vector<double>;
   if (samples.empty()) return Losses();
   return CatchTorchErrors("answer losses", [&]() -> absl::StatusOr<Losses> {
     const at::NoGradGuard no_grad;
-    AnswerBatch answers;
-    for (const AnswerSample& sample : samples) {
-      answers.Add(sample, PackedBatch::kRoot);
-    }
+    AnswerBatch answers{
+        .batch = LanguageBatch(model), .rows = {}, .targets = {}};
+    for (const AnswerSample& sample : samples) answers.Add(sample);
     ATTUNE_ASSIGN_OR_RETURN(at::Tensor tokens, answers.Losses(model));
     tokens = tokens.to(at::kCPU, at::kDouble).contiguous();
     const double* next = tokens.const_data_ptr<double>();

@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "worker/models/causal_model.h"
-#include "worker/models/kv_cache.h"
+#include "worker/models/attached_prompt.h"
+#include "worker/models/language_model.h"
 #include "worker/tasks/batch_loss.h"
 
 namespace attune::worker {
@@ -18,7 +18,8 @@ namespace attune::worker {
 struct AnswerSample {
   absl::Span<const int64_t> text;    // at least one token
   absl::Span<const int64_t> answer;  // at least one token
-  const KvBlock* prefix = nullptr;   // the cached prompt; AnswerLosses only
+  // Of AnswerLosses only; null: the bare base model.
+  const AttachedPrompt* prompt = nullptr;
 };
 
 // hidden: [n, dim], targets: [n] token ids -> cross-entropy of each row, [n],
@@ -32,13 +33,13 @@ at::Tensor CrossEntropyRows(const LanguageModel& model,
 // Training: all samples share prompt [rows, dim], fp32 (undefined: none), which
 // stands in the batch once. The loss is the sum of -log P(token) over the
 // answer tokens, the weight their number.
-absl::StatusOr<BatchLoss> AnswerLoss(const CausalModel& model,
+absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
                                      const at::Tensor& prompt,
                                      absl::Span<const AnswerSample> samples);
 
 // Evaluation: the sum of -log P(token) over each sample's answer.
 absl::StatusOr<std::vector<double>> AnswerLosses(
-    const CausalModel& model, absl::Span<const AnswerSample> samples);
+    const LanguageModel& model, absl::Span<const AnswerSample> samples);
 
 }  // namespace attune::worker
 

@@ -10,7 +10,7 @@
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
-#include "worker/tasks/packed_batch.h"
+#include "worker/tasks/language_batch.h"
 
 namespace attune::worker {
 namespace {
@@ -18,7 +18,8 @@ namespace {
 // An answer that is being made.
 struct Decoding {
   std::unique_ptr<KvSequence> sequence;
-  std::vector<int64_t> next_ids;  // to run in the next pass
+  std::shared_ptr<const KvBlock> memory;  // of an encoder-decoder
+  std::vector<int64_t> next_ids;          // to run in the next pass
   std::vector<int64_t> answer;
   std::string text;
   int64_t room = 0;  // tokens it may still get
@@ -52,20 +53,20 @@ absl::Status Extend(const TaskProgram& program, int64_t token,
 }
 
 // Runs the next tokens of all that are not done and takes the likeliest ones.
-absl::Status RunPass(const TaskProgram& program, const KvBlock* prefix,
+absl::Status RunPass(const TaskProgram& program, const AttachedPrompt* prompt,
                      std::vector<Decoding>& decodings) {
-  const CausalModel& model = program.model().causal();
-  PackedBatch batch;
+  const LanguageModel& model = program.model().language();
+  LanguageBatch batch(model);
   std::vector<int64_t> rows;
   std::vector<Decoding*> running;
   for (Decoding& decoding : decodings) {
     if (decoding.done) continue;
-    rows.push_back(batch.LastRowOf(
-        batch.AddRoot(decoding.next_ids, prefix, decoding.sequence.get())));
+    rows.push_back(batch.LastRowOf(batch.AddStep(decoding.next_ids, prompt,
+                                                 decoding.sequence.get(),
+                                                 decoding.memory.get())));
     running.push_back(&decoding);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                          model.Forward(batch.Build(model)));
+  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
   const at::Tensor tokens =
       at::argmax(model.Logits(hidden.index_select(
                      0, at::tensor(rows).to(hidden.device()))),
@@ -79,29 +80,50 @@ absl::Status RunPass(const TaskProgram& program, const KvBlock* prefix,
   return absl::OkStatus();
 }
 
+// An encoder-decoder reads the inputs once; its decoder begins anew.
+absl::Status ReadInputs(const TaskProgram& program,
+                        const AttachedPrompt* prompt,
+                        std::vector<Decoding>& decodings) {
+  const EncoderDecoderModel& model = program.model().encoder_decoder();
+  std::vector<MemoryText> texts;
+  for (const Decoding& decoding : decodings) {
+    texts.push_back({decoding.next_ids, prompt});
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<std::shared_ptr<const KvBlock>> memories,
+      EncodeMemories(model, texts));
+  for (size_t i = 0; i < decodings.size(); ++i) {
+    decodings[i].memory = memories[i];
+    decodings[i].next_ids = {model.config().decoder_start_token_id};
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> DecodeGreedily(
-    const TaskProgram& program, const KvBlock* prefix,
+    const TaskProgram& program, const AttachedPrompt* prompt,
     absl::Span<const TaskInput* const> inputs,
     const std::function<absl::Status()>& before_pass) {
   using Texts = std::vector<std::string>;
   return CatchTorchErrors("decoding", [&]() -> absl::StatusOr<Texts> {
     const at::NoGradGuard no_grad;
-    const int64_t context = program.model().info.config.context_length -
-                            (prefix != nullptr ? prefix->length() : 0);
     std::vector<Decoding> decodings(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
-      const int64_t length = static_cast<int64_t>(inputs[i]->ids.size());
       decodings[i].sequence = std::make_unique<KvSequence>();
       decodings[i].next_ids = inputs[i]->ids;
-      decodings[i].room = std::min(program.max_new_tokens(), context - length);
+      decodings[i].room =
+          std::min(program.max_new_tokens(), program.AnswerRoom(*inputs[i]));
       decodings[i].done = decodings[i].room <= 0;
+    }
+    if (program.reads_apart() && !decodings.empty()) {
+      ATTUNE_RETURN_IF_ERROR(before_pass());
+      ATTUNE_RETURN_IF_ERROR(ReadInputs(program, prompt, decodings));
     }
     const auto is_done = [](const Decoding& one) { return one.done; };
     while (!std::all_of(decodings.begin(), decodings.end(), is_done)) {
       ATTUNE_RETURN_IF_ERROR(before_pass());
-      ATTUNE_RETURN_IF_ERROR(RunPass(program, prefix, decodings));
+      ATTUNE_RETURN_IF_ERROR(RunPass(program, prompt, decodings));
     }
     Texts texts;
     for (Decoding& decoding : decodings) {

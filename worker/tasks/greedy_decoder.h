@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "worker/models/kv_cache.h"
+#include "worker/models/attached_prompt.h"
 #include "worker/tasks/task_program.h"
 
 namespace attune::worker {
@@ -16,11 +16,11 @@ namespace attune::worker {
 // The model's likeliest answers to `inputs`, token by token and all at once:
 // what exact_match is measured on, whatever the task's decoding samples. An
 // answer ends at the model's end of text, before a stop text, or after the
-// task's max_new_tokens or where the context is full. `prefix`: the cached
-// prompt, null for the bare base model. `before_pass` is called before every
+// task's max_new_tokens or where the context is full. `prompt`: null for the
+// bare base model. `before_pass` is called before every
 // pass through the model; its error ends the decoding.
 absl::StatusOr<std::vector<std::string>> DecodeGreedily(
-    const TaskProgram& program, const KvBlock* prefix,
+    const TaskProgram& program, const AttachedPrompt* prompt,
     absl::Span<const TaskInput* const> inputs,
     const std::function<absl::Status()>& before_pass);
 

@@ -16,7 +16,7 @@
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
-#include "worker/tasks/packed_batch.h"
+#include "worker/tasks/language_batch.h"
 
 namespace attune::worker {
 namespace {
@@ -28,11 +28,11 @@ class Questionnaire {
   // Adds the branches of `plan` behind text segment `text` of `batch` and its
   // questions. Call after all texts are in the batch.
   void AddText(const LabelTrie& trie, const LabelTrie::Plan& plan, int text,
-               PackedBatch& batch) {
+               LanguageBatch& batch) {
     std::vector<int> segments;
     segments.reserve(plan.branches.size());
     for (const LabelTrie::Branch& branch : plan.branches) {
-      segments.push_back(batch.AddTokens(
+      segments.push_back(batch.AddBranch(
           branch.ids, branch.parent < 0 ? text : segments[branch.parent]));
     }
     question_of_.assign(trie.nodes().size(), -1);
@@ -40,7 +40,7 @@ class Questionnaire {
       question_of_[question.node] = static_cast<int64_t>(rows_.size());
       rows_.push_back(
           question.branch < 0
-              ? batch.LastRowOf(text)
+              ? batch.RowBehindText(text)
               : batch.RowOf(segments[question.branch], question.offset));
       std::vector<int64_t> columns;
       for (int child : trie.nodes()[question.node].children) {
@@ -67,7 +67,7 @@ class Questionnaire {
 
   // hidden: [rows, dim] -> log-probabilities of the labels, in the order they
   // were asked for: [labels], fp32.
-  at::Tensor Evaluate(const CausalModel& model,
+  at::Tensor Evaluate(const LanguageModel& model,
                       const at::Tensor& hidden) const {
     const at::Tensor answers = Answers(model, hidden);
     const at::Tensor words = SumPaths(answers);
@@ -89,7 +89,8 @@ class Questionnaire {
 
   // -> log-probability of each child of each question, [questions, children];
   // places beyond a question's children are -inf.
-  at::Tensor Answers(const CausalModel& model, const at::Tensor& hidden) const {
+  at::Tensor Answers(const LanguageModel& model,
+                     const at::Tensor& hidden) const {
     const int64_t questions = static_cast<int64_t>(rows_.size());
     std::vector<int64_t> columns(questions * most_children_, 0);
     std::vector<float> padding(questions * most_children_,
@@ -170,15 +171,15 @@ class Questionnaire {
 }  // namespace
 
 absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
-    const CausalModel& model, absl::Span<const LabelQuery> queries) {
+    const LanguageModel& model, absl::Span<const LabelQuery> queries) {
   using Scores = std::vector<std::vector<double>>;
   if (queries.empty()) return Scores();
   return CatchTorchErrors("scoring labels", [&]() -> absl::StatusOr<Scores> {
     const at::NoGradGuard no_grad;
-    PackedBatch batch;
+    LanguageBatch batch(model);
     std::vector<int> texts;
     for (const LabelQuery& query : queries) {
-      texts.push_back(batch.AddRoot(query.text, query.prefix));
+      texts.push_back(batch.AddText(query.text, query.prompt));
     }
     Questionnaire questionnaire;
     for (size_t i = 0; i < queries.size(); ++i) {
@@ -188,8 +189,7 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
         questionnaire.AddLabel(trie, label);
       }
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                            model.Forward(batch.Build(model)));
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
     const at::Tensor flat = questionnaire.Evaluate(model, hidden)
                                 .to(at::kCPU, at::kDouble)
                                 .contiguous();
@@ -205,22 +205,24 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
 
 int64_t NumScoringRows(const LabelQuery& query) {
   int64_t rows = static_cast<int64_t>(query.text.size());
+  if (query.prompt != nullptr && query.prompt->rows.defined()) {
+    rows += query.prompt->length();
+  }
   for (const LabelTrie::Branch& branch : query.trie->full_plan().branches) {
     rows += static_cast<int64_t>(branch.ids.size());
   }
   return rows;
 }
 
-absl::StatusOr<BatchLoss> LabelLoss(const CausalModel& model,
+absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
                                     const at::Tensor& prompt,
                                     absl::Span<const LabelSample> samples) {
   return CatchTorchErrors("label loss", [&]() -> absl::StatusOr<BatchLoss> {
-    PackedBatch batch;
-    const int root =
-        prompt.defined() ? batch.AddPrompt(prompt) : PackedBatch::kRoot;
+    LanguageBatch batch(model);
+    if (prompt.defined()) batch.SharePrompt(prompt);
     std::vector<int> texts;
     for (const LabelSample& sample : samples) {
-      texts.push_back(batch.AddTokens(sample.text, root));
+      texts.push_back(batch.AddText(sample.text, nullptr));
     }
     Questionnaire questionnaire;
     for (size_t i = 0; i < samples.size(); ++i) {
@@ -229,8 +231,7 @@ absl::StatusOr<BatchLoss> LabelLoss(const CausalModel& model,
                             batch);
       questionnaire.AddLabel(trie, samples[i].label);
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                            model.Forward(batch.Build(model)));
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
     return BatchLoss{.sum = -questionnaire.Evaluate(model, hidden).sum(),
                      .weight = static_cast<double>(samples.size()),
                      .num_rows = batch.num_rows()};
@@ -238,15 +239,14 @@ absl::StatusOr<BatchLoss> LabelLoss(const CausalModel& model,
 }
 
 absl::StatusOr<at::Tensor> LabelLogProbabilities(
-    const CausalModel& model, const at::Tensor& prompt, const LabelTrie& trie,
+    const LanguageModel& model, const at::Tensor& prompt, const LabelTrie& trie,
     absl::Span<const absl::Span<const int64_t>> texts) {
   return CatchTorchErrors("label scores", [&]() -> absl::StatusOr<at::Tensor> {
-    PackedBatch batch;
-    const int root =
-        prompt.defined() ? batch.AddPrompt(prompt) : PackedBatch::kRoot;
+    LanguageBatch batch(model);
+    if (prompt.defined()) batch.SharePrompt(prompt);
     std::vector<int> segments;
     for (absl::Span<const int64_t> text : texts) {
-      segments.push_back(batch.AddTokens(text, root));
+      segments.push_back(batch.AddText(text, nullptr));
     }
     Questionnaire questionnaire;
     for (int segment : segments) {
@@ -255,8 +255,7 @@ absl::StatusOr<at::Tensor> LabelLogProbabilities(
         questionnaire.AddLabel(trie, label);
       }
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                            model.Forward(batch.Build(model)));
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
     return questionnaire.Evaluate(model, hidden)
         .view({static_cast<int64_t>(texts.size()), trie.num_labels()});
   });

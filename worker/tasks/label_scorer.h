@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "worker/models/causal_model.h"
-#include "worker/models/kv_cache.h"
+#include "worker/models/attached_prompt.h"
+#include "worker/models/language_model.h"
 #include "worker/tasks/batch_loss.h"
 #include "worker/tasks/label_trie.h"
 
@@ -17,15 +17,15 @@ namespace attune::worker {
 
 // A text whose labels are to be weighed. Borrows what it points to.
 struct LabelQuery {
-  absl::Span<const int64_t> text;   // token ids, at least one
-  const LabelTrie* trie = nullptr;  // never null
-  const KvBlock* prefix = nullptr;  // the cached prompt, if there is one
+  absl::Span<const int64_t> text;          // token ids, at least one
+  const LabelTrie* trie = nullptr;         // never null
+  const AttachedPrompt* prompt = nullptr;  // null: the bare base model
 };
 
 // Serving and evaluation: natural logarithms of the probabilities of all labels
 // of each query, in one forward. Queries may have different tries and prompts.
 absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
-    const CausalModel& model, absl::Span<const LabelQuery> queries);
+    const LanguageModel& model, absl::Span<const LabelQuery> queries);
 
 // Rows that ScoreLabels runs for a query, for those who limit a batch.
 int64_t NumScoringRows(const LabelQuery& query);
@@ -40,14 +40,14 @@ struct LabelSample {
 // Training: all samples share prompt [rows, dim], fp32 (undefined: none), which
 // stands in the batch once; only the nodes on the way to the right label are
 // asked. The loss of a sample is -log P(label); its weight is 1.
-absl::StatusOr<BatchLoss> LabelLoss(const CausalModel& model,
+absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
                                     const at::Tensor& prompt,
                                     absl::Span<const LabelSample> samples);
 
 // -> [texts, labels], fp32: log-probabilities of all labels of every text,
 // differentiable with regard to prompt [rows, dim] (undefined: none).
 absl::StatusOr<at::Tensor> LabelLogProbabilities(
-    const CausalModel& model, const at::Tensor& prompt, const LabelTrie& trie,
+    const LanguageModel& model, const at::Tensor& prompt, const LabelTrie& trie,
     absl::Span<const absl::Span<const int64_t>> texts);
 
 }  // namespace attune::worker

@@ -41,6 +41,12 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
       prepared.input,
       program.PrepareInput(example.fields, static_cast<int64_t>(room)));
   if (prepared.input.bare_answer) prepared.answer_ids = std::move(bare);
+  const int64_t places = program.AnswerRoom(prepared.input);
+  if (static_cast<int64_t>(prepared.answer_ids.size()) > places) {
+    return MakeError(Reason::kInputTooLong,
+                     Concat("the answer has ", prepared.answer_ids.size(),
+                            " tokens; the model's context takes ", places));
+  }
   return prepared;
 }
 

@@ -136,8 +136,47 @@ absl::Status CheckTask(const TaskSpec& task) {
                               "only PROMPT_PLACEMENT_FRONT is served by this "
                               "release");
   }
+  if (!attune::v1::LabelScoring_IsValid(task.label_scoring())) {
+    violations.Add("task.label_scoring", "is unknown");
+  }
+  if (task.label_scoring() != attune::v1::LABEL_SCORING_UNSPECIFIED &&
+      task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION) {
+    violations.Add("task.label_scoring", "only a classification has labels");
+  }
   if (task.decoding().max_new_tokens() < 0) {
     violations.Add("task.decoding.max_new_tokens", "must be 1 or more");
+  }
+  return violations.ToStatus();
+}
+
+void FillModelDefaults(ModelKind kind, TaskSpec& task) {
+  if (task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+      task.label_scoring() == attune::v1::LABEL_SCORING_UNSPECIFIED) {
+    task.set_label_scoring(kind == ModelKind::kEncoder
+                               ? attune::v1::LABEL_SCORING_HEAD
+                               : attune::v1::LABEL_SCORING_WORDS);
+  }
+}
+
+absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
+  const std::string model =
+      Concat("a ", config.family, " model (", ModelKindName(config.kind), ")");
+  const bool is_encoder = config.kind == ModelKind::kEncoder;
+  FieldViolations violations;
+  if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION && is_encoder) {
+    violations.Add("task.type", Concat(model,
+                                       " can't generate text: choose a "
+                                       "base model that predicts tokens"));
+  }
+  if (is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
+    violations.AddUnsupported(
+        "task.label_scoring",
+        Concat("label words of ", model, " are not served by this release"));
+  }
+  if (!is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_HEAD) {
+    violations.AddUnsupported(
+        "task.label_scoring",
+        Concat("a head on ", model, " is not served by this release"));
   }
   return violations.ToStatus();
 }

@@ -106,13 +106,8 @@ absl::StatusOr<std::unique_ptr<const TaskProgram>> TaskProgram::Compile(
   ATTUNE_RETURN_IF_ERROR(CheckTask(filled));
   ATTUNE_RETURN_IF_ERROR(CheckHasLabels(filled));
   const ModelInfo& info = model->info;
-  if (info.config.kind != ModelKind::kCausal) {
-    return MakeError(
-        Reason::kUnsupportedField,
-        Concat("base model '", info.id, "' is an ",
-               ModelKindName(info.config.kind), " (", info.config.family,
-               "); jobs and requests need a causal language model"));
-  }
+  FillModelDefaults(info.config.kind, filled);
+  ATTUNE_RETURN_IF_ERROR(CheckFitsModel(filled, info.config));
   if (filled.use_chat_template() && model->chat_template == nullptr) {
     return MakeError(Reason::kIllegalState,
                      Concat("task.use_chat_template: model '", info.id,
@@ -140,19 +135,15 @@ absl::Status TaskProgram::Initialise() {
                             "', which is the answer: it is not there when "
                             "the prompt serves"));
   }
-  if (const auto id = model_->tokenizer->TokenToId(model_->eos_token);
-      id.has_value() && !model_->eos_token.empty()) {
-    end_token_ = *id;
-  } else if (!model_->stop_token_ids.empty()) {
-    end_token_ = model_->stop_token_ids.front();
-  } else {
-    return MakeError(
-        Reason::kIllegalState,
-        Concat("model '", model_->info.id, "' names no end-of-text token"));
-  }
+  if (!scores_by_head()) ATTUNE_RETURN_IF_ERROR(FindEndToken());
   ATTUNE_ASSIGN_OR_RETURN(num_tokens_added_behind_,
                           CountTokensAddedBehind(*model_->tokenizer));
-  if (is_classification()) ATTUNE_RETURN_IF_ERROR(BuildTries());
+  for (const attune::v1::LabelWords& label : task_.labels()) {
+    labels_.push_back(label.label());
+  }
+  if (is_classification() && !scores_by_head()) {
+    ATTUNE_RETURN_IF_ERROR(BuildTries());
+  }
   if (InputLimit(/*answer_tokens=*/1) < 1) {
     return MakeError(
         Reason::kInputTooLong,
@@ -163,11 +154,24 @@ absl::Status TaskProgram::Initialise() {
   return absl::OkStatus();
 }
 
+absl::Status TaskProgram::FindEndToken() {
+  if (const auto id = model_->tokenizer->TokenToId(model_->eos_token);
+      id.has_value() && !model_->eos_token.empty()) {
+    end_token_ = *id;
+  } else if (!model_->stop_token_ids.empty()) {
+    end_token_ = model_->stop_token_ids.front();
+  } else {
+    return MakeError(
+        Reason::kIllegalState,
+        Concat("model '", model_->info.id, "' names no end-of-text token"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TaskProgram::BuildTries() {
   std::vector<LabelTrie::Word> spaced;
   std::vector<LabelTrie::Word> bare;
   for (int label = 0; label < task_.labels_size(); ++label) {
-    labels_.push_back(task_.labels(label).label());
     for (const std::string& word : task_.labels(label).words()) {
       for (auto* words : {&spaced, &bare}) {
         const std::string text = words == &spaced ? Concat(" ", word) : word;
@@ -190,9 +194,19 @@ absl::Status TaskProgram::BuildTries() {
   return absl::OkStatus();
 }
 
+int64_t TaskProgram::AnswerPlaces(int64_t answer_tokens) const {
+  return answers_behind_input() ? std::max(answer_tokens, longest_word_) : 0;
+}
+
+int64_t TaskProgram::AnswerRoom(const TaskInput& input) const {
+  const int64_t context = model_->info.config.context_length;
+  if (!answers_behind_input()) return context;
+  return context - num_prompt_rows_ - static_cast<int64_t>(input.ids.size());
+}
+
 int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
   const int64_t room = model_->info.config.context_length - num_prompt_rows_ -
-                       std::max(answer_tokens, longest_word_);
+                       AnswerPlaces(answer_tokens);
   const int64_t asked = task_.truncation().max_input_tokens();
   return asked > 0 ? std::min(asked, room) : room;
 }
@@ -223,8 +237,8 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
   if (!tokens.ok()) {
     return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
   }
-  // The text goes on with the answer, so nothing may be added behind it.
-  if (!task_.use_chat_template()) {
+  // Where the text goes on with the answer, nothing may be added behind it.
+  if (!task_.use_chat_template() && answers_behind_input()) {
     tokens->ids.resize(tokens->ids.size() - num_tokens_added_behind_);
   }
   return std::move(tokens->ids);
@@ -250,8 +264,9 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
     }
     const int64_t size = static_cast<int64_t>(input.ids.size());
     if (size <= limit) {
-      input.bare_answer =
-          task_.use_chat_template() || absl::ascii_isspace(text.back());
+      input.bare_answer = !answers_behind_input() ||
+                          task_.use_chat_template() ||
+                          absl::ascii_isspace(text.back());
       return input;
     }
     if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
@@ -260,7 +275,7 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
           Reason::kInputTooLong,
           Concat("the input has ", size, " tokens; ",
                  std::max(limit, int64_t{0}), " fit beside ", num_prompt_rows_,
-                 " prompt rows and ", std::max(answer_tokens, longest_word_),
+                 " prompt rows and ", AnswerPlaces(answer_tokens),
                  " answer tokens in the model's context of ",
                  model_->info.config.context_length,
                  task_.truncation().max_input_tokens() > 0

@@ -23,8 +23,8 @@ namespace attune::worker {
 struct TaskInput {
   std::vector<int64_t> ids;  // at least one
   bool truncated = false;
-  // The text ends in white space or is a chat turn: answers follow it without
-  // a space of their own.
+  // Answers do not follow the text with a space of their own: it ends in white
+  // space or is a chat turn, or the answer stands apart.
   bool bare_answer = false;
 };
 
@@ -40,8 +40,8 @@ class TaskProgram {
   // does not compile or reads the answer, labels or words that are empty,
   // repeated or become the same tokens, limits outside their ranges;
   // FAILED_PRECONDITION if the model has no chat template but one is asked for;
-  // UNIMPLEMENTED for what is not served yet; kInputTooLong if the prompt
-  // leaves no room.
+  // UNIMPLEMENTED for what is not served yet, also what a model of this kind
+  // cannot do; kInputTooLong if the prompt leaves no room.
   static absl::StatusOr<std::unique_ptr<const TaskProgram>> Compile(
       const attune::v1::TaskSpec& task,
       std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows);
@@ -59,7 +59,8 @@ class TaskProgram {
   absl::StatusOr<std::vector<int64_t>> EncodeAnswer(std::string_view answer,
                                                     bool bare_answer) const;
 
-  // The label words that fit behind `input`. Only for a classification.
+  // The label words that fit behind `input`. Only for a classification by
+  // words.
   const LabelTrie& trie(const TaskInput& input) const {
     return input.bare_answer ? *bare_trie_ : *spaced_trie_;
   }
@@ -72,11 +73,23 @@ class TaskProgram {
   bool is_classification() const {
     return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION;
   }
+  // A classification whose labels a layer beside the prompt weighs.
+  bool scores_by_head() const {
+    return is_classification() &&
+           task_.label_scoring() == attune::v1::LABEL_SCORING_HEAD;
+  }
+  // Whether the model reads an input whole before it begins the answer, as an
+  // encoder-decoder does.
+  bool reads_apart() const {
+    return model_->info.config.kind == ModelKind::kEncoderDecoder;
+  }
+  // The most tokens that an answer to `input` may have in the model's context.
+  int64_t AnswerRoom(const TaskInput& input) const;
   const attune::v1::TaskSpec& task() const { return task_; }
   const LoadedModel& model() const { return *model_; }
   int64_t num_prompt_rows() const { return num_prompt_rows_; }
   int64_t max_new_tokens() const { return task_.decoding().max_new_tokens(); }
-  // Ends an answer.
+  // Ends an answer; -1 where there are none to end.
   int64_t end_token() const { return end_token_; }
 
  private:
@@ -85,7 +98,14 @@ class TaskProgram {
               int64_t num_prompt_rows);
 
   absl::Status Initialise();
+  absl::Status FindEndToken();
   absl::Status BuildTries();
+  // Whether an answer stands behind the input, in the same context.
+  bool answers_behind_input() const {
+    return model_->info.config.kind == ModelKind::kCausal;
+  }
+  // Places of the context that are kept for the answer.
+  int64_t AnswerPlaces(int64_t answer_tokens) const;
   // The most tokens an input may have.
   int64_t InputLimit(int64_t answer_tokens) const;
   // The text as the model sees it, in its chat template where that is used.

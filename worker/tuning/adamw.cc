@@ -23,9 +23,14 @@ void AdamWUpdate(const AdamWOptions& options, double learning_rate,
   parameters.addcdiv_(exp_avg, denominator, -learning_rate / correction1);
 }
 
-double ClipGradient(at::Tensor& gradient, double max_norm) {
-  const double norm = gradient.norm().item<double>();
-  if (max_norm > 0 && norm > max_norm) gradient.mul_(max_norm / norm);
+double ClipGradients(absl::Span<at::Tensor> gradients, double max_norm) {
+  double norm = 0;
+  for (const at::Tensor& gradient : gradients) {
+    norm = std::hypot(norm, gradient.norm().item<double>());
+  }
+  if (max_norm > 0 && norm > max_norm) {
+    for (at::Tensor& gradient : gradients) gradient.mul_(max_norm / norm);
+  }
   return norm;
 }
 

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "absl/types/span.h"
+
 namespace attune::worker {
 
 // Settings of AdamW.
@@ -23,9 +25,9 @@ void AdamWUpdate(const AdamWOptions& options, double learning_rate,
                  at::Tensor& parameters, at::Tensor& exp_avg,
                  at::Tensor& exp_avg_sq);
 
-// Scales `gradient` down so that its 2-norm is at most `max_norm` (0: never);
-// returns the norm it had.
-double ClipGradient(at::Tensor& gradient, double max_norm);
+// Scales all `gradients` down alike so that the 2-norm of all their elements
+// together is at most `max_norm` (0: never); returns the norm they had.
+double ClipGradients(absl::Span<at::Tensor> gradients, double max_norm);
 
 }  // namespace attune::worker
 

@@ -22,6 +22,7 @@
 #include "worker/tuning/defaults.h"
 #include "worker/tuning/initialisation.h"
 #include "worker/tuning/progress_tracker.h"
+#include "worker/tuning/trained_values.h"
 #include "worker/tuning/trainer.h"
 
 namespace attune::worker {
@@ -102,6 +103,9 @@ class Attempt {
     auto loaded = models_.Load(model_id);
     if (!loaded.ok()) return ModelError(loaded.status());
     model_ = *std::move(loaded);
+    const ModelConfig& config = model_->info.config;
+    FillModelDefaults(config.kind, *spec_.mutable_task());
+    ATTUNE_RETURN_IF_ERROR(CheckFitsModel(spec_.task(), config));
     ATTUNE_ASSIGN_OR_RETURN(Splits splits, ReadSplits(input_.rows, spec_.data(),
                                                       *spec_.mutable_task()));
     embedding_rms_ = EmbeddingRms(*model_->model);
@@ -109,7 +113,7 @@ class Attempt {
         spec_,
         ResolveSpec(
             spec_, {.num_train_rows = static_cast<int64_t>(splits.train.size()),
-                    .context_length = model_->info.config.context_length,
+                    .context_length = config.context_length,
                     .embedding_rms = embedding_rms_,
                     .dtype = model_->model->dtype()}));
     ATTUNE_ASSIGN_OR_RETURN(
@@ -142,27 +146,27 @@ class Attempt {
     job.set_model_fingerprint(model_->info.fingerprint);
     job.set_snapshot_digest(input_.job.snapshot().digest());
     *job.mutable_resolved_spec() = spec_;
+    ATTUNE_ASSIGN_OR_RETURN(
+        const at::Tensor rows,
+        MakeInitialRows(method(), *program_, train_, embedding_rms_,
+                        spec_.training().seed()));
+    const TensorMap initial = MakeInitialValues(*program_, rows);
     if (input_.checkpoint.has_value()) {
-      absl::Status restored = Restore(job);
+      absl::Status restored = Restore(job, initial);
       if (restored.ok()) return restored;
       listener_.OnNotice(
           Concat("training begins anew, without the checkpoint: ",
                  ToStd(restored.message())));
     }
-    ATTUNE_ASSIGN_OR_RETURN(
-        const at::Tensor rows,
-        MakeInitialRows(method(), *program_, train_, embedding_rms_,
-                        spec_.training().seed()));
-    state_ = MakeInitialState(rows, job);
+    state_ = MakeInitialState(initial, job);
     return absl::OkStatus();
   }
 
-  absl::Status Restore(const v1::CheckpointManifest& job) {
+  absl::Status Restore(const v1::CheckpointManifest& job,
+                       const TensorMap& initial) {
     ATTUNE_ASSIGN_OR_RETURN(TrainingState state,
                             DecodeCheckpoint(*input_.checkpoint));
-    ATTUNE_RETURN_IF_ERROR(
-        CheckCheckpointFits(state, job, method().num_virtual_tokens(),
-                            model_->info.config.embedding_dim));
+    ATTUNE_RETURN_IF_ERROR(CheckCheckpointFits(state, job, initial));
     state_ = std::move(state);
     listener_.OnNotice(Concat("attempt ", input_.attempt,
                               " goes on from the checkpoint of step ",
@@ -171,12 +175,12 @@ class Attempt {
   }
 
   absl::StatusOr<EvaluationReport> MeasureTest(TuningProgress::Phase phase,
-                                               const KvBlock* prefix) {
+                                               const AttachedPrompt* prompt) {
     tracker_.SetCounters(state_.progress);
     tracker_.EnterPhase(phase, static_cast<int64_t>(test_.size()));
     EvaluationOptions options;
     options.split = "test";
-    options.prefix = prefix;
+    options.prompt = prompt;
     options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
       tracker_.SetPhaseDone(done);
       listener_.BeforeStep();
@@ -194,9 +198,15 @@ class Attempt {
     if (spec_.evaluation().skip_baseline() || state_.progress.has_before()) {
       return absl::OkStatus();
     }
+    if (program_->scores_by_head()) {
+      listener_.OnNotice(
+          "the base model has no layer for these labels, so there is no "
+          "measurement before tuning");
+      return absl::OkStatus();
+    }
     ATTUNE_ASSIGN_OR_RETURN(*state_.progress.mutable_before(),
                             MeasureTest(TuningProgress::PHASE_EVALUATING_BASE,
-                                        /*prefix=*/nullptr));
+                                        /*prompt=*/nullptr));
     return absl::OkStatus();
   }
 
@@ -212,13 +222,10 @@ class Attempt {
 
   absl::Status MeasureTuned() {
     listener_.BeforeStep();
-    const CausalModel& model = model_->causal();
+    ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt prompt,
+                            AttachValues(*model_, state_.Best()));
     ATTUNE_ASSIGN_OR_RETURN(
-        const std::shared_ptr<const KvBlock> prefix,
-        model.BuildPrefix(state_.best_prompt.to(model.device())));
-    ATTUNE_ASSIGN_OR_RETURN(
-        after_,
-        MeasureTest(TuningProgress::PHASE_EVALUATING_TUNED, prefix.get()));
+        after_, MeasureTest(TuningProgress::PHASE_EVALUATING_TUNED, &prompt));
     return absl::OkStatus();
   }
 
@@ -237,10 +244,13 @@ class Attempt {
     *manifest.mutable_report() = result.report;
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
-    ATTUNE_ASSIGN_OR_RETURN(const SoftPrompt prompt,
-                            SoftPrompt::Create(state_.best_prompt));
+    const TensorMap best = state_.Best();
+    ATTUNE_ASSIGN_OR_RETURN(SoftPrompt prompt,
+                            SoftPrompt::Create(PromptOf(best)));
     ATTUNE_ASSIGN_OR_RETURN(
-        result.artifact, EncodePrompt(prompt, manifest, model_->info.config));
+        result.artifact,
+        EncodePrompt({std::move(prompt), HeadOf(best), std::move(manifest)},
+                     model_->info.config));
     return result;
   }
 

@@ -6,19 +6,20 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
-#include "worker/models/safetensors.h"
 #include "worker/prompts/stable_json.h"
+#include "worker/tuning/trained_values.h"
 
 namespace attune::worker {
 namespace {
 
-constexpr char kPrompt[] = "prompt";
-constexpr char kExpAvg[] = "exp_avg";
-constexpr char kExpAvgSq[] = "exp_avg_sq";
-constexpr char kBestPrompt[] = "best_prompt";
+// What stands behind a trained tensor's name for the tensors beside it.
+constexpr char kExpAvg[] = ".exp_avg";
+constexpr char kExpAvgSq[] = ".exp_avg_sq";
+constexpr char kBest[] = ".best";
 
 absl::Status Corrupt(std::string_view file, std::string_view what) {
   return MakeError(Reason::kCorruptArtifact,
@@ -30,17 +31,34 @@ absl::Status CorruptTensors(std::string_view what) {
   return Corrupt(kCheckpointTensorFile, what);
 }
 
-// Takes a tensor of the shape of the prompt out of the file.
 absl::Status Take(const Safetensors& tensors, const std::string& name,
                   at::Tensor& target) {
   absl::StatusOr<at::Tensor> tensor = tensors.Get(name);
   if (!tensor.ok()) return CorruptTensors(ToStd(tensor.status().message()));
-  if (tensor->scalar_type() != at::kFloat || tensor->dim() != 2 ||
+  if (tensor->scalar_type() != at::kFloat || tensor->dim() < 1 ||
       !at::isfinite(*tensor).all().item<bool>()) {
     return CorruptTensors(
-        Concat("tensor '", name, "' must be a finite F32 matrix"));
+        Concat("tensor '", name, "' must be finite numbers in F32"));
   }
   target = *std::move(tensor);
+  return absl::OkStatus();
+}
+
+absl::Status TakeTrained(const Safetensors& tensors, const std::string& name,
+                         bool has_best, TrainedTensor& trained) {
+  ATTUNE_RETURN_IF_ERROR(Take(tensors, name, trained.value));
+  ATTUNE_RETURN_IF_ERROR(Take(tensors, name + kExpAvg, trained.exp_avg));
+  ATTUNE_RETURN_IF_ERROR(Take(tensors, name + kExpAvgSq, trained.exp_avg_sq));
+  if (has_best) {
+    ATTUNE_RETURN_IF_ERROR(Take(tensors, name + kBest, trained.best));
+  }
+  for (const at::Tensor* other :
+       {&trained.exp_avg, &trained.exp_avg_sq, &trained.best}) {
+    if (other->defined() && other->sizes() != trained.value.sizes()) {
+      return CorruptTensors(
+          Concat("the tensors of '", name, "' differ in shape"));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -48,22 +66,22 @@ absl::Status TakeAll(const std::string& bytes, TrainingState& state) {
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kCheckpointTensorFile));
   if (!tensors.ok()) return CorruptTensors(ToStd(tensors.status().message()));
-  ATTUNE_RETURN_IF_ERROR(Take(*tensors, kPrompt, state.prompt));
-  ATTUNE_RETURN_IF_ERROR(Take(*tensors, kExpAvg, state.exp_avg));
-  ATTUNE_RETURN_IF_ERROR(Take(*tensors, kExpAvgSq, state.exp_avg_sq));
-  if (state.progress.has_best()) {
-    ATTUNE_RETURN_IF_ERROR(Take(*tensors, kBestPrompt, state.best_prompt));
-  }
-  const size_t expected = state.progress.has_best() ? 4 : 3;
-  if (tensors->entries().size() != expected) {
-    return CorruptTensors(Concat("it holds ", tensors->entries().size(),
-                                 " tensors instead of ", expected));
-  }
-  for (const at::Tensor* other :
-       {&state.exp_avg, &state.exp_avg_sq, &state.best_prompt}) {
-    if (other->defined() && other->sizes() != state.prompt.sizes()) {
-      return CorruptTensors("its tensors differ in shape");
+  const bool has_best = state.progress.has_best();
+  for (const auto& [name, entry] : tensors->entries()) {
+    // Names without an ending are the trained ones.
+    if (name.ends_with(kExpAvg) || name.ends_with(kExpAvgSq) ||
+        name.ends_with(kBest)) {
+      continue;
     }
+    ATTUNE_RETURN_IF_ERROR(
+        TakeTrained(*tensors, name, has_best, state.tensors[name]));
+  }
+  const size_t expected = state.tensors.size() * (has_best ? 4 : 3);
+  if (!state.tensors.contains(kPromptValue) ||
+      tensors->entries().size() != expected) {
+    return CorruptTensors(Concat("it holds ", tensors->entries().size(),
+                                 " tensors instead of ", expected,
+                                 ", the prompt's among them"));
   }
   return absl::OkStatus();
 }
@@ -94,22 +112,40 @@ absl::Status Unfit(std::string_view what, std::string_view found,
 
 }  // namespace
 
-TrainingState MakeInitialState(const at::Tensor& prompt,
+TensorMap TrainingState::Values() const {
+  TensorMap values;
+  for (const auto& [name, trained] : tensors) values[name] = trained.value;
+  return values;
+}
+
+TensorMap TrainingState::Best() const {
+  TensorMap values;
+  for (const auto& [name, trained] : tensors) values[name] = trained.best;
+  return values;
+}
+
+TrainingState MakeInitialState(const TensorMap& initial,
                                const v1::CheckpointManifest& job) {
-  TrainingState state{.prompt = prompt.clone(),
-                      .exp_avg = at::zeros_like(prompt),
-                      .exp_avg_sq = at::zeros_like(prompt),
-                      .best_prompt = at::Tensor(),
-                      .progress = job};
+  TrainingState state;
+  for (const auto& [name, value] : initial) {
+    state.tensors[name] = {.value = value.clone(),
+                           .exp_avg = at::zeros_like(value),
+                           .exp_avg_sq = at::zeros_like(value),
+                           .best = at::Tensor()};
+  }
+  state.progress = job;
   state.progress.set_format_version(kCheckpointFormatVersion);
   return state;
 }
 
 absl::StatusOr<Artifact> EncodeCheckpoint(const TrainingState& state) {
-  TensorMap tensors = {{kPrompt, state.prompt},
-                       {kExpAvg, state.exp_avg},
-                       {kExpAvgSq, state.exp_avg_sq}};
-  if (state.best_prompt.defined()) tensors[kBestPrompt] = state.best_prompt;
+  TensorMap tensors;
+  for (const auto& [name, trained] : state.tensors) {
+    tensors[name] = trained.value;
+    tensors[name + kExpAvg] = trained.exp_avg;
+    tensors[name + kExpAvgSq] = trained.exp_avg_sq;
+    if (trained.best.defined()) tensors[name + kBest] = trained.best;
+  }
   Artifact artifact;
   ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kCheckpointManifestFile)],
                           ToStableJson(state.progress));
@@ -139,7 +175,7 @@ absl::StatusOr<TrainingState> DecodeCheckpoint(const Artifact& artifact) {
 
 absl::Status CheckCheckpointFits(const TrainingState& state,
                                  const v1::CheckpointManifest& expected,
-                                 int64_t num_rows, int64_t dim) {
+                                 const TensorMap& initial) {
   const v1::CheckpointManifest& found = state.progress;
   if (found.tuning_job() != expected.tuning_job()) {
     return Unfit("job", found.tuning_job(), expected.tuning_job());
@@ -156,11 +192,17 @@ absl::Status CheckCheckpointFits(const TrainingState& state,
     return MakeError(Reason::kIllegalState,
                      "the checkpoint was made with another spec");
   }
-  if (state.prompt.size(0) != num_rows || state.prompt.size(1) != dim) {
-    return Unfit("shape",
-                 Concat(state.prompt.size(0), " x ", state.prompt.size(1)),
-                 Concat(num_rows, " x ", dim));
-  }
+  const auto shapes = [](const TensorMap& tensors) {
+    std::string text;
+    for (const auto& [name, value] : tensors) {
+      text += Concat(text.empty() ? "" : ", ", name, " [",
+                     absl::StrJoin(value.sizes(), " x "), "]");
+    }
+    return text;
+  };
+  const std::string kept = shapes(state.Values());
+  const std::string wanted = shapes(initial);
+  if (kept != wanted) return Unfit("tensors", kept, wanted);
   return absl::OkStatus();
 }
 

@@ -4,34 +4,48 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "attune/worker/v1/manifest.pb.h"
 #include "proto/cc/artifact.h"
+#include "worker/models/safetensors.h"
 
 namespace attune::worker {
 
 inline constexpr std::string_view kCheckpointManifestFile = "checkpoint.json";
 inline constexpr std::string_view kCheckpointTensorFile =
     "checkpoint.safetensors";
-inline constexpr int kCheckpointFormatVersion = 1;
+inline constexpr int kCheckpointFormatVersion = 2;
+
+// A trained tensor and its optimiser's. All are of one shape, fp32, on the CPU.
+struct TrainedTensor {
+  at::Tensor value;
+  at::Tensor exp_avg;     // of AdamW
+  at::Tensor exp_avg_sq;  // of AdamW
+  at::Tensor best;        // undefined unless progress.has_best()
+};
 
 // Everything that training changes. Together with job, rows and model it
 // decides all further steps, so training goes on from a stored state as if it
-// had never stopped. Tensors are [rows, dim], fp32, on the CPU.
+// had never stopped.
 struct TrainingState {
-  at::Tensor prompt;
-  at::Tensor exp_avg;      // of AdamW
-  at::Tensor exp_avg_sq;   // of AdamW
-  at::Tensor best_prompt;  // undefined unless progress.has_best()
+  // By name (trained_values.h).
+  std::map<std::string, TrainedTensor, std::less<>> tensors;
   // Counters, and the job they belong to.
   v1::CheckpointManifest progress;
+
+  // All values, or all of the best validation, by name.
+  TensorMap Values() const;
+  TensorMap Best() const;
 };
 
-// The state before the first step. `prompt`: [rows, dim].
-TrainingState MakeInitialState(const at::Tensor& prompt,
+// The state before the first step. `initial`: the values to begin with.
+TrainingState MakeInitialState(const TensorMap& initial,
                                const v1::CheckpointManifest& job);
 
 // The files of a checkpoint. Equal states give equal bytes.
@@ -42,11 +56,11 @@ absl::StatusOr<Artifact> EncodeCheckpoint(const TrainingState& state);
 absl::StatusOr<TrainingState> DecodeCheckpoint(const Artifact& artifact);
 
 // FAILED_PRECONDITION (kIllegalState) naming the first difference unless the
-// checkpoint belongs to the job of `expected`: same name, model, rows, spec and
-// a prompt of shape [num_rows, dim].
+// checkpoint belongs to the job of `expected` (same name, model, rows and spec)
+// and trains tensors of the names and shapes of `initial`.
 absl::Status CheckCheckpointFits(const TrainingState& state,
                                  const v1::CheckpointManifest& expected,
-                                 int64_t num_rows, int64_t dim);
+                                 const TensorMap& initial);
 
 }  // namespace attune::worker
 

@@ -31,6 +31,7 @@ constexpr int kMaxSteps = 1'000'000;
 constexpr int kDefaultBatchSize = 16;
 constexpr int kMaxBatchSize = 1024;
 constexpr double kLearningRatePerRms = 0.1;
+constexpr double kDefaultHeadLearningRate = 0.005;
 constexpr double kDefaultWarmupRatio = 0.06;
 constexpr int kMinValidationInterval = 10;
 constexpr int kDefaultCheckpointInterval = 50;
@@ -172,6 +173,7 @@ class Resolver {
     const double rate = training().learning_rate().value();
     RequireTraining(std::isfinite(rate) && rate > 0 && rate <= 10,
                     "learning_rate", "must be above 0 and at most 10");
+    ResolveHeadLearningRate();
     if (training().learning_rate_schedule() ==
         TrainingConfig::LEARNING_RATE_SCHEDULE_UNSPECIFIED) {
       training().set_learning_rate_schedule(
@@ -193,6 +195,22 @@ class Resolver {
     }
     const double ratio = training().warmup_ratio().value();
     RequireTraining(ratio >= 0 && ratio <= 1, "warmup_ratio", "must be 0 to 1");
+  }
+
+  void ResolveHeadLearningRate() {
+    if (spec_.task().label_scoring() != attune::v1::LABEL_SCORING_HEAD) {
+      RequireTraining(!training().has_head_learning_rate(),
+                      "head_learning_rate",
+                      "goes with LABEL_SCORING_HEAD, which this task has not");
+      return;
+    }
+    if (!training().has_head_learning_rate()) {
+      training().mutable_head_learning_rate()->set_value(
+          kDefaultHeadLearningRate);
+    }
+    const double rate = training().head_learning_rate().value();
+    RequireTraining(std::isfinite(rate) && rate > 0 && rate <= 10,
+                    "head_learning_rate", "must be above 0 and at most 10");
   }
 
   void ResolveAdamW() {

@@ -14,11 +14,13 @@
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/generation_loss.h"
+#include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tuning/adamw.h"
 #include "worker/tuning/defaults.h"
 #include "worker/tuning/micro_batches.h"
 #include "worker/tuning/schedule.h"
+#include "worker/tuning/trained_values.h"
 
 namespace attune::worker {
 namespace {
@@ -34,11 +36,12 @@ constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 // Weight of the newest loss in the running mean that is shown.
 constexpr double kNewestLoss = 0.1;
 
+// `prompt_rows`: of the copy that stands before this example alone.
 int64_t NumTrainingRows(const TaskProgram& program,
-                        const PreparedExample& example) {
-  int64_t rows = static_cast<int64_t>(example.input.ids.size() +
-                                      example.answer_ids.size());
-  if (program.is_classification()) {
+                        const PreparedExample& example, int64_t prompt_rows) {
+  int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size() +
+                                                    example.answer_ids.size());
+  if (program.is_classification() && !program.scores_by_head()) {
     for (const LabelTrie::Branch& branch :
          program.trie(example.input).label_plan(example.label).branches) {
       rows += static_cast<int64_t>(branch.ids.size());
@@ -48,8 +51,16 @@ int64_t NumTrainingRows(const TaskProgram& program,
 }
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
-                                 const at::Tensor& prompt, Batch batch) {
-  const CausalModel& model = program.model().causal();
+                                 const TensorMap& values, Batch batch) {
+  const at::Tensor& prompt = PromptOf(values);
+  if (program.scores_by_head()) {
+    std::vector<HeadSample> samples;
+    for (const PreparedExample* one : batch) {
+      samples.push_back({.text = one->input.ids, .label = one->label});
+    }
+    return HeadLoss(program.model().encoder(), prompt, HeadOf(values), samples);
+  }
+  const LanguageModel& model = program.model().language();
   if (program.is_classification()) {
     std::vector<LabelSample> samples;
     for (const PreparedExample* one : batch) {
@@ -66,6 +77,33 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
   return AnswerLoss(model, prompt, samples);
 }
 
+// Copies on `device` that ask for gradients.
+TensorMap MakeLeaves(const TensorMap& values, const at::Device& device) {
+  TensorMap leaves;
+  for (const auto& [name, value] : values) {
+    leaves[name] = value.detach()
+                       .to(device, at::kFloat, /*non_blocking=*/false,
+                           /*copy=*/true)
+                       .requires_grad_();
+  }
+  return leaves;
+}
+
+// Adds the gradients of `mean` with regard to `leaves` to `sums`.
+void AddGradients(const at::Tensor& mean, const TensorMap& leaves,
+                  TensorMap& sums) {
+  std::vector<at::Tensor> inputs;
+  for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
+  const std::vector<at::Tensor> gradients =
+      torch::autograd::grad({mean}, inputs);
+  size_t next = 0;
+  for (const auto& [name, leaf] : leaves) {
+    const at::Tensor gradient = gradients[next++].to(at::kCPU);
+    at::Tensor& sum = sums[name];
+    sum = sum.defined() ? sum + gradient : gradient;
+  }
+}
+
 // Whether `metric` is better than the best so far by more than `delta`.
 bool IsBetter(const std::string& name, double metric, double best,
               double delta) {
@@ -80,34 +118,32 @@ double MetricOf(const attune::v1::EvaluationReport& report,
 }  // namespace
 
 absl::StatusOr<BatchGradient> ComputeGradient(const TaskProgram& program,
-                                              const at::Tensor& prompt,
+                                              const TensorMap& values,
                                               Batch batch, int64_t max_rows) {
   return CatchTorchErrors("step", [&]() -> absl::StatusOr<BatchGradient> {
     const at::AutoGradMode grad_mode(true);
-    const at::Tensor leaf = prompt.detach()
-                                .to(program.model().model->device(), at::kFloat,
-                                    /*non_blocking=*/false, /*copy=*/true)
-                                .requires_grad_();
+    const LoadedModel& model = program.model();
+    const TensorMap leaves = MakeLeaves(values, model.model->device());
+    const int64_t prompt_rows = PromptOf(values).size(0);
+    const bool shared = model.info.config.kind == ModelKind::kCausal;
     std::vector<int64_t> rows;
     double total_weight = 0;
     for (const PreparedExample* one : batch) {
-      rows.push_back(NumTrainingRows(program, *one));
+      rows.push_back(NumTrainingRows(program, *one, shared ? 0 : prompt_rows));
       total_weight += program.is_classification()
                           ? 1.0
                           : static_cast<double>(one->answer_ids.size());
     }
     BatchGradient result;
-    for (const MicroBatch& part : SplitBatch(rows, prompt.size(0), max_rows)) {
+    for (const MicroBatch& part :
+         SplitBatch(rows, shared ? prompt_rows : 0, max_rows)) {
       absl::StatusOr<BatchLoss> loss =
-          LossOf(program, leaf, batch.subspan(part.begin, part.count));
+          LossOf(program, leaves, batch.subspan(part.begin, part.count));
       if (!loss.ok()) return NameMemoryErrors(loss.status());
       const at::Tensor mean = loss->sum / total_weight;
-      const at::Tensor gradient =
-          torch::autograd::grad({mean}, {leaf})[0].to(at::kCPU);
+      AddGradients(mean, leaves, result.gradients);
       result.loss += mean.item<double>();
       result.num_rows += loss->num_rows;
-      result.gradient =
-          result.gradient.defined() ? result.gradient + gradient : gradient;
     }
     return result;
   });
@@ -193,13 +229,12 @@ absl::Status Trainer::Validate(TrainingState& state) {
   const std::string& name = input_.spec.evaluation().metric();
   tracker_.EnterPhase(TuningProgress::PHASE_VALIDATING,
                       static_cast<int64_t>(input_.validation.size()));
-  const CausalModel& model = input_.program.model().causal();
   listener_.BeforeStep();
-  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> prefix,
-                          model.BuildPrefix(state.prompt.to(model.device())));
+  ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt prompt,
+                          AttachValues(input_.program.model(), state.Values()));
   EvaluationOptions options;
   options.split = "validation";
-  options.prefix = prefix.get();
+  options.prompt = &prompt;
   options.decode_answers = name == "exact_match";
   options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
     tracker_.SetPhaseDone(done);
@@ -245,7 +280,9 @@ void Trainer::Judge(const attune::v1::EvaluationReport& report,
   const bool wins_tie = finite && metric == progress.best_metric() &&
                         report.loss() < progress.best_loss();
   if (is_better_by(0) || wins_tie) {
-    state.best_prompt = state.prompt.clone();
+    for (auto& [tensor_name, trained] : state.tensors) {
+      trained.best = trained.value.clone();
+    }
     progress.set_has_best(true);
     progress.set_best_metric(metric);
     progress.set_best_loss(report.loss());
@@ -264,7 +301,7 @@ absl::Status Trainer::Step(TrainingState& state) {
   }
   ATTUNE_ASSIGN_OR_RETURN(
       BatchGradient gradient,
-      ComputeGradient(input_.program, state.prompt, batch, max_rows_));
+      ComputeGradient(input_.program, state.Values(), batch, max_rows_));
   StepFacts facts;
   facts.num_rows = gradient.num_rows;
   facts.finite = Apply(gradient, state, facts);
@@ -286,22 +323,30 @@ bool Trainer::Apply(BatchGradient& gradient, TrainingState& state,
   v1::CheckpointManifest& progress = state.progress;
   const int step = progress.step();
   facts.loss = gradient.loss;
-  facts.grad_norm =
-      ClipGradient(gradient.gradient, training_.max_grad_norm().value());
-  facts.learning_rate =
-      training_.learning_rate().value() *
+  std::vector<at::Tensor> gradients;
+  for (auto& [name, tensor] : gradient.gradients) gradients.push_back(tensor);
+  facts.grad_norm = ClipGradients(absl::MakeSpan(gradients),
+                                  training_.max_grad_norm().value());
+  const double factor =
       LearningRateFactor(training_.learning_rate_schedule(), step,
                          WarmupSteps(training_), training_.max_steps());
+  facts.learning_rate = training_.learning_rate().value() * factor;
   if (!std::isfinite(facts.loss) || !std::isfinite(facts.grad_norm)) {
     return false;
   }
   const int64_t updates = step - progress.num_nonfinite_steps();
-  AdamWUpdate({.beta1 = training_.adam_beta1().value(),
-               .beta2 = training_.adam_beta2().value(),
-               .epsilon = training_.adam_epsilon().value(),
-               .weight_decay = training_.weight_decay()},
-              facts.learning_rate, /*update=*/updates + 1, gradient.gradient,
-              state.prompt, state.exp_avg, state.exp_avg_sq);
+  for (auto& [name, trained] : state.tensors) {
+    const double rate = name == kPromptValue
+                            ? training_.learning_rate().value()
+                            : training_.head_learning_rate().value();
+    AdamWUpdate({.beta1 = training_.adam_beta1().value(),
+                 .beta2 = training_.adam_beta2().value(),
+                 .epsilon = training_.adam_epsilon().value(),
+                 .weight_decay = training_.weight_decay()},
+                rate * factor, /*update=*/updates + 1,
+                gradient.gradients.at(name), trained.value, trained.exp_avg,
+                trained.exp_avg_sq);
+  }
   progress.set_smoothed_loss(
       updates == 0 ? facts.loss
                    : progress.smoothed_loss() +

@@ -33,25 +33,27 @@ struct TrainerInput {
 // The mean loss of a batch and its gradient.
 struct BatchGradient {
   double loss = 0;
-  at::Tensor gradient;   // [rows, dim], fp32, CPU
+  TensorMap gradients;   // as the values: fp32, CPU
   int64_t num_rows = 0;  // that went through the model
 };
 
-// Gradient of the mean loss over `batch` with regard to prompt [rows, dim]. The
-// prompt stands in front of all samples once; the batch is run in several parts
-// only if its rows would go beyond `max_rows`.
+// Gradient of the mean loss over `batch` with regard to `values`, which are
+// named as in TrainingState. The prompt of a causal model stands in front of
+// all samples once, that of another kind before each; the batch is run in
+// several parts only if its rows would go beyond `max_rows`.
 absl::StatusOr<BatchGradient> ComputeGradient(
-    const TaskProgram& program, const at::Tensor& prompt,
+    const TaskProgram& program, const TensorMap& values,
     absl::Span<const PreparedExample* const> batch, int64_t max_rows);
 
-// Trains a prompt, from any state on. Runs on one thread.
+// Trains a prompt and what is learned beside it, from any state on. Runs on one
+// thread.
 class Trainer {
  public:
   // `clock`, `listener` and `tracker` outlive the trainer.
   Trainer(const TrainerInput& input, const Clock& clock,
           AttemptListener& listener, ProgressTracker& tracker);
 
-  // Makes the steps that are left and validates; afterwards state.best_prompt
+  // Makes the steps that are left and validates; afterwards state.Best()
   // is the result. CANCELLED when the listener asked to stop, after handing it
   // a checkpoint; kNonfiniteLoss after 3 steps in a row without a finite loss
   // and gradient, or without a single finite validation; kOutOfMemory.

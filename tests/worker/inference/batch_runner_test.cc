@@ -224,19 +224,19 @@ TEST_F(BatchRunnerTest, AClassificationThatFailsTakesNoOtherDown) {
 
 TEST_F(BatchRunnerTest, ScoresThatAreNotNumbersAreAnError) {
   BatchRunner runner({}, clock_);
-  const auto outcome =
-      Add(runner, WithPrompt(Classification({"good", "bad"}), 1), Text("x"),
-          std::make_shared<CallContext>(), [](WorkItem& item) {
-            ServedPrompt prompt = *item.target->prompt;
-            std::vector<at::Tensor> nan;
-            for (int64_t i = 0; i < prompt.prefix->num_layers(); ++i) {
-              nan.push_back(at::full_like(prompt.prefix->keys(i), NAN));
-            }
-            prompt.prefix = std::make_shared<const KvBlock>(nan, nan);
-            auto target = std::make_shared<ResolvedTarget>(*item.target);
-            target->prompt = std::make_shared<const ServedPrompt>(prompt);
-            item.target = std::move(target);
-          });
+  const auto outcome = Add(
+      runner, WithPrompt(Classification({"good", "bad"}), 1), Text("x"),
+      std::make_shared<CallContext>(), [](WorkItem& item) {
+        ServedPrompt prompt = *item.target->prompt;
+        std::vector<at::Tensor> nan;
+        for (int64_t i = 0; i < prompt.attached.prefix->num_layers(); ++i) {
+          nan.push_back(at::full_like(prompt.attached.prefix->keys(i), NAN));
+        }
+        prompt.attached.prefix = std::make_shared<const KvBlock>(nan, nan);
+        auto target = std::make_shared<ResolvedTarget>(*item.target);
+        target->prompt = std::make_shared<const ServedPrompt>(prompt);
+        item.target = std::move(target);
+      });
 
   RunAll(runner);
 

@@ -22,7 +22,7 @@ TEST_F(TargetResolverTest, TheBareBaseHasNoPrompt) {
   const auto target = resolver_.Resolve(Classification({"good", "bad"}));
 
   ASSERT_OK(target);
-  EXPECT_EQ((*target)->prefix(), nullptr);
+  EXPECT_EQ((*target)->attached(), nullptr);
   EXPECT_EQ((*target)->model->info.id, "tiny");
   EXPECT_THAT((*target)->program->labels(), ElementsAre("good", "bad"));
   EXPECT_THAT(resolver_.WarmArtifacts(), IsEmpty());
@@ -33,8 +33,8 @@ TEST_F(TargetResolverTest, AVersionBringsItsKeysAndValues) {
       resolver_.Resolve(WithPrompt(Classification({"good", "bad"}), 1));
 
   ASSERT_OK(target);
-  ASSERT_NE((*target)->prefix(), nullptr);
-  EXPECT_EQ((*target)->prefix()->length(), 4);
+  ASSERT_NE((*target)->attached(), nullptr);
+  EXPECT_EQ((*target)->attached()->length(), 4);
   EXPECT_EQ((*target)->program->num_prompt_rows(), 4);
   EXPECT_EQ((*target)->prompt_version, "prompts/p1/versions/1");
 }

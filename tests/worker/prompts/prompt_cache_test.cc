@@ -27,8 +27,9 @@ Artifact MakeArtifact(float value) {
   v1::PromptManifest manifest;
   manifest.set_base_model("models/tiny");
   manifest.set_model_fingerprint(TinyModel()->info.fingerprint);
-  return *EncodePrompt(*SoftPrompt::Create(at::full({4, 32}, value)), manifest,
-                       TinyModel()->info.config);
+  return *EncodePrompt(
+      {*SoftPrompt::Create(at::full({4, 32}, value)), {}, manifest},
+      TinyModel()->info.config);
 }
 
 // Fetches artifacts it was given and counts how often.
@@ -64,7 +65,7 @@ TEST(PromptCache, LoadsOnce) {
 
   EXPECT_EQ(first, second);
   EXPECT_EQ(source.num_fetches, 1);
-  EXPECT_EQ(first->prefix->length(), 4);
+  EXPECT_EQ(first->attached.length(), 4);
   EXPECT_TRUE(first->stored.prompt.rows().equal(at::full({4, 32}, 0.5f)));
   EXPECT_EQ(cache.num_bytes(), first->num_bytes);
   // Rows, and keys and values of two layers of two heads of eight.
@@ -111,7 +112,7 @@ TEST(PromptCache, APromptOutlivesItsPlace) {
       cache.Get(source.Add(MakeArtifact(2)), *TinyModel(), source.fetch()));
 
   EXPECT_EQ(cache.Find(a), nullptr);
-  EXPECT_EQ(held->prefix->length(), 4);
+  EXPECT_EQ(held->attached.length(), 4);
 }
 
 TEST(PromptCache, FindNeverLoads) {

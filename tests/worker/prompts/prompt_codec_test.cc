@@ -50,7 +50,7 @@ v1::PromptManifest SampleManifest() {
 }
 
 Artifact SampleArtifact() {
-  return *EncodePrompt(SamplePrompt(), SampleManifest(), SampleConfig());
+  return *EncodePrompt({SamplePrompt(), {}, SampleManifest()}, SampleConfig());
 }
 
 // The error of reading `artifact`, which must be corrupt.
@@ -117,6 +117,58 @@ TEST(PromptCodec, ReadsBackWhatItWrote) {
   expected.set_format_version(1);
   EXPECT_TRUE(stored.prompt.rows().equal(SamplePrompt().rows()));
   EXPECT_TRUE(MessageDifferencer::Equals(stored.manifest, expected));
+}
+
+// The sample for an encoder, with a head over two labels.
+Artifact SampleWithHead() {
+  ModelConfig config = SampleConfig();
+  config.kind = ModelKind::kEncoder;
+  v1::PromptManifest manifest = SampleManifest();
+  manifest.mutable_task()->set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
+  manifest.mutable_task()->add_labels()->set_label("a");
+  manifest.mutable_task()->add_labels()->set_label("b");
+  return *EncodePrompt(
+      {SamplePrompt(),
+       {at::arange(8, at::kFloat).view({2, 4}), at::arange(2, at::kFloat)},
+       manifest},
+      config);
+}
+
+TEST(PromptCodec, ReadsBackAHead) {
+  const Artifact artifact = SampleWithHead();
+
+  const StoredPrompt stored = *DecodePrompt(artifact);
+
+  EXPECT_TRUE(stored.head.weight.equal(at::arange(8, at::kFloat).view({2, 4})));
+  EXPECT_TRUE(stored.head.bias.equal(at::arange(2, at::kFloat)));
+  EXPECT_THAT(artifact.files.at(kConfig), HasSubstr("FEATURE_EXTRACTION"));
+  EXPECT_FALSE(DecodePrompt(SampleArtifact())->head.defined());
+}
+
+TEST(PromptCodec, AHeadMustBeThatOfTheTask) {
+  const Artifact whole = SampleWithHead();
+  Artifact missing = whole;
+  missing.files.erase("attune_head.safetensors");
+  Artifact surplus = SampleArtifact();
+  surplus.files["attune_head.safetensors"] =
+      whole.files.at("attune_head.safetensors");
+  const auto with = [&](const at::Tensor& weight, const at::Tensor& bias) {
+    Artifact artifact = whole;
+    artifact.files["attune_head.safetensors"] =
+        *WriteSafetensors({{"weight", weight}, {"bias", bias}});
+    return artifact;
+  };
+
+  EXPECT_THAT(CorruptionOf(missing), HasSubstr("missing"));
+  EXPECT_THAT(CorruptionOf(surplus), HasSubstr("the task has no head"));
+  EXPECT_THAT(CorruptionOf(with(at::zeros({3, 4}), at::zeros({3}))),
+              HasSubstr("3 labels; the task has 2"));
+  EXPECT_THAT(CorruptionOf(with(at::zeros({2, 4}), at::zeros({3}))),
+              HasSubstr("[labels"));
+  EXPECT_THAT(CorruptionOf(
+                  with(at::full({2, 4}, std::numeric_limits<float>::infinity()),
+                       at::zeros({2}))),
+              HasSubstr("not finite"));
 }
 
 TEST(PromptCodec, EqualPromptsGiveEqualBytes) {

@@ -163,12 +163,12 @@ TEST(Evaluation, DecodingCanBeLeftOut) {
 TEST(Evaluation, APromptChangesTheResult) {
   const auto program = CompileTask(LabelTask({"yes", "no"}), 2);
   const auto examples = Examples(*program, 3, "no");
-  const CausalModel& model = program->model().causal();
-  const auto prefix =
-      *model.BuildPrefix(model.Embed(at::tensor(std::vector<int64_t>{30, 31})));
+  const AttachedPrompt prompt = *AttachPrompt(
+      program->model(),
+      program->model().model->Embed(at::tensor(std::vector<int64_t>{30, 31})));
 
   const auto bare = *Evaluate(*program, examples, {});
-  const auto tuned = *Evaluate(*program, examples, {.prefix = prefix.get()});
+  const auto tuned = *Evaluate(*program, examples, {.prompt = &prompt});
 
   EXPECT_NE(bare.loss(), tuned.loss());
 }

@@ -45,12 +45,11 @@ double LossByHand(const at::Tensor& prompt, const Ids& text,
 TEST(GenerationLoss, EqualsWholeSequencesByHand) {
   const Ids text = {50, 51, 52};
   const Ids answer = {60, 61, 62, 2};
-  const auto prefix = *TinyCausalModel().BuildPrefix(TinyPrompt());
+  const AttachedPrompt prompt = *AttachPrompt(*TinyModel(), TinyPrompt());
 
-  const std::vector<double> losses =
-      *AnswerLosses(TinyCausalModel(),
-                    {{.text = text, .answer = answer},
-                     {.text = text, .answer = answer, .prefix = prefix.get()}});
+  const std::vector<double> losses = *AnswerLosses(
+      TinyCausalModel(), {{.text = text, .answer = answer},
+                          {.text = text, .answer = answer, .prompt = &prompt}});
 
   EXPECT_NEAR(losses[0], LossByHand(at::Tensor(), text, answer), 2e-5);
   EXPECT_NEAR(losses[1], LossByHand(TinyPrompt(), text, answer), 2e-5);

@@ -127,11 +127,10 @@ TEST(LabelScorer, EqualsWholeSequencesByHand) {
 TEST(LabelScorer, EqualsWholeSequencesByHandBehindACachedPrompt) {
   const LabelTrie trie = TrieOf(HardCase());
   const Ids text = Encode("it is and the");
-  const auto prefix = *TinyCausalModel().BuildPrefix(TinyPrompt());
+  const AttachedPrompt prompt = *AttachPrompt(*TinyModel(), TinyPrompt());
 
-  const auto scores =
-      *ScoreLabels(TinyCausalModel(),
-                   {{.text = text, .trie = &trie, .prefix = prefix.get()}});
+  const auto scores = *ScoreLabels(
+      TinyCausalModel(), {{.text = text, .trie = &trie, .prompt = &prompt}});
 
   ExpectNear(Exponentials(scores[0]),
              ByHand(TinyPrompt(), text, HardCase().words, 4, 2), 2e-6);
@@ -154,11 +153,11 @@ TEST(LabelScorer, MixesPromptsTasksAndLengthsInOneBatch) {
   const LabelTrie easy = TrieOf({{{0, " a"}, {1, " b"}}, 2});
   const Ids first = Encode("it is and the");
   const Ids second = Encode("x");
-  const auto prefix = *TinyCausalModel().BuildPrefix(TinyPrompt());
+  const AttachedPrompt prompt = *AttachPrompt(*TinyModel(), TinyPrompt());
   const std::vector<LabelQuery> queries = {
-      {.text = first, .trie = &hard, .prefix = prefix.get()},
+      {.text = first, .trie = &hard, .prompt = &prompt},
       {.text = second, .trie = &easy},
-      {.text = second, .trie = &hard, .prefix = prefix.get()}};
+      {.text = second, .trie = &hard, .prompt = &prompt}};
 
   const auto together = *ScoreLabels(TinyCausalModel(), queries);
 

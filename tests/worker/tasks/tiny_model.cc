@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "tests/testing/temp_directory.h"
+#include "tests/testing/tiny_bert.h"
 #include "tests/testing/tiny_llama.h"
+#include "tests/testing/tiny_t5.h"
 
 namespace attune::worker {
 namespace {
@@ -28,6 +30,13 @@ std::string WriteModels() {
         {"other", {.seed = 2}},
         {"plain", {.chat_template = false}}}) {
     const absl::Status written = WriteTinyLlama(directory / id, options);
+    if (!written.ok()) {
+      std::cerr << written << std::endl;
+      std::abort();
+    }
+  }
+  for (const absl::Status& written :
+       {WriteTinyBert(directory / "encoder"), WriteTinyT5(directory / "t5")}) {
     if (!written.ok()) {
       std::cerr << written << std::endl;
       std::abort();

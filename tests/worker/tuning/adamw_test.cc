@@ -59,29 +59,29 @@ TEST(AdamW, AStepWithoutAGradientOnlyDecays) {
   EXPECT_TRUE(parameters.allclose(at::tensor({1.9f, -3.8f})));
 }
 
-TEST(ClipGradient, EqualsPyTorchs) {
+TEST(ClipGradients, EqualsPyTorchs) {
   for (const nlohmann::json& golden : Golden()["clip"]) {
     at::Tensor gradient = TensorOf(golden["gradient"]);
 
-    const double norm = ClipGradient(gradient, golden["max_norm"]);
+    const double norm = ClipGradients({&gradient, 1}, golden["max_norm"]);
 
     EXPECT_NEAR(norm, golden["norm"].get<double>(), 1e-5 * norm);
     EXPECT_TRUE(gradient.allclose(TensorOf(golden["clipped"]), 1e-5, 1e-7));
   }
 }
 
-TEST(ClipGradient, ZeroSwitchesItOff) {
+TEST(ClipGradients, ZeroSwitchesItOff) {
   at::Tensor gradient = at::tensor({30.0f, 40.0f});
 
-  EXPECT_DOUBLE_EQ(ClipGradient(gradient, 0), 50);
+  EXPECT_DOUBLE_EQ(ClipGradients({&gradient, 1}, 0), 50);
   EXPECT_TRUE(gradient.equal(at::tensor({30.0f, 40.0f})));
 }
 
-TEST(ClipGradient, ReportsWhatIsNotFinite) {
+TEST(ClipGradients, ReportsWhatIsNotFinite) {
   at::Tensor gradient =
       at::tensor({1.0f, std::numeric_limits<float>::quiet_NaN()});
 
-  EXPECT_TRUE(std::isnan(ClipGradient(gradient, 1)));
+  EXPECT_TRUE(std::isnan(ClipGradients({&gradient, 1}, 1)));
 }
 
 }  // namespace

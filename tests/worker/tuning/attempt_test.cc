@@ -296,6 +296,73 @@ TEST(Attempt, TunesGenerations) {
   EXPECT_EQ(result.report.validation_metric_name(), "loss");
 }
 
+// The toy classification on a base model of another kind.
+AttemptInput ToyJobOn(const std::string& model, int max_steps) {
+  AttemptInput input = ToyJob(max_steps);
+  input.job.mutable_spec()->set_base_model("models/" + model);
+  return input;
+}
+
+TEST(Attempt, LearnsAHeadBesideThePromptOfAnEncoder) {
+  RecordingListener listener;
+  const absl::StatusOr<AttemptResult> result =
+      RunJob(ToyJobOn("encoder", 100), listener);
+
+  ASSERT_OK(result);
+  EXPECT_DOUBLE_EQ(result->report.after().metrics().at("accuracy"), 1);
+  EXPECT_FALSE(result->report.has_before());
+  EXPECT_THAT(listener.notices, Contains(HasSubstr("no layer for these")));
+  EXPECT_EQ(result->resolved_spec.task().label_scoring(),
+            attune::v1::LABEL_SCORING_HEAD);
+  const StoredPrompt stored = *DecodePrompt(result->artifact);
+  EXPECT_OK(CheckPromptFits(stored, TinyModel("encoder")->info));
+  EXPECT_EQ(stored.head.num_labels(), 2);
+}
+
+TEST(Attempt, AKilledAndResumedHeadGivesTheSameBytes) {
+  AttemptInput input = ResumableJob();
+  input.job.mutable_spec()->set_base_model("models/encoder");
+  const AttemptResult whole = *RunJob(input);
+
+  EXPECT_EQ(RunInPieces(input, /*killed=*/true, 1).artifact.files,
+            whole.artifact.files);
+}
+
+TEST(Attempt, LearnsLabelWordsOfAnEncoderDecoder) {
+  const AttemptResult result = *RunJob(ToyJobOn("t5", 150));
+
+  EXPECT_DOUBLE_EQ(result.report.after().metrics().at("accuracy"), 1);
+  EXPECT_LT(result.report.after().loss(), result.report.before().loss());
+}
+
+TEST(Attempt, TunesGenerationsOfAnEncoderDecoder) {
+  AttemptInput input = ToyGeneration(40);
+  input.job.mutable_spec()->set_base_model("models/t5");
+
+  const AttemptResult result = *RunJob(input);
+
+  EXPECT_LT(result.report.after().loss(), result.report.before().loss());
+  EXPECT_TRUE(result.report.after().metrics().contains("exact_match"));
+}
+
+TEST(Attempt, RefusesWhatAnEncoderCannotDo) {
+  AttemptInput input = ToyGeneration(5);
+  input.job.mutable_spec()->set_base_model("models/encoder");
+  AttemptInput words = ToyJobOn("encoder", 5);
+  words.job.mutable_spec()->mutable_task()->set_label_scoring(
+      attune::v1::LABEL_SCORING_WORDS);
+  AttemptInput head = ToyJob(5);
+  head.job.mutable_spec()->mutable_task()->set_label_scoring(
+      attune::v1::LABEL_SCORING_HEAD);
+
+  EXPECT_THAT(RunJob(input).status(),
+              ReasonIs(Reason::kInvalidField, HasSubstr("can't generate")));
+  EXPECT_THAT(RunJob(words).status(),
+              ReasonIs(Reason::kUnsupportedField, HasSubstr("label_scoring")));
+  EXPECT_THAT(RunJob(head).status(),
+              ReasonIs(Reason::kUnsupportedField, HasSubstr("label_scoring")));
+}
+
 TEST(Attempt, RefusesAnUnknownModel) {
   AttemptInput input = ToyJob(5);
   input.job.mutable_spec()->set_base_model("models/none");

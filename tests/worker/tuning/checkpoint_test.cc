@@ -33,15 +33,18 @@ v1::CheckpointManifest Job() {
 }
 
 TrainingState State(bool has_best) {
-  TrainingState state = MakeInitialState(at::randn({3, 4}), Job());
-  state.exp_avg = at::randn({3, 4});
-  state.exp_avg_sq = at::randn({3, 4}).square();
+  TrainingState state = MakeInitialState(
+      {{"prompt", at::randn({3, 4})}, {"head.bias", at::randn({2})}}, Job());
+  for (auto& [name, trained] : state.tensors) {
+    trained.exp_avg = at::randn(trained.value.sizes());
+    trained.exp_avg_sq = at::randn(trained.value.sizes()).square();
+    if (has_best) trained.best = at::randn(trained.value.sizes());
+  }
   state.progress.set_step(40);
   state.progress.set_rows_taken(640);
   state.progress.set_smoothed_loss(0.1 + 0.2);
   state.progress.set_training_seconds(1.0 / 3.0);
   if (has_best) {
-    state.best_prompt = at::randn({3, 4});
     state.progress.set_has_best(true);
     state.progress.set_best_step(30);
     state.progress.set_best_metric(0.9);
@@ -59,12 +62,16 @@ TEST(Checkpoint, ReadsBackEveryBit) {
 
     const TrainingState again = *DecodeCheckpoint(*EncodeCheckpoint(state));
 
-    EXPECT_TRUE(again.prompt.equal(state.prompt));
-    EXPECT_TRUE(again.exp_avg.equal(state.exp_avg));
-    EXPECT_TRUE(again.exp_avg_sq.equal(state.exp_avg_sq));
-    EXPECT_EQ(again.best_prompt.defined(), has_best);
-    if (has_best) {
-      EXPECT_TRUE(again.best_prompt.equal(state.best_prompt));
+    ASSERT_EQ(again.tensors.size(), 2u);
+    for (const auto& [name, trained] : state.tensors) {
+      const TrainedTensor& read = again.tensors.at(name);
+      EXPECT_TRUE(read.value.equal(trained.value)) << name;
+      EXPECT_TRUE(read.exp_avg.equal(trained.exp_avg)) << name;
+      EXPECT_TRUE(read.exp_avg_sq.equal(trained.exp_avg_sq)) << name;
+      EXPECT_EQ(read.best.defined(), has_best) << name;
+      if (has_best) {
+        EXPECT_TRUE(read.best.equal(trained.best)) << name;
+      }
     }
     EXPECT_TRUE(MessageDifferencer::Equals(again.progress, state.progress));
   }
@@ -79,12 +86,13 @@ TEST(Checkpoint, EqualStatesGiveEqualBytes) {
 TEST(Checkpoint, BeginsWithoutMomentum) {
   const at::Tensor prompt = at::randn({3, 4});
 
-  const TrainingState state = MakeInitialState(prompt, Job());
+  const TrainingState state = MakeInitialState({{"prompt", prompt}}, Job());
 
-  EXPECT_TRUE(state.prompt.equal(prompt));
-  EXPECT_FALSE(state.prompt.is_alias_of(prompt));
-  EXPECT_TRUE(state.exp_avg.equal(at::zeros({3, 4})));
-  EXPECT_EQ(state.progress.format_version(), 1);
+  const TrainedTensor& trained = state.tensors.at("prompt");
+  EXPECT_TRUE(trained.value.equal(prompt));
+  EXPECT_FALSE(trained.value.is_alias_of(prompt));
+  EXPECT_TRUE(trained.exp_avg.equal(at::zeros({3, 4})));
+  EXPECT_EQ(state.progress.format_version(), 2);
 }
 
 TEST(Checkpoint, RefusesAMissingFile) {
@@ -119,16 +127,21 @@ Artifact WithTensors(const TensorMap& tensors) {
 TEST(Checkpoint, RefusesTensorsThatDoNotBelongTogether) {
   const at::Tensor good = at::zeros({3, 4});
   EXPECT_THAT(ErrorOf(WithTensors({{"prompt", good},
-                                   {"exp_avg", good},
-                                   {"exp_avg_sq", at::zeros({4, 3})}})),
+                                   {"prompt.exp_avg", good},
+                                   {"prompt.exp_avg_sq", at::zeros({4, 3})}})),
               ReasonIs(Reason::kCorruptArtifact, HasSubstr("differ in shape")));
-  EXPECT_THAT(ErrorOf(WithTensors({{"prompt", good}, {"exp_avg", good}})),
-              ReasonIs(Reason::kCorruptArtifact, HasSubstr("exp_avg_sq")));
+  EXPECT_THAT(
+      ErrorOf(WithTensors({{"prompt", good}, {"prompt.exp_avg", good}})),
+      ReasonIs(Reason::kCorruptArtifact, HasSubstr("exp_avg_sq")));
   EXPECT_THAT(ErrorOf(WithTensors({{"prompt", good},
-                                   {"exp_avg", good},
-                                   {"exp_avg_sq", good},
-                                   {"more", good}})),
+                                   {"prompt.exp_avg", good},
+                                   {"prompt.exp_avg_sq", good},
+                                   {"more.best", good}})),
               ReasonIs(Reason::kCorruptArtifact, HasSubstr("4 tensors")));
+  EXPECT_THAT(ErrorOf(WithTensors({{"other", good},
+                                   {"other.exp_avg", good},
+                                   {"other.exp_avg_sq", good}})),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("the prompt's")));
 }
 
 TEST(Checkpoint, RefusesNumbersThatAreNotFinite) {
@@ -136,8 +149,8 @@ TEST(Checkpoint, RefusesNumbersThatAreNotFinite) {
   EXPECT_THAT(ErrorOf(WithTensors(
                   {{"prompt",
                     at::full({3, 4}, std::numeric_limits<float>::quiet_NaN())},
-                   {"exp_avg", good},
-                   {"exp_avg_sq", good}})),
+                   {"prompt.exp_avg", good},
+                   {"prompt.exp_avg_sq", good}})),
               ReasonIs(Reason::kCorruptArtifact, HasSubstr("'prompt'")));
 }
 
@@ -151,16 +164,17 @@ TEST(Checkpoint, RefusesCountersThatContradictEachOther) {
 
 TEST(Checkpoint, RefusesAnotherFormat) {
   TrainingState state = State(true);
-  state.progress.set_format_version(2);
+  state.progress.set_format_version(1);
 
   EXPECT_THAT(
       ErrorOf(*EncodeCheckpoint(state)),
-      ReasonIs(Reason::kCorruptArtifact, HasSubstr("format_version is 2")));
+      ReasonIs(Reason::kCorruptArtifact, HasSubstr("format_version is 1")));
 }
 
 TEST(Checkpoint, FitsItsOwnJobOnly) {
   const TrainingState state = State(true);
-  EXPECT_OK(CheckCheckpointFits(state, Job(), 3, 4));
+  const TensorMap initial = state.Values();
+  EXPECT_OK(CheckCheckpointFits(state, Job(), initial));
 
   v1::CheckpointManifest other_job = Job();
   other_job.set_tuning_job("tuningJobs/k");
@@ -171,16 +185,19 @@ TEST(Checkpoint, FitsItsOwnJobOnly) {
   v1::CheckpointManifest other_spec = Job();
   other_spec.mutable_resolved_spec()->set_prompt("prompts/q");
 
-  EXPECT_THAT(CheckCheckpointFits(state, other_job, 3, 4),
+  EXPECT_THAT(CheckCheckpointFits(state, other_job, initial),
               ReasonIs(Reason::kIllegalState, HasSubstr("tuningJobs/k")));
-  EXPECT_THAT(CheckCheckpointFits(state, other_model, 3, 4),
+  EXPECT_THAT(CheckCheckpointFits(state, other_model, initial),
               ReasonIs(Reason::kIllegalState, HasSubstr("model")));
-  EXPECT_THAT(CheckCheckpointFits(state, other_rows, 3, 4),
+  EXPECT_THAT(CheckCheckpointFits(state, other_rows, initial),
               ReasonIs(Reason::kIllegalState, HasSubstr("rows")));
-  EXPECT_THAT(CheckCheckpointFits(state, other_spec, 3, 4),
+  EXPECT_THAT(CheckCheckpointFits(state, other_spec, initial),
               ReasonIs(Reason::kIllegalState, HasSubstr("another spec")));
-  EXPECT_THAT(CheckCheckpointFits(state, Job(), 5, 4),
-              ReasonIs(Reason::kIllegalState, HasSubstr("3 x 4")));
+  EXPECT_THAT(
+      CheckCheckpointFits(state, Job(), {{"prompt", at::zeros({5, 4})}}),
+      ReasonIs(Reason::kIllegalState,
+               HasSubstr("'head.bias [2], prompt [3 x 4]', not 'prompt [5 x "
+                         "4]'")));
 }
 
 }  // namespace

@@ -129,6 +129,8 @@ class TrainerTest : public testing::Test {
     return TinyModel()->model->Embed(
         at::tensor(std::vector<int64_t>{30, 31, 32, 33}));
   }
+  static TensorMap InitialValues() { return {{"prompt", InitialPrompt()}}; }
+  const TrainedTensor& prompt() const { return state_.tensors.at("prompt"); }
 
   FakeClock clock_;
   RecordingListener listener_;
@@ -137,7 +139,7 @@ class TrainerTest : public testing::Test {
   std::vector<PreparedExample> examples_;
   std::vector<PreparedExample> validation_;
   TrainingState state_ =
-      MakeInitialState(InitialPrompt(), v1::CheckpointManifest());
+      MakeInitialState(InitialValues(), v1::CheckpointManifest());
 };
 
 std::vector<const PreparedExample*> PointersTo(
@@ -151,12 +153,13 @@ TEST_F(TrainerTest, ABatchInPartsHasTheSameLossAndGradient) {
   const auto batch = PointersTo(examples_);
 
   const BatchGradient whole =
-      *ComputeGradient(*program_, InitialPrompt(), batch, 10'000);
+      *ComputeGradient(*program_, InitialValues(), batch, 10'000);
   const BatchGradient parts =
-      *ComputeGradient(*program_, InitialPrompt(), batch, 40);
+      *ComputeGradient(*program_, InitialValues(), batch, 40);
 
   EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
-  EXPECT_TRUE(parts.gradient.allclose(whole.gradient, 1e-4, 1e-6));
+  EXPECT_TRUE(parts.gradients.at("prompt").allclose(
+      whole.gradients.at("prompt"), 1e-4, 1e-6));
   EXPECT_GT(parts.num_rows, whole.num_rows);
 }
 
@@ -169,13 +172,13 @@ TEST_F(TrainerTest, MakesAllSteps) {
   EXPECT_EQ(state_.progress.rows_taken(), 48);
   EXPECT_EQ(state_.progress.validated_step(), 12);
   EXPECT_GT(state_.progress.num_trained_tokens(), 0);
-  EXPECT_TRUE(state_.best_prompt.defined());
+  EXPECT_TRUE(prompt().best.defined());
 }
 
 TEST_F(TrainerTest, TheLossFalls) {
   Resolve(60);
   const auto loss = [&] {
-    return ComputeGradient(*program_, state_.prompt, PointersTo(examples_),
+    return ComputeGradient(*program_, state_.Values(), PointersTo(examples_),
                            10'000)
         ->loss;
   };
@@ -195,7 +198,7 @@ TEST_F(TrainerTest, KeepsTheBestPromptAndNotTheLast) {
   ASSERT_OK(Run());
 
   EXPECT_LT(state_.progress.best_step(), 40);
-  EXPECT_FALSE(state_.best_prompt.equal(state_.prompt));
+  EXPECT_FALSE(prompt().best.equal(prompt().value));
 }
 
 TEST_F(TrainerTest, LeavesOutAStepThatIsNotFinite) {
@@ -216,7 +219,7 @@ TEST_F(TrainerTest, AStepThatIsNotFiniteChangesNothing) {
 
   ASSERT_OK(Run());
 
-  EXPECT_TRUE(state_.prompt.equal(InitialPrompt()));
+  EXPECT_TRUE(prompt().value.equal(InitialPrompt()));
 }
 
 TEST_F(TrainerTest, FailsAfterThreeInARow) {
@@ -248,7 +251,7 @@ TEST_F(TrainerTest, AValidationThatIsNotFiniteIsNeverTheBest) {
     spec_.mutable_evaluation()->set_metric(metric);
     spec_.mutable_training()->set_validation_interval_steps(5);
     Resolve(15);
-    state_ = MakeInitialState(InitialPrompt(), v1::CheckpointManifest());
+    state_ = MakeInitialState(InitialValues(), v1::CheckpointManifest());
 
     ASSERT_OK(Run());
 

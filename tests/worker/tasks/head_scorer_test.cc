@@ -1,0 +1,120 @@
+#include "worker/tasks/head_scorer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randn_like.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <vector>
+
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+
+namespace attune::worker {
+namespace {
+
+using HeadIds = std::vector<int64_t>;
+
+// A prompt for the tiny encoder with a head over three labels.
+AttachedPrompt RandomPrompt(uint64_t seed, int64_t length) {
+  at::manual_seed(seed);
+  return {.prefix = nullptr,
+          .rows = at::randn({length, 32}),
+          .head = {at::randn({3, 32}), at::randn({3})}};
+}
+
+// The definition: one text alone, the mean of its own rows.
+at::Tensor ScoresByHand(const AttachedPrompt& prompt, const HeadIds& text) {
+  const EncoderModel& model = TinyModel("encoder")->encoder();
+  EncoderRows rows;
+  rows.embeddings = at::cat({prompt.rows, model.Embed(at::tensor(text))});
+  rows.segments = {{.begin = 0, .length = rows.embeddings.size(0)}};
+  const at::Tensor hidden = *model.Forward(rows);
+  const at::Tensor pooled = hidden.slice(0, prompt.rows.size(0)).mean(0);
+  return at::log_softmax(prompt.head.weight.mv(pooled) + prompt.head.bias, 0);
+}
+
+TEST(HeadScorer, ScoresTextsOfDifferentPromptsInOneForward) {
+  const at::NoGradGuard no_grad;
+  const AttachedPrompt first = RandomPrompt(1, 4);
+  const AttachedPrompt second = RandomPrompt(2, 1);
+  const std::vector<HeadIds> texts = {{20, 21, 22}, {30}, {40, 41}};
+  const std::vector<const AttachedPrompt*> prompts = {&first, &second, &first};
+  std::vector<HeadQuery> queries;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    queries.push_back({texts[i], prompts[i]});
+  }
+
+  const auto scores = ScoreByHead(TinyModel("encoder")->encoder(), queries);
+
+  ASSERT_OK(scores);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const at::Tensor expected = ScoresByHand(*prompts[i], texts[i]);
+    double sum = 0;
+    for (int label = 0; label < 3; ++label) {
+      // Another order of fp32 sums over 32 numbers of order one.
+      EXPECT_NEAR((*scores)[i][label], expected[label].item<double>(), 1e-5);
+      sum += std::exp((*scores)[i][label]);
+    }
+    EXPECT_NEAR(sum, 1, 1e-6);
+  }
+}
+
+TEST(HeadScorer, TheLossIsThatOfTheRightLabels) {
+  const at::NoGradGuard no_grad;
+  const AttachedPrompt prompt = RandomPrompt(3, 2);
+  const HeadIds first = {20, 21};
+  const HeadIds second = {50, 51, 52, 53};
+
+  const auto loss =
+      HeadLoss(TinyModel("encoder")->encoder(), prompt.rows, prompt.head,
+               std::vector<HeadSample>{{first, 2}, {second, 0}});
+
+  ASSERT_OK(loss);
+  const double expected = -ScoresByHand(prompt, first)[2].item<double>() -
+                          ScoresByHand(prompt, second)[0].item<double>();
+  EXPECT_NEAR(loss->sum.item<double>(), expected, 1e-5);
+  EXPECT_EQ(loss->weight, 2);
+  EXPECT_EQ(loss->num_rows, 2 + 2 + 2 + 4);
+}
+
+TEST(HeadScorer, GradientsEqualFiniteDifferences) {
+  const AttachedPrompt prompt = RandomPrompt(4, 2);
+  const HeadIds text = {20, 21, 22};
+  const std::vector<HeadSample> samples = {{text, 1}};
+  const auto loss_at = [&](const std::vector<at::Tensor>& values) {
+    return HeadLoss(TinyModel("encoder")->encoder(), values[0],
+                    {values[1], values[2]}, samples)
+        ->sum;
+  };
+  std::vector<at::Tensor> values = {prompt.rows, prompt.head.weight,
+                                    prompt.head.bias};
+  for (at::Tensor& value : values) value.requires_grad_();
+  const auto gradients = torch::autograd::grad({loss_at(values)}, values);
+
+  const at::NoGradGuard no_grad;
+  constexpr double kDistance = 1e-2;
+  for (size_t i = 0; i < values.size(); ++i) {
+    at::manual_seed(5);
+    const at::Tensor direction = at::randn_like(values[i]);
+    const auto moved = [&](double distance) {
+      std::vector<at::Tensor> others = values;
+      others[i] = values[i] + distance * direction;
+      return loss_at(others).item<double>();
+    };
+    const double slope =
+        (moved(kDistance) - moved(-kDistance)) / (2 * kDistance);
+    const double expected = (gradients[i] * direction).sum().item<double>();
+    // Differences of fp32 losses of order one, and their third derivative.
+    EXPECT_NEAR(slope, expected, 2e-3 + 0.01 * std::abs(expected)) << i;
+  }
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,43 @@
+#include "worker/tuning/trained_values.h"
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+
+namespace attune::worker {
+namespace {
+
+TEST(TrainedValues, APromptAloneWhereWordsScore) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}), 2);
+
+  const TensorMap values = MakeInitialValues(*program, at::ones({2, 32}));
+
+  EXPECT_EQ(values.size(), 1u);
+  EXPECT_TRUE(PromptOf(values).equal(at::ones({2, 32})));
+  EXPECT_FALSE(HeadOf(values).defined());
+  const auto attached = AttachValues(*TinyModel(), values);
+  ASSERT_OK(attached);
+  ASSERT_NE(attached->prefix, nullptr);
+  EXPECT_EQ(attached->length(), 2);
+}
+
+TEST(TrainedValues, AHeadOfZerosWhereAHeadScores) {
+  const auto program =
+      TaskProgram::Compile(LabelTask({"a", "b", "c"}), TinyModel("encoder"), 2);
+  ASSERT_OK(program);
+
+  const TensorMap values = MakeInitialValues(**program, at::ones({2, 32}));
+
+  EXPECT_TRUE(HeadOf(values).weight.equal(at::zeros({3, 32})));
+  EXPECT_TRUE(HeadOf(values).bias.equal(at::zeros({3})));
+  const auto attached = AttachValues(*TinyModel("encoder"), values);
+  ASSERT_OK(attached);
+  EXPECT_EQ(attached->prefix, nullptr);
+  EXPECT_EQ(attached->head.num_labels(), 3);
+}
+
+}  // namespace
+}  // namespace attune::worker

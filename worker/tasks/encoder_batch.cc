@@ -1,0 +1,35 @@
+#include "worker/tasks/encoder_batch.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+
+namespace attune::worker {
+
+void EncoderBatch::AddText(absl::Span<const int64_t> ids,
+                           const at::Tensor& prompt) {
+  texts_.push_back({.begin = num_rows(),
+                    .prompt_length = prompt.defined() ? prompt.size(0) : 0,
+                    .length = static_cast<int64_t>(ids.size())});
+  prompts_.push_back(prompt);
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+}
+
+EncoderRows EncoderBatch::Build(const BaseModel& model) const {
+  const at::Tensor tokens =
+      model.Embed(at::tensor(ids_, at::kLong).to(model.device()));
+  EncoderRows rows;
+  std::vector<at::Tensor> parts;
+  int64_t next_token = 0;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    const Text& text = texts_[i];
+    if (text.prompt_length > 0) parts.push_back(prompts_[i]);
+    parts.push_back(tokens.narrow(0, next_token, text.length));
+    next_token += text.length;
+    rows.segments.push_back(
+        {.begin = text.begin, .length = text.end() - text.begin});
+  }
+  rows.embeddings = at::cat(parts);
+  return rows;
+}
+
+}  // namespace attune::worker

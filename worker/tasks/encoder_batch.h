@@ -1,0 +1,48 @@
+#ifndef ATTUNE_WORKER_TASKS_ENCODER_BATCH_H_
+#define ATTUNE_WORKER_TASKS_ENCODER_BATCH_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "worker/models/base_model.h"
+#include "worker/models/encoder_model.h"
+
+namespace attune::worker {
+
+// Collects texts for one forward of an encoder: each is a segment that begins
+// with its own copy of its prompt, which reads the text. Not thread-safe.
+class EncoderBatch {
+ public:
+  // A text's rows: its prompt's, then its tokens'.
+  struct Text {
+    int64_t begin = 0;          // first row
+    int64_t prompt_length = 0;  // rows of the prompt
+    int64_t length = 0;         // rows of the tokens
+
+    int64_t text_begin() const { return begin + prompt_length; }
+    int64_t end() const { return text_begin() + length; }
+  };
+
+  // ids: at least one. prompt: [n, embedding_dim], fp32, on the model's device,
+  // trainable or fixed; undefined for none.
+  void AddText(absl::Span<const int64_t> ids, const at::Tensor& prompt);
+
+  const std::vector<Text>& texts() const { return texts_; }
+  int64_t num_rows() const { return texts_.empty() ? 0 : texts_.back().end(); }
+
+  // The rows with the tokens embedded by `model`; differentiable with regard to
+  // the prompts.
+  EncoderRows Build(const BaseModel& model) const;
+
+ private:
+  std::vector<Text> texts_;
+  std::vector<at::Tensor> prompts_;  // per text
+  std::vector<int64_t> ids_;
+};
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_ENCODER_BATCH_H_

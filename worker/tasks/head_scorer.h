@@ -1,0 +1,50 @@
+#ifndef ATTUNE_WORKER_TASKS_HEAD_SCORER_H_
+#define ATTUNE_WORKER_TASKS_HEAD_SCORER_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "worker/models/attached_prompt.h"
+#include "worker/models/classifier_head.h"
+#include "worker/models/encoder_model.h"
+#include "worker/tasks/batch_loss.h"
+
+namespace attune::worker {
+
+// A text whose labels a head is to weigh. Borrows what it points to.
+struct HeadQuery {
+  absl::Span<const int64_t> text;          // token ids, at least one
+  const AttachedPrompt* prompt = nullptr;  // with a head; never null
+};
+
+// Serving and evaluation: natural logarithms of the probabilities of all labels
+// of each query, in one forward of the encoder. A head weighs the mean of the
+// last hidden states of the text's own rows. Queries may have different
+// prompts and heads.
+absl::StatusOr<std::vector<std::vector<double>>> ScoreByHead(
+    const EncoderModel& model, absl::Span<const HeadQuery> queries);
+
+// Rows that ScoreByHead runs for a query, for those who limit a batch.
+int64_t NumHeadRows(const HeadQuery& query);
+
+// A text with its right label.
+struct HeadSample {
+  absl::Span<const int64_t> text;
+  int label = 0;
+};
+
+// Training: every sample stands behind its own copy of prompt [rows,
+// embedding_dim], fp32. The loss of a sample is -log P(label), differentiable
+// with regard to prompt and head; its weight is 1.
+absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
+                                   const at::Tensor& prompt,
+                                   const ClassifierHead& head,
+                                   absl::Span<const HeadSample> samples);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_HEAD_SCORER_H_

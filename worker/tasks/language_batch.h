@@ -1,0 +1,88 @@
+#ifndef ATTUNE_WORKER_TASKS_LANGUAGE_BATCH_H_
+#define ATTUNE_WORKER_TASKS_LANGUAGE_BATCH_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "worker/models/attached_prompt.h"
+#include "worker/models/encoder_decoder_model.h"
+#include "worker/models/kv_cache.h"
+#include "worker/models/language_model.h"
+#include "worker/tasks/encoder_batch.h"
+#include "worker/tasks/packed_batch.h"
+
+namespace attune::worker {
+
+// Texts and what follows on them, for one forward of a language model. A causal
+// model goes on behind the text; an encoder-decoder encodes it, and what
+// follows stands behind the decoder's start token. Segments and rows are those
+// whose hidden states Run returns. Not thread-safe.
+class LanguageBatch {
+ public:
+  // `model` is borrowed.
+  explicit LanguageBatch(const LanguageModel& model);
+
+  // Rows [n, embedding_dim], fp32, in front of every text that is added
+  // without a prompt of its own; trainable or fixed. Before all texts.
+  void SharePrompt(const at::Tensor& rows);
+
+  // Adds a text (at least one token) behind `prompt` (borrowed; null: behind
+  // the shared one, if there is one) and the tokens that follow on it; returns
+  // the segment for RowBehindText and AddBranch.
+  int AddText(absl::Span<const int64_t> text, const AttachedPrompt* prompt,
+              absl::Span<const int64_t> following = {});
+  // Adds tokens (at least one) behind segment `parent`.
+  int AddBranch(absl::Span<const int64_t> ids, int parent);
+  // Adds the newest tokens of a text that is being generated, behind the prefix
+  // of `prompt` (may be null), what `sequence` holds and, of an
+  // encoder-decoder, across from `memory`. All are borrowed.
+  int AddStep(absl::Span<const int64_t> ids, const AttachedPrompt* prompt,
+              KvSequence* sequence, const KvBlock* memory);
+
+  // The row that predicts the first token behind a text. Those of the tokens
+  // that followed are the next ones.
+  int64_t RowBehindText(int segment) const { return row_behind_text_[segment]; }
+  // The row of a branch's or a step's token.
+  int64_t RowOf(int segment, int64_t offset) const {
+    return rows_.RowOf(segment, offset);
+  }
+  int64_t LastRowOf(int segment) const { return rows_.LastRowOf(segment); }
+  // Rows that go through the model, an encoder's too.
+  int64_t num_rows() const { return rows_.num_rows() + encoder_.num_rows(); }
+
+  // -> hidden states [rows, dim]; differentiable with regard to the shared
+  // prompt. Errors of the model.
+  absl::StatusOr<at::Tensor> Run() const;
+
+ private:
+  const LanguageModel& model_;
+  const EncoderDecoderModel* const encoder_decoder_;  // null: causal
+  at::Tensor shared_prompt_;                          // undefined without one
+  int root_ = PackedBatch::kRoot;  // the shared prompt, of a causal model
+  PackedBatch rows_;               // of an encoder-decoder: the decoder's
+  std::vector<int64_t> row_behind_text_;  // per segment; -1: not a text
+  // Of an encoder-decoder.
+  EncoderBatch encoder_;
+  // Per segment; `begin` counts rows of encoder_.
+  std::vector<DecoderMemory> memories_;
+};
+
+// A text for EncodeMemories.
+struct MemoryText {
+  absl::Span<const int64_t> text;
+  const AttachedPrompt* prompt = nullptr;  // borrowed; null: none
+};
+
+// What a decoder reads of each text while it generates: one forward of the
+// encoder for all. Never differentiable.
+absl::StatusOr<std::vector<std::shared_ptr<const KvBlock>>> EncodeMemories(
+    const EncoderDecoderModel& model, absl::Span<const MemoryText> texts);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_LANGUAGE_BATCH_H_
