@@ -17,6 +17,12 @@ For text i the file holds
     top_logits.i     [p, 64]   their logits
     random_ids.i     [192]     seeded random tokens
     random_logits.i  [p, 192]  their logits at the same rows
+for the first three also
+    prompt_logits.i  [p, 192]  the same behind the rows of `prompt`
+    prefix_logits.i  [p, 192]  the same behind prefix_keys, prefix_values
+besides
+    prompt           [4, 576]  rows in front of the embeddings
+    prefix_keys, prefix_values [30, 3, 3, 64]
 and the texts themselves in the metadata, as text.i.
 """
 
@@ -34,6 +40,7 @@ SEED = 20
 NUM_GREEDY = 30
 NUM_TOP = 64
 NUM_RANDOM = 192
+NUM_PROMPTED = 3
 
 LONG_TEXT = " ".join(
     f"Paragraph {i}: the lighthouse keeper wrote down the wind, the tide and the "
@@ -84,6 +91,34 @@ def make_tokenizer(path):
     return tokenizer
 
 
+def make_fronts(model):
+    """A soft prompt, and keys and values, as large as the model's own."""
+    random = torch.Generator().manual_seed(SEED)
+    config = model.config
+    embeddings = model.get_input_embeddings()
+    shape = (config.num_hidden_layers, config.num_key_value_heads, 3,
+             config.hidden_size // config.num_attention_heads)
+    return {"prompt": torch.randn(4, config.hidden_size, generator=random)
+                      * embeddings.weight.std().item(),
+            "prefix_keys": torch.randn(*shape, generator=random),
+            "prefix_values": torch.randn(*shape, generator=random)}
+
+
+def fronted_logits(model, ids, fronts):
+    """-> logits [n, vocab] behind the prompt, and behind the prefix."""
+    row = torch.tensor([ids])
+    embedded = torch.cat(
+        [fronts["prompt"], model.get_input_embeddings()(row)[0]])
+    behind_prompt = model(inputs_embeds=embedded[None]).logits[0, 4:]
+    cache = transformers.DynamicCache(
+        [(keys[None], values[None]) for keys, values in zip(
+            fronts["prefix_keys"], fronts["prefix_values"])],
+        config=model.config)
+    behind_prefix = model(row, cache=cache,
+                          attention_mask=torch.ones(1, 3 + len(ids))).logits[0]
+    return behind_prompt, behind_prefix
+
+
 def main():
     path = pathlib.Path(sys.argv[1])
     output = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else
@@ -94,7 +129,8 @@ def main():
         path.parent, gguf_file=path.name, dtype=torch.float32,
         attn_implementation="eager").eval()
     rng = random.Random(SEED)
-    tensors, texts, smallest_margin = {}, {}, float("inf")
+    fronts = make_fronts(model)
+    tensors, texts, smallest_margin = dict(fronts), {}, float("inf")
     for i, text in enumerate(TEXTS):
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         with torch.no_grad():
@@ -122,6 +158,12 @@ def main():
             f"random_ids.{i}": picked.to(torch.int32),
             f"random_logits.{i}": kept[:, picked].contiguous(),
         }
+        if i < NUM_PROMPTED:
+            with torch.no_grad():
+                behind = fronted_logits(model, ids, fronts)
+            for name, logits in zip(("prompt", "prefix"), behind):
+                tensors[f"{name}_logits.{i}"] = (
+                    logits[positions][:, picked].contiguous())
         texts[f"text.{i}"] = text
         print(f"{i:2} {len(ids):4} tokens -> {tokenizer.decode(greedy)[:60]!r}")
     print(f"smallest margin between the two best tokens: {smallest_margin:.4f}")

@@ -1,5 +1,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
@@ -24,6 +25,8 @@ namespace {
 constexpr char kGoldenLogits[] = "tests/golden/smollm2_135m.safetensors";
 constexpr char kModel[] = "smollm2-135m-instruct";
 constexpr int kNumTexts = 20;
+// The first texts also stand behind a prompt, and behind keys and values.
+constexpr int kNumFrontedTexts = 3;
 // fp32 sums in another order move logits by about 1e-4.
 constexpr double kMaxDifference = 1e-3;
 
@@ -73,7 +76,7 @@ class Smollm2Golden : public testing::Test {
 
   static at::Tensor Hidden(const std::vector<int64_t>& ids,
                            KvSequence* sequence) {
-    const CausalModel& model = *(*model_)->model;
+    const CausalModel& model = (*model_)->causal();
     return *model.Forward(
         {model.Embed(at::tensor(ids, at::kLong)),
          {{.length = static_cast<int64_t>(ids.size()), .sequence = sequence}}});
@@ -97,7 +100,7 @@ TEST_F(Smollm2Golden, LogitsAreTheSame) {
   double largest = 0;
   for (int text = 0; text < kNumTexts; ++text) {
     const at::Tensor hidden = Hidden(GoldenIds("ids", text), nullptr);
-    const at::Tensor logits = (*model_)->model->Logits(
+    const at::Tensor logits = (*model_)->causal().Logits(
         at::index_select(hidden, 0, Golden("positions", text).to(at::kLong)));
     const at::Tensor top =
         logits.gather(1, Golden("top_ids", text).to(at::kLong));
@@ -114,6 +117,54 @@ TEST_F(Smollm2Golden, LogitsAreTheSame) {
   RecordProperty("largest_difference", Concat(largest));
 }
 
+// The texts in one batch without padding, behind a prompt as the parent of all
+// or behind cached keys and values.
+TEST_F(Smollm2Golden, LogitsOfRaggedTextsBehindAPromptAreTheSame) {
+  at::NoGradGuard no_grad;
+  const CausalModel& model = (*model_)->causal();
+  const at::Tensor prompt = *golden_->Get("prompt");
+  const KvBlock prefix(golden_->Get("prefix_keys")->unbind(0),
+                       golden_->Get("prefix_values")->unbind(0));
+  for (const char* front : {"prompt", "prefix"}) {
+    const bool is_prompt = std::string(front) == "prompt";
+    PackedRows batch;
+    std::vector<at::Tensor> rows;
+    int64_t next = 0;
+    if (is_prompt) {
+      rows.push_back(prompt);
+      batch.segments.push_back({.length = prompt.size(0)});
+      next = prompt.size(0);
+    }
+    std::vector<int64_t> begins;
+    for (int text = 0; text < kNumFrontedTexts; ++text) {
+      const at::Tensor ids = Golden("ids", text).to(at::kLong);
+      rows.push_back(model.Embed(ids));
+      batch.segments.push_back({.begin = next,
+                                .length = ids.size(0),
+                                .parent = is_prompt ? 0 : -1,
+                                .prefix = is_prompt ? nullptr : &prefix});
+      begins.push_back(next);
+      next += ids.size(0);
+    }
+    batch.embeddings = at::cat(rows);
+
+    const auto hidden = model.Forward(batch);
+
+    ASSERT_OK(hidden);
+    for (int text = 0; text < kNumFrontedTexts; ++text) {
+      const at::Tensor positions =
+          Golden("positions", text).to(at::kLong) + begins[text];
+      const at::Tensor logits =
+          model.LogitsFor(at::index_select(*hidden, 0, positions),
+                          Golden("random_ids", text).to(at::kLong));
+      const at::Tensor difference =
+          logits - *golden_->Get(Concat(front, "_logits.", text));
+      EXPECT_LE(difference.abs().max().item<double>(), kMaxDifference)
+          << front << " " << text;
+    }
+  }
+}
+
 TEST_F(Smollm2Golden, GreedyContinuationsAreTheSame) {
   at::NoGradGuard no_grad;
   for (int text = 0; text < kNumTexts; ++text) {
@@ -124,7 +175,7 @@ TEST_F(Smollm2Golden, GreedyContinuationsAreTheSame) {
     while (greedy.size() < expected.size()) {
       const at::Tensor hidden = Hidden(step, &sequence);
       const at::Tensor logits =
-          (*model_)->model->Logits(hidden.narrow(0, hidden.size(0) - 1, 1));
+          (*model_)->causal().Logits(hidden.narrow(0, hidden.size(0) - 1, 1));
       greedy.push_back(at::argmax(logits).item<int64_t>());
       step = {greedy.back()};
     }
