@@ -16,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   attune::fuzz::Require(config->vocab_size > 0 && config->dim > 0 &&
                             config->num_layers > 0 && config->num_heads > 0 &&
+                            config->NumCachedLayers() > 0 &&
                             config->head_dim > 0 && config->context_length > 0,
                         "an accepted model lacks a size");
   attune::fuzz::Require(config->layer_has_window.empty() ||

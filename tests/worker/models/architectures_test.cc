@@ -18,7 +18,7 @@ TEST(Architectures, AreFoundByModelType) {
 TEST(Architectures, ListsEveryNameOnce) {
   const std::string names = ", " + ArchitectureNames() + ", ";
 
-  for (const char* name : {"bert", "gpt2", "xlm-roberta"}) {
+  for (const char* name : {"bert", "gpt2", "mt5", "t5", "xlm-roberta"}) {
     const std::string entry = ", " + std::string(name) + ", ";
     EXPECT_NE(names.find(entry), names.npos) << name;
     EXPECT_EQ(names.find(entry), names.rfind(entry)) << name;

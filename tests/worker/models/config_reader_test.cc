@@ -30,6 +30,16 @@ TEST(ConfigReader, NullCountsAsAbsent) {
   EXPECT_THAT(reader.Size("a"), IsBad("'a' is missing"));
 }
 
+TEST(ConfigReader, ATokenIdIsTheFirstOfAList) {
+  const ConfigReader reader = ReaderOf(R"(, "a": 5, "b": [4, 2], "c": 9)");
+
+  EXPECT_EQ(*reader.TokenIdOr("a", /*vocab_size=*/9, -1), 5);
+  EXPECT_EQ(*reader.TokenIdOr("b", /*vocab_size=*/9, -1), 4);
+  EXPECT_EQ(*reader.TokenIdOr("missing", /*vocab_size=*/9, -1), -1);
+  EXPECT_THAT(reader.TokenIdOr("c", /*vocab_size=*/9, -1),
+              IsBad("'c' = 9 is outside the vocabulary of 9"));
+}
+
 TEST(ConfigReader, NamesTheKeyOfAWrongKind) {
   const ConfigReader reader = ReaderOf(
       R"(, "size": 1.5, "text": 1, "flag": 0, "list": [1], "object": 2,

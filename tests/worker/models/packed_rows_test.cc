@@ -61,6 +61,15 @@ TEST(PackedRows, PositionsFollowTheParentChain) {
               ElementsAre(3, 5, 9, 5, 0));
 }
 
+TEST(PackedRows, TheLongestSegmentReachesTheLastPosition) {
+  const KvBlock prefix = Prefix(3);
+
+  EXPECT_EQ(NumPositions({{.begin = 0, .length = 2, .prefix = &prefix},
+                          {.begin = 2, .length = 4, .parent = 0},
+                          {.begin = 6, .length = 7}}),
+            9);
+}
+
 TEST(PackedRows, RefusesAMatrixOfAnotherWidth) {
   EXPECT_THAT(
       CheckPackedRows({at::zeros({1, 9}), {{.length = 1}}}, RowsConfig()),
@@ -133,6 +142,18 @@ TEST(PackedRows, RefusesASequenceOfAnotherModel) {
   EXPECT_OK(with_layers(1, 4));
   EXPECT_THAT(with_layers(2, 4), IsInvalid("another model"));
   EXPECT_THAT(with_layers(1, 5), IsInvalid("another model"));
+}
+
+TEST(PackedRows, CachesAreOfTheDecodersLayers) {
+  ModelConfig config = RowsConfig();
+  config.num_decoder_layers = 2;
+
+  EXPECT_TRUE(IsBlockOf(Prefix(3), config));
+  config.kind = ModelKind::kEncoderDecoder;
+  EXPECT_FALSE(IsBlockOf(Prefix(3), config));
+  config.num_decoder_layers = 1;
+  EXPECT_TRUE(IsBlockOf(Prefix(3), config));
+  EXPECT_FALSE(IsBlockOf(Prefix(3, /*kv_heads=*/1), config));
 }
 
 TEST(PackedRows, RefusesWhatDoesNotFitTheContext) {
