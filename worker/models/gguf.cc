@@ -210,7 +210,7 @@ class Gguf::Parser {
     }
     ATTUNE_ASSIGN_OR_RETURN(Value value, ReadValue(type, is_array, count));
     if (!gguf_.metadata_.emplace(key, std::move(value)).second) {
-      return Fail(Concat("key '", key, "' occurs twice"));
+      return Fail(Concat("key ", QuoteBytes(key), " occurs twice"));
     }
     return absl::OkStatus();
   }
@@ -220,8 +220,8 @@ class Gguf::Parser {
     ATTUNE_ASSIGN_OR_RETURN(std::string name, ReadName());
     ATTUNE_ASSIGN_OR_RETURN(uint32_t num_dimensions, Read<uint32_t>());
     if (num_dimensions < 1 || num_dimensions > kMaxGgufDimensions) {
-      return Fail(
-          Concat("tensor '", name, "' has ", num_dimensions, " dimensions"));
+      return Fail(Concat("tensor ", QuoteBytes(name), " has ", num_dimensions,
+                         " dimensions"));
     }
     Tensor tensor;
     int64_t numbers = 1;
@@ -230,30 +230,31 @@ class Gguf::Parser {
       if (size == 0 || size > INT64_MAX ||
           __builtin_mul_overflow(numbers, static_cast<int64_t>(size),
                                  &numbers)) {
-        return Fail(Concat("tensor '", name, "' has a shape of size 0 ",
-                           "or beyond 63 bits"));
+        return Fail(Concat("tensor ", QuoteBytes(name),
+                           " has a shape of size 0 ", "or beyond 63 bits"));
       }
       tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));
     }
     ATTUNE_ASSIGN_OR_RETURN(uint32_t type, Read<uint32_t>());
     tensor.type = FindGgufBlockType(type);
     if (tensor.type == nullptr) {
-      return absl::UnimplementedError(Concat(gguf_.origin_, ": tensor '", name,
-                                             "' has type ", type,
-                                             ", which is not supported"));
+      return absl::UnimplementedError(Concat(gguf_.origin_, ": tensor ",
+                                             QuoteBytes(name), " has type ",
+                                             type, ", which is not supported"));
     }
     int64_t size = 0;
     if (tensor.shape.back() % tensor.type->block_size != 0 ||
         __builtin_mul_overflow(numbers / tensor.type->block_size,
                                static_cast<int64_t>(tensor.type->block_bytes),
                                &size)) {
-      return Fail(Concat("tensor '", name, "' does not consist of whole ",
-                         tensor.type->name, " blocks"));
+      return Fail(Concat("tensor ", QuoteBytes(name),
+                         " does not consist of whole ", tensor.type->name,
+                         " blocks"));
     }
     ATTUNE_ASSIGN_OR_RETURN(tensor.begin, Read<uint64_t>());
     tensor.end = static_cast<size_t>(size);
     if (!gguf_.tensors_.emplace(name, std::move(tensor)).second) {
-      return Fail(Concat("tensor '", name, "' occurs twice"));
+      return Fail(Concat("tensor ", QuoteBytes(name), " occurs twice"));
     }
     return absl::OkStatus();
   }
@@ -275,8 +276,8 @@ class Gguf::Parser {
       const size_t left = bytes_.size() < data ? 0 : bytes_.size() - data;
       if (tensor.begin % step != 0 || tensor.begin > left ||
           tensor.end > left - tensor.begin) {
-        return Fail(Concat("tensor '", name, "' at offset ", tensor.begin,
-                           " with ", tensor.end,
+        return Fail(Concat("tensor ", QuoteBytes(name), " at offset ",
+                           tensor.begin, " with ", tensor.end,
                            " bytes is misaligned or beyond the end"));
       }
       tensor.begin += data;
@@ -288,8 +289,8 @@ class Gguf::Parser {
     });
     for (size_t i = 1; i < order.size(); ++i) {
       if (order[i].second->begin < order[i - 1].second->end) {
-        return Fail(Concat("tensors '", *order[i - 1].first, "' and '",
-                           *order[i].first, "' overlap"));
+        return Fail(Concat("tensors ", QuoteBytes(*order[i - 1].first), " and ",
+                           QuoteBytes(*order[i].first), " overlap"));
       }
     }
     return absl::OkStatus();
@@ -323,14 +324,14 @@ absl::Status Gguf::Parse() { return Parser(*this).Run(); }
 
 absl::Status Gguf::MissingKey(const std::string& key, bool present) const {
   return CorruptFile(origin_,
-                     Concat("metadata key '", key, "' ",
+                     Concat("metadata key ", QuoteBytes(key), " ",
                             present ? "has another type" : "is missing"));
 }
 
 absl::StatusOr<at::Tensor> Gguf::Decode(const std::string& name) const {
   const auto it = tensors_.find(name);
   if (it == tensors_.end()) {
-    return CorruptFile(origin_, Concat("no tensor '", name, "'"));
+    return CorruptFile(origin_, Concat("no tensor ", QuoteBytes(name)));
   }
   const Tensor& tensor = it->second;
   at::Tensor decoded =

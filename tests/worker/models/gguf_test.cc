@@ -155,6 +155,18 @@ TEST(Gguf, RefusesDuplicates) {
   EXPECT_THAT(Open(builder), IsCorruptGguf("tensor 'w' occurs twice"));
 }
 
+TEST(Gguf, NamesComeEscapedAndCut) {
+  GgufBuilder builder = SampleGguf();
+  builder.Set("a\n\x1b[2J", 1u);
+  builder.Set("a\n\x1b[2J", 2u);
+  EXPECT_THAT(Open(builder), IsCorruptGguf(R"(key 'a\n\x1b[2J' occurs twice)"));
+
+  builder = SampleGguf();
+  builder.Info(std::string(1000, 'n'), {}, GgufBuilder::kF32, 0);
+  EXPECT_THAT(Open(builder),
+              IsCorruptGguf("'" + std::string(100, 'n') + "...' has 0"));
+}
+
 TEST(Gguf, RefusesImpossibleShapes) {
   const auto with_shape = [](const std::vector<uint64_t>& shape) {
     GgufBuilder builder;
