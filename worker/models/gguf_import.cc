@@ -1,9 +1,9 @@
 #include "worker/models/gguf_import.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <stdlib.h>
 
-#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -11,11 +11,14 @@
 #include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/models/gguf.h"
+#include "worker/models/gguf_architectures.h"
+#include "worker/models/gguf_keys.h"
 #include "worker/models/gguf_tokenizer.h"
 #include "worker/models/model_config.h"
 #include "worker/models/safetensors.h"
@@ -25,97 +28,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status Unsupported(const Gguf& gguf, std::string_view what) {
-  return absl::UnimplementedError(
-      Concat(gguf.origin(), ": ", what, " is not supported"));
-}
-
-// A GGUF fp32 as the shortest decimal that means the same fp32: 1e-05 and not
-// 9.999999747378752e-06.
-double Shortest(double stored) {
-  char text[32];
-  const auto printed =
-      std::to_chars(text, text + sizeof(text), static_cast<float>(stored));
-  double value = stored;
-  std::from_chars(text, printed.ptr, value);
-  return value;
-}
-
-absl::Status RefuseUnsupportedFile(const Gguf& gguf) {
-  ATTUNE_ASSIGN_OR_RETURN(std::string architecture,
+absl::StatusOr<const GgufArchitecture*> ArchitectureOf(const Gguf& gguf) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::string name,
                           gguf.Get<std::string>("general.architecture"));
-  if (architecture != "llama") {
-    return Unsupported(gguf, Concat("architecture '", architecture, "'"));
+  const GgufArchitecture* architecture = FindGgufArchitecture(name);
+  if (architecture == nullptr) {
+    return absl::UnimplementedError(
+        Concat(gguf.origin(), ": architecture ", QuoteBytes(name),
+               " is not supported; there are: ", GgufArchitectureNames()));
   }
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::string scaling,
-      gguf.GetOr<std::string>("llama.rope.scaling.type", "none"));
-  if (scaling != "none") {
-    return Unsupported(gguf, Concat("rotary scaling '", scaling, "'"));
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t parts,
+                          gguf.GetOr<int64_t>("split.count", 1));
+  if (parts > 1) {
+    return absl::UnimplementedError(
+        Concat(gguf.origin(), ": one of ", parts,
+               " parts of a model; merge them with llama.cpp's "
+               "`llama-gguf-split --merge` first"));
   }
-  ATTUNE_ASSIGN_OR_RETURN(int64_t experts,
-                          gguf.GetOr<int64_t>("llama.expert_count", 0));
-  if (experts != 0) return Unsupported(gguf, "a mixture of experts");
-  return absl::OkStatus();
-}
-
-// config.json as text; ParseModelConfig checks what this copies.
-absl::StatusOr<std::string> ConvertConfig(const Gguf& gguf) {
-  const auto embeddings = gguf.tensors().find("token_embd.weight");
-  if (embeddings == gguf.tensors().end() ||
-      embeddings->second.shape.size() != 2) {
-    return CorruptFile(gguf.origin(), "no tensor 'token_embd.weight'");
-  }
-  nlohmann::ordered_json config = {
-      {"architectures", {"LlamaForCausalLM"}},
-      {"model_type", "llama"},
-      {"torch_dtype", "float32"},
-      {"hidden_act", "silu"},
-      {"attention_bias", false},
-      {"mlp_bias", false},
-      {"vocab_size", embeddings->second.shape[0]},
-      {"tie_word_embeddings", !gguf.tensors().contains("output.weight")}};
-  constexpr std::pair<const char*, const char*> kSizes[] = {
-      {"hidden_size", "llama.embedding_length"},
-      {"num_hidden_layers", "llama.block_count"},
-      {"num_attention_heads", "llama.attention.head_count"},
-      {"intermediate_size", "llama.feed_forward_length"},
-      {"max_position_embeddings", "llama.context_length"}};
-  for (const auto& [name, key] : kSizes) {
-    ATTUNE_ASSIGN_OR_RETURN(config[name], gguf.Get<int64_t>(key));
-  }
-  const int64_t heads = config["num_attention_heads"];
-  const int64_t dim = config["hidden_size"];
-  if (heads < 1) return CorruptFile(gguf.origin(), "no attention heads");
-  ATTUNE_ASSIGN_OR_RETURN(
-      config["num_key_value_heads"],
-      gguf.GetOr<int64_t>("llama.attention.head_count_kv", heads));
-  ATTUNE_ASSIGN_OR_RETURN(
-      const int64_t head_dim,
-      gguf.GetOr<int64_t>("llama.attention.key_length", dim / heads));
-  ATTUNE_ASSIGN_OR_RETURN(
-      const int64_t rotary_dim,
-      gguf.GetOr<int64_t>("llama.rope.dimension_count", head_dim));
-  if (rotary_dim != head_dim) {
-    return Unsupported(gguf, Concat("rotation of ", rotary_dim, " of ",
-                                    head_dim, " elements of a head"));
-  }
-  config["head_dim"] = head_dim;
-  ATTUNE_ASSIGN_OR_RETURN(
-      const double epsilon,
-      gguf.Get<double>("llama.attention.layer_norm_rms_epsilon"));
-  ATTUNE_ASSIGN_OR_RETURN(const double theta,
-                          gguf.GetOr<double>("llama.rope.freq_base", 10000.0));
-  config["rms_norm_eps"] = Shortest(epsilon);
-  config["rope_theta"] = Shortest(theta);
-  for (const auto& [name, key] :
-       {std::pair{"bos_token_id", "tokenizer.ggml.bos_token_id"},
-        std::pair{"eos_token_id", "tokenizer.ggml.eos_token_id"},
-        std::pair{"pad_token_id", "tokenizer.ggml.padding_token_id"}}) {
-    if (!gguf.metadata().contains(key)) continue;
-    ATTUNE_ASSIGN_OR_RETURN(config[name], gguf.Get<int64_t>(key));
-  }
-  return config.dump(2);
+  return architecture;
 }
 
 // llama.cpp stores the rows of a head for rotating neighbours (0, 1), (2,
@@ -128,86 +58,62 @@ at::Tensor UndoPermutation(const at::Tensor& weight, int64_t heads) {
       .reshape({weight.size(0), columns});
 }
 
-// Moves tensors from GGUF names to Hugging Face's.
-class WeightConverter {
- public:
-  WeightConverter(const Gguf& gguf, const ModelConfig& config)
-      : gguf_(gguf), config_(config) {}
-
-  absl::StatusOr<TensorMap> Convert() {
-    ATTUNE_RETURN_IF_ERROR(Move("token_embd.weight",
-                                "model.embed_tokens.weight",
-                                {config_.vocab_size, config_.dim}));
-    ATTUNE_RETURN_IF_ERROR(
-        Move("output_norm.weight", "model.norm.weight", {config_.dim}));
-    if (!config_.tie_embeddings) {
-      ATTUNE_RETURN_IF_ERROR(Move("output.weight", "lm_head.weight",
-                                  {config_.vocab_size, config_.dim}));
-    }
-    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-      ATTUNE_RETURN_IF_ERROR(MoveLayer(layer));
-    }
-    for (const auto& [name, tensor] : gguf_.tensors()) {
-      if (!moved_.contains(name)) {
-        return Unsupported(gguf_, Concat("tensor '", name, "'"));
-      }
-    }
-    return std::move(tensors_);
+at::Tensor Undo(const GgufMove& move, const at::Tensor& tensor) {
+  switch (move.change) {
+    case GgufMove::Change::kNone:
+      return tensor;
+    case GgufMove::Change::kPermuted:
+      return UndoPermutation(tensor, move.heads);
+    case GgufMove::Change::kTransposed:
+      return tensor.t().contiguous();
+    case GgufMove::Change::kOneAdded:
+      return tensor - 1;
   }
+  return tensor;
+}
 
- private:
-  absl::Status MoveLayer(int64_t layer) {
-    const std::string from = Concat("blk.", layer, ".");
-    const std::string to = Concat("model.layers.", layer, ".");
-    const int64_t dim = config_.dim;
-    const int64_t ffn = config_.ffn_dim;
-    const int64_t q = config_.num_heads * config_.head_dim;
-    const int64_t kv = config_.num_kv_heads * config_.head_dim;
-    const struct {
-      const char* from;
-      const char* to;
-      std::vector<int64_t> shape;
-      int64_t permuted_heads;  // 0: rows are in Hugging Face's order
-    } kMoves[] = {
-        {"attn_norm", "input_layernorm", {dim}, 0},
-        {"attn_q", "self_attn.q_proj", {q, dim}, config_.num_heads},
-        {"attn_k", "self_attn.k_proj", {kv, dim}, config_.num_kv_heads},
-        {"attn_v", "self_attn.v_proj", {kv, dim}, 0},
-        {"attn_output", "self_attn.o_proj", {dim, q}, 0},
-        {"ffn_norm", "post_attention_layernorm", {dim}, 0},
-        {"ffn_gate", "mlp.gate_proj", {ffn, dim}, 0},
-        {"ffn_up", "mlp.up_proj", {ffn, dim}, 0},
-        {"ffn_down", "mlp.down_proj", {dim, ffn}, 0},
-    };
-    for (const auto& move : kMoves) {
-      ATTUNE_RETURN_IF_ERROR(Move(Concat(from, move.from, ".weight"),
-                                  Concat(to, move.to, ".weight"), move.shape,
-                                  move.permuted_heads));
-    }
-    return absl::OkStatus();
+std::string ShowSizes(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t size : shape) {
+    text += Concat(text.empty() ? "" : ", ", size);
   }
+  return Concat("[", text, "]");
+}
 
-  absl::Status Move(const std::string& from, const std::string& to,
-                    const std::vector<int64_t>& shape,
-                    int64_t permuted_heads = 0) {
-    const auto it = gguf_.tensors().find(from);
-    if (it != gguf_.tensors().end() && it->second.shape != shape) {
-      return CorruptFile(gguf_.origin(), Concat("tensor '", from,
-                                                "' has a shape other than its "
-                                                "metadata says"));
+// The tensors under Hugging Face's names. DataLoss naming one that is missing
+// or has another shape, Unimplemented naming one that is left over.
+absl::StatusOr<TensorMap> ConvertTensors(const Gguf& gguf,
+                                         const std::vector<GgufMove>& moves) {
+  // Names before numbers: a file for something else fails without being read.
+  std::set<std::string_view> known;
+  for (const GgufMove& move : moves) {
+    known.insert(move.from);
+    const auto it = gguf.tensors().find(move.from);
+    if (it == gguf.tensors().end()) {
+      return CorruptFile(gguf.origin(),
+                         Concat("no tensor ", QuoteBytes(move.from)));
     }
-    ATTUNE_ASSIGN_OR_RETURN(at::Tensor tensor, gguf_.Decode(from));
-    if (permuted_heads > 0) tensor = UndoPermutation(tensor, permuted_heads);
-    tensors_[to] = std::move(tensor);
-    moved_.insert(from);
-    return absl::OkStatus();
+    if (it->second.shape != move.shape) {
+      return CorruptFile(gguf.origin(),
+                         Concat("tensor ", QuoteBytes(move.from),
+                                " has the shape ", ShowSizes(it->second.shape),
+                                ", its metadata mean ", ShowSizes(move.shape)));
+    }
   }
-
-  const Gguf& gguf_;
-  const ModelConfig& config_;
-  TensorMap tensors_;
-  std::set<std::string> moved_;  // GGUF names
-};
+  for (const auto& [name, tensor] : gguf.tensors()) {
+    if (known.contains(name)) continue;
+    return absl::UnimplementedError(Concat(gguf.origin(), ": tensor ",
+                                           QuoteBytes(name),
+                                           " has no place in this model"));
+  }
+  TensorMap tensors;
+  for (const GgufMove& move : moves) {
+    if (move.to.empty()) continue;
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor tensor, gguf.Decode(move.from));
+    tensors[move.to] = Undo(move, tensor);
+  }
+  return tensors;
+}
 
 absl::Status WriteText(const fs::path& path, std::string_view text) {
   std::ofstream file(path, std::ios::binary);
@@ -220,8 +126,12 @@ absl::Status WriteText(const fs::path& path, std::string_view text) {
 }
 
 absl::Status WriteDirectory(const Gguf& gguf, const fs::path& directory) {
-  ATTUNE_RETURN_IF_ERROR(RefuseUnsupportedFile(gguf));
-  ATTUNE_ASSIGN_OR_RETURN(std::string config_json, ConvertConfig(gguf));
+  ATTUNE_ASSIGN_OR_RETURN(const GgufArchitecture* architecture,
+                          ArchitectureOf(gguf));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const nlohmann::ordered_json config_object,
+      architecture->write_config(GgufKeys(gguf, architecture->name)));
+  const std::string config_json = config_object.dump(2);
   const absl::StatusOr<ModelConfig> parsed = ParseModelConfig(config_json);
   if (absl::IsInvalidArgument(parsed.status())) {
     return CorruptFile(gguf.origin(), ToStd(parsed.status().message()));
@@ -234,8 +144,9 @@ absl::Status WriteDirectory(const Gguf& gguf, const fs::path& directory) {
     return CorruptFile(gguf.origin(), Concat(files.vocab_size, " tokens but ",
                                              config.vocab_size, " embeddings"));
   }
-  ATTUNE_ASSIGN_OR_RETURN(TensorMap tensors,
-                          WeightConverter(gguf, config).Convert());
+  ATTUNE_ASSIGN_OR_RETURN(
+      TensorMap tensors,
+      ConvertTensors(gguf, architecture->list_moves(config)));
   ATTUNE_RETURN_IF_ERROR(WriteSafetensorsFile(
       (directory / "model.safetensors").string(), tensors, {{"format", "pt"}}));
   ATTUNE_RETURN_IF_ERROR(WriteText(directory / "config.json", config_json));
