@@ -1,5 +1,6 @@
 #include "worker/models/gguf_tokenizer.h"
 
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -9,6 +10,8 @@
 #include "absl/status/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/models/gguf_piece_merges.h"
+#include "worker/models/tokenizer_family.h"
 #include "worker/text/tokenizer.h"
 
 namespace attune::worker {
@@ -16,56 +19,106 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-// llama.cpp's token types.
-constexpr int64_t kUnknown = 2;
-constexpr int64_t kControl = 3;
-constexpr int64_t kUserDefined = 4;
+// What sentencepiece writes for a space.
+constexpr char kSpaceMark[] = "▁";
 
-OrderedJson ByteLevel(bool add_prefix_space) {
+// As published with Llama 3.
+constexpr char kLlama3Pattern[] =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
+    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+// How a tokenizer of byte-level BPE cuts text before the merges apply, and what
+// else llama.cpp takes for granted with it.
+struct GgufPreTokenizer {
+  std::string_view name;          // tokenizer.ggml.pre
+  const char* pattern = nullptr;  // null: GPT-2's
+  bool single_digits = false;     // every digit for itself, before GPT-2's
+  bool nfc = false;
+  bool ignore_merges = false;  // for what is a token as it stands
+  bool add_bos = false;        // where the file does not say
+};
+
+constexpr GgufPreTokenizer kGgufPreTokenizers[] = {
+    {.name = "gpt-2"},
+    {.name = "llama-bpe",
+     .pattern = kLlama3Pattern,
+     .ignore_merges = true,
+     .add_bos = true},
+    {.name = "qwen2", .pattern = kQwen2Pattern, .nfc = true},
+    {.name = "smollm", .single_digits = true},
+};
+
+// The parts of a tokenizer.json that kinds of tokenizers differ in.
+struct GgufTokenizerParts {
+  OrderedJson normalizer;
+  OrderedJson pre_tokenizer;
+  OrderedJson decoder;
+  OrderedJson model;
+  bool add_bos = false;  // where the file does not say
+};
+
+OrderedJson ByteLevel(bool add_prefix_space, bool use_regex = true) {
   return {{"type", "ByteLevel"},
           {"add_prefix_space", add_prefix_space},
           {"trim_offsets", true},
-          {"use_regex", true}};
+          {"use_regex", use_regex}};
 }
 
-absl::StatusOr<OrderedJson> PreTokenizer(const Gguf& gguf) {
-  const auto model = gguf.Get<std::string>("tokenizer.ggml.model");
-  ATTUNE_RETURN_IF_ERROR(model.status());
-  if (*model != "gpt2") {
-    return absl::UnimplementedError(
-        Concat(gguf.origin(), ": tokenizer.ggml.model '", *model,
-               "' is not supported, only 'gpt2' (byte-level BPE) is"));
-  }
-  ATTUNE_ASSIGN_OR_RETURN(std::string name,
+absl::StatusOr<GgufPreTokenizer> FindPreTokenizer(const Gguf& gguf) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::string name,
                           gguf.Get<std::string>("tokenizer.ggml.pre"));
-  ATTUNE_ASSIGN_OR_RETURN(
-      bool prefix_space,
-      gguf.GetOr<bool>("tokenizer.ggml.add_space_prefix", false));
-  if (name == "gpt-2") return ByteLevel(prefix_space);
-  if (name == "smollm") {
-    const OrderedJson digits = {{"type", "Digits"},
-                                {"individual_digits", true}};
-    return OrderedJson{{"type", "Sequence"},
-                       {"pretokenizers", {digits, ByteLevel(prefix_space)}}};
+  std::string known;
+  for (const GgufPreTokenizer& pre_tokenizer : kGgufPreTokenizers) {
+    if (pre_tokenizer.name == name) return pre_tokenizer;
+    known += Concat(known.empty() ? "" : ", ", pre_tokenizer.name);
   }
   return absl::UnimplementedError(
-      Concat(gguf.origin(), ": tokenizer.ggml.pre '", name,
-             "' is not supported, only 'smollm' and 'gpt-2' are"));
+      Concat(gguf.origin(), ": tokenizer.ggml.pre ", QuoteBytes(name),
+             " is not supported; there are: ", known));
 }
 
-absl::StatusOr<OrderedJson> AddedTokens(
-    const Gguf& gguf, const std::vector<std::string>& tokens) {
+OrderedJson PreTokenizerJson(const GgufPreTokenizer& how, bool prefix_space) {
+  const auto sequence = [](OrderedJson first, OrderedJson second) {
+    return OrderedJson{
+        {"type", "Sequence"},
+        {"pretokenizers",
+         OrderedJson::array({std::move(first), std::move(second)})}};
+  };
+  if (how.pattern != nullptr) {
+    return sequence({{"type", "Split"},
+                     {"pattern", {{"Regex", how.pattern}}},
+                     {"behavior", "Isolated"},
+                     {"invert", false}},
+                    ByteLevel(prefix_space, /*use_regex=*/false));
+  }
+  if (how.single_digits) {
+    return sequence({{"type", "Digits"}, {"individual_digits", true}},
+                    ByteLevel(prefix_space));
+  }
+  return ByteLevel(prefix_space);
+}
+
+// llama.cpp's type of every token.
+absl::StatusOr<std::vector<int64_t>> TokenTypes(const Gguf& gguf,
+                                                size_t num_tokens) {
   using Ids = std::vector<int64_t>;
   ATTUNE_ASSIGN_OR_RETURN(Ids types,
                           gguf.GetOr<Ids>("tokenizer.ggml.token_type", {}));
-  if (!types.empty() && types.size() != tokens.size()) {
-    return CorruptFile(gguf.origin(), Concat(tokens.size(), " tokens, ",
-                                             types.size(), " types"));
+  if (types.empty()) types.assign(num_tokens, kGgufTokenNormal);
+  if (types.size() != num_tokens) {
+    return CorruptFile(gguf.origin(),
+                       Concat(num_tokens, " tokens, ", types.size(), " types"));
   }
+  return types;
+}
+
+OrderedJson AddedTokensJson(const std::vector<std::string>& tokens,
+                            const std::vector<int64_t>& types) {
   OrderedJson added = OrderedJson::array();
   for (size_t id = 0; id < types.size(); ++id) {
-    const bool special = types[id] == kControl || types[id] == kUnknown;
-    if (!special && types[id] != kUserDefined) continue;
+    const bool special =
+        types[id] == kGgufTokenControl || types[id] == kGgufTokenUnknown;
+    if (!special && types[id] != kGgufTokenUserDefined) continue;
     added.push_back({{"id", id},
                      {"content", tokens[id]},
                      {"single_word", false},
@@ -77,37 +130,158 @@ absl::StatusOr<OrderedJson> AddedTokens(
   return added;
 }
 
-absl::StatusOr<OrderedJson> BpeModel(const Gguf& gguf,
-                                     const std::vector<std::string>& tokens) {
-  std::map<std::string, size_t> vocab;
+absl::StatusOr<std::map<std::string, size_t>> VocabularyOf(
+    const Gguf& gguf, const std::vector<std::string>& tokens) {
+  std::map<std::string, size_t> vocabulary;
   for (size_t id = 0; id < tokens.size(); ++id) {
-    if (!vocab.emplace(tokens[id], id).second) {
-      return CorruptFile(gguf.origin(),
-                         Concat("token '", tokens[id], "' occurs twice"));
+    if (!vocabulary.emplace(tokens[id], id).second) {
+      return CorruptFile(gguf.origin(), Concat("token ", QuoteBytes(tokens[id]),
+                                               " occurs twice"));
     }
   }
+  return vocabulary;
+}
+
+OrderedJson BpeModel(const std::map<std::string, size_t>& vocabulary,
+                     OrderedJson merges, OrderedJson unk_token,
+                     bool byte_fallback, bool ignore_merges) {
+  const bool fuse_unk = !unk_token.is_null();
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", std::move(unk_token)},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", fuse_unk},
+          {"byte_fallback", byte_fallback},
+          {"ignore_merges", ignore_merges},
+          {"vocab", vocabulary},
+          {"merges", std::move(merges)}};
+}
+
+absl::StatusOr<GgufTokenizerParts> ByteLevelGgufParts(
+    const Gguf& gguf, const std::vector<std::string>& tokens) {
+  ATTUNE_ASSIGN_OR_RETURN(const GgufPreTokenizer how, FindPreTokenizer(gguf));
   ATTUNE_ASSIGN_OR_RETURN(
-      std::vector<std::string> merges,
+      const bool prefix_space,
+      gguf.GetOr<bool>("tokenizer.ggml.add_space_prefix", false));
+  ATTUNE_ASSIGN_OR_RETURN(const auto vocabulary, VocabularyOf(gguf, tokens));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> merges,
       gguf.Get<std::vector<std::string>>("tokenizer.ggml.merges"));
   OrderedJson pairs = OrderedJson::array();
   for (const std::string& merge : merges) {
     const size_t space = merge.find(' ');
     if (space == std::string::npos) {
       return CorruptFile(gguf.origin(),
-                         Concat("merge '", merge, "' is no pair"));
+                         Concat("merge ", QuoteBytes(merge), " is no pair"));
     }
     pairs.push_back({merge.substr(0, space), merge.substr(space + 1)});
   }
-  return OrderedJson{{"type", "BPE"},
-                     {"dropout", nullptr},
-                     {"unk_token", nullptr},
-                     {"continuing_subword_prefix", nullptr},
-                     {"end_of_word_suffix", nullptr},
-                     {"fuse_unk", false},
-                     {"byte_fallback", false},
-                     {"ignore_merges", false},
-                     {"vocab", vocab},
-                     {"merges", std::move(pairs)}};
+  GgufTokenizerParts parts;
+  if (how.nfc) parts.normalizer = {{"type", "NFC"}};
+  parts.pre_tokenizer = PreTokenizerJson(how, prefix_space);
+  parts.decoder = ByteLevel(/*add_prefix_space=*/true);
+  parts.model = BpeModel(vocabulary, std::move(pairs), nullptr,
+                         /*byte_fallback=*/false, how.ignore_merges);
+  parts.add_bos = how.add_bos;
+  return parts;
+}
+
+// Spaces become a visible mark, before the text too if `prefix` is set.
+OrderedJson MarkSpaces(bool prefix) {
+  const OrderedJson replace = {{"type", "Replace"},
+                               {"pattern", {{"String", " "}}},
+                               {"content", kSpaceMark}};
+  if (!prefix) return replace;
+  const OrderedJson prepend = {{"type", "Prepend"}, {"prepend", kSpaceMark}};
+  return {{"type", "Sequence"},
+          {"normalizers", OrderedJson::array({prepend, replace})}};
+}
+
+OrderedJson UnmarkSpaces(bool prefix) {
+  const OrderedJson replace = {{"type", "Replace"},
+                               {"pattern", {{"String", kSpaceMark}}},
+                               {"content", " "}};
+  const OrderedJson bytes = {{"type", "ByteFallback"}};
+  const OrderedJson fuse = {{"type", "Fuse"}};
+  OrderedJson steps = OrderedJson::array({replace, bytes, fuse});
+  if (prefix) {
+    steps.push_back(
+        {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  }
+  return {{"type", "Sequence"}, {"decoders", std::move(steps)}};
+}
+
+// Sentencepiece's BPE, which has scores in place of merges. `tokens` become
+// what the vocabulary calls them.
+absl::StatusOr<GgufTokenizerParts> SentencePieceGgufParts(
+    const Gguf& gguf, const std::vector<int64_t>& types,
+    std::vector<std::string>& tokens) {
+  for (const char* key : {"tokenizer.ggml.precompiled_charsmap",
+                          "tokenizer.ggml.remove_extra_whitespaces"}) {
+    const auto it = gguf.metadata().find(key);
+    if (it == gguf.metadata().end() || it->second == Gguf::Value(false)) {
+      continue;
+    }
+    return absl::UnimplementedError(
+        Concat(gguf.origin(), ": ", key,
+               " is not supported beside tokenizer.ggml.model 'llama'"));
+  }
+  using Scores = std::vector<double>;
+  ATTUNE_ASSIGN_OR_RETURN(const Scores scores,
+                          gguf.Get<Scores>("tokenizer.ggml.scores"));
+  if (scores.size() != tokens.size()) {
+    return CorruptFile(gguf.origin(), Concat(tokens.size(), " tokens, ",
+                                             scores.size(), " scores"));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      const bool prefix,
+      gguf.GetOr<bool>("tokenizer.ggml.add_space_prefix", true));
+  bool has_bytes = false;
+  OrderedJson unk_token;
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (!std::isfinite(scores[id])) {
+      return CorruptFile(gguf.origin(),
+                         Concat("token ", id, " has the score ", scores[id]));
+    }
+    if (types[id] == kGgufTokenByte) has_bytes = true;
+    if (types[id] == kGgufTokenUnknown && unk_token.is_null())
+      unk_token = tokens[id];
+    // llama.cpp's converter writes Gemma's tokens for several spaces with them.
+    if (types[id] == kGgufTokenUserDefined &&
+        tokens[id].find_first_not_of(' ') == std::string::npos) {
+      std::string marks;
+      for (size_t i = 0; i < tokens[id].size(); ++i) marks += kSpaceMark;
+      tokens[id] = std::move(marks);
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const auto vocabulary, VocabularyOf(gguf, tokens));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<GgufPieceMerge> merges,
+                          MergesOfScores(tokens, types, scores, gguf.origin()));
+  OrderedJson pairs = OrderedJson::array();
+  for (const auto& [left, right] : merges) {
+    pairs.push_back({tokens[left], tokens[right]});
+  }
+  GgufTokenizerParts parts;
+  parts.normalizer = MarkSpaces(prefix);
+  parts.decoder = UnmarkSpaces(prefix);
+  parts.model = BpeModel(vocabulary, std::move(pairs), std::move(unk_token),
+                         has_bytes, /*ignore_merges=*/false);
+  parts.add_bos = true;
+  return parts;
+}
+
+absl::StatusOr<GgufTokenizerParts> GgufParts(const Gguf& gguf,
+                                             const std::vector<int64_t>& types,
+                                             std::vector<std::string>& tokens) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::string model,
+                          gguf.Get<std::string>("tokenizer.ggml.model"));
+  if (model == "gpt2") return ByteLevelGgufParts(gguf, tokens);
+  if (model == "llama") return SentencePieceGgufParts(gguf, types, tokens);
+  return absl::UnimplementedError(
+      Concat(gguf.origin(), ": tokenizer.ggml.model ", QuoteBytes(model),
+             " is not supported, only 'gpt2' (byte-level BPE) and 'llama' "
+             "(sentencepiece's BPE) are"));
 }
 
 // A special token's id, -1 where the file names none.
@@ -122,39 +296,11 @@ absl::StatusOr<int64_t> SpecialId(const Gguf& gguf, std::string_view name,
   return id;
 }
 
-// Adds the begin-of-sequence token before every text.
-OrderedJson BosProcessor(const std::string& bos, int64_t id) {
-  const OrderedJson special = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
-  const OrderedJson first = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  const OrderedJson second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
-  return {{"type", "TemplateProcessing"},
-          {"single", {special, first}},
-          {"pair", {special, first, special, second}},
-          {"special_tokens",
-           {{bos,
-             {{"id", bos},
-              {"ids", OrderedJson::array({id})},
-              {"tokens", OrderedJson::array({bos})}}}}}};
-}
-
-absl::StatusOr<TokenizerFiles> Convert(const Gguf& gguf,
-                                       int64_t context_length) {
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::vector<std::string> tokens,
-      gguf.Get<std::vector<std::string>>("tokenizer.ggml.tokens"));
-  OrderedJson tokenizer = {
-      {"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
-  ATTUNE_ASSIGN_OR_RETURN(tokenizer["added_tokens"], AddedTokens(gguf, tokens));
-  tokenizer["normalizer"] = nullptr;
-  ATTUNE_ASSIGN_OR_RETURN(tokenizer["pre_tokenizer"], PreTokenizer(gguf));
-  tokenizer["post_processor"] = nullptr;
-  tokenizer["decoder"] = ByteLevel(/*add_prefix_space=*/true);
-  ATTUNE_ASSIGN_OR_RETURN(tokenizer["model"], BpeModel(gguf, tokens));
-
-  OrderedJson config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                        {"clean_up_tokenization_spaces", false},
-                        {"model_max_length", context_length}};
-  OrderedJson generation = OrderedJson::object();
+// The special tokens in tokenizer_config.json's and generation_config.json's
+// words.
+absl::Status WriteSpecialTokens(const Gguf& gguf,
+                                const std::vector<std::string>& tokens,
+                                OrderedJson& config, OrderedJson& generation) {
   constexpr std::pair<const char*, const char*> kSpecials[] = {
       {"bos", "bos"}, {"eos", "eos"}, {"padding", "pad"}, {"unknown", "unk"}};
   for (const auto& [gguf_name, name] : kSpecials) {
@@ -164,15 +310,88 @@ absl::StatusOr<TokenizerFiles> Convert(const Gguf& gguf,
     if (std::string_view(name) == "unk") continue;
     generation[Concat(name, "_token_id")] = id;
   }
-  ATTUNE_ASSIGN_OR_RETURN(
-      bool add_bos, gguf.GetOr<bool>("tokenizer.ggml.add_bos_token", false));
-  if (add_bos) {
-    if (!config.contains("bos_token")) {
-      return CorruptFile(gguf.origin(), "add_bos_token without bos_token_id");
-    }
-    tokenizer["post_processor"] = BosProcessor(
-        config["bos_token"], generation["bos_token_id"].get<int64_t>());
+  // An answer in a chat may end with another token than a text does.
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t end_of_turn,
+                          SpecialId(gguf, "eot", tokens));
+  if (end_of_turn < 0) return absl::OkStatus();
+  OrderedJson ends = OrderedJson::array();
+  if (generation.contains("eos_token_id")) {
+    ends.push_back(generation["eos_token_id"]);
   }
+  if (ends.empty() || ends[0] != end_of_turn) ends.push_back(end_of_turn);
+  generation["eos_token_id"] = std::move(ends);
+  return absl::OkStatus();
+}
+
+// Puts the tokens that begin and end a text around each, where the file says
+// so; null if it does not.
+absl::StatusOr<OrderedJson> FrameProcessor(const Gguf& gguf, bool add_bos,
+                                           const OrderedJson& config,
+                                           const OrderedJson& ids) {
+  ATTUNE_ASSIGN_OR_RETURN(
+      add_bos, gguf.GetOr<bool>("tokenizer.ggml.add_bos_token", add_bos));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const bool add_eos,
+      gguf.GetOr<bool>("tokenizer.ggml.add_eos_token", false));
+  if (!add_bos && !add_eos) return OrderedJson();
+  OrderedJson special_tokens = OrderedJson::object();
+  for (const auto& [role, used] :
+       {std::pair{"bos", add_bos}, std::pair{"eos", add_eos}}) {
+    if (!used) continue;
+    if (!config.contains(Concat(role, "_token"))) {
+      return CorruptFile(gguf.origin(), Concat("add_", role, "_token without ",
+                                               role, "_token_id"));
+    }
+    const OrderedJson& id = ids[Concat(role, "_token_id")];
+    const std::string text = config[Concat(role, "_token")];
+    special_tokens[text] = {
+        {"id", text},
+        {"ids", OrderedJson::array({id.is_array() ? id[0] : id})},
+        {"tokens", OrderedJson::array({text})}};
+  }
+  const auto framed = [&](const char* sequence, int type_id, OrderedJson list) {
+    const auto special = [&](const char* role) {
+      list.push_back(
+          {{"SpecialToken", {{"id", config[role]}, {"type_id", type_id}}}});
+    };
+    if (add_bos) special("bos_token");
+    list.push_back({{"Sequence", {{"id", sequence}, {"type_id", type_id}}}});
+    if (add_eos) special("eos_token");
+    return list;
+  };
+  const OrderedJson single = framed("A", 0, OrderedJson::array());
+  const OrderedJson pair = framed("B", 1, single);
+  return OrderedJson{{"type", "TemplateProcessing"},
+                     {"single", single},
+                     {"pair", pair},
+                     {"special_tokens", std::move(special_tokens)}};
+}
+
+absl::StatusOr<TokenizerFiles> Convert(const Gguf& gguf,
+                                       int64_t context_length) {
+  ATTUNE_ASSIGN_OR_RETURN(
+      std::vector<std::string> tokens,
+      gguf.Get<std::vector<std::string>>("tokenizer.ggml.tokens"));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> types,
+                          TokenTypes(gguf, tokens.size()));
+  ATTUNE_ASSIGN_OR_RETURN(GgufTokenizerParts parts,
+                          GgufParts(gguf, types, tokens));
+  OrderedJson config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                        {"clean_up_tokenization_spaces", false},
+                        {"model_max_length", context_length}};
+  OrderedJson generation = OrderedJson::object();
+  ATTUNE_RETURN_IF_ERROR(WriteSpecialTokens(gguf, tokens, config, generation));
+  OrderedJson tokenizer = {{"version", "1.0"},
+                           {"truncation", nullptr},
+                           {"padding", nullptr},
+                           {"added_tokens", AddedTokensJson(tokens, types)},
+                           {"normalizer", std::move(parts.normalizer)},
+                           {"pre_tokenizer", std::move(parts.pre_tokenizer)}};
+  ATTUNE_ASSIGN_OR_RETURN(
+      tokenizer["post_processor"],
+      FrameProcessor(gguf, parts.add_bos, config, generation));
+  tokenizer["decoder"] = std::move(parts.decoder);
+  tokenizer["model"] = std::move(parts.model);
   ATTUNE_ASSIGN_OR_RETURN(
       std::string chat_template,
       gguf.GetOr<std::string>("tokenizer.chat_template", ""));

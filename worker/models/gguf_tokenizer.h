@@ -17,10 +17,11 @@ struct TokenizerFiles {
   int64_t vocab_size = 0;
 };
 
-// Rebuilds them from a GGUF file's vocabulary and merges. Byte-level BPE with
-// the pre-tokenisers `smollm` (every digit alone, then byte level) and `gpt-2`
-// is supported; Unimplemented names any other. DataLoss names a key that is
-// missing or wrong.
+// Rebuilds them from a GGUF file's vocabulary. Two kinds are supported: byte-
+// level BPE (`gpt2`) with the pre-tokenisers `gpt-2`, `llama-bpe` (Llama 3),
+// `qwen2` and `smollm` (every digit alone), and sentencepiece's BPE (`llama`:
+// Llama 2, Gemma), whose merges follow from the scores. Unimplemented names any
+// other. DataLoss names a key that is missing or wrong.
 absl::StatusOr<TokenizerFiles> ConvertTokenizer(const Gguf& gguf,
                                                 int64_t context_length);
 

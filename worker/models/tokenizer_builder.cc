@@ -22,11 +22,6 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr int64_t kMaxExtraIds = 100'000;
 
-// As published with the first Qwen2 models.
-constexpr char kQwenPattern[] =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
-    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 // What the kinds of tokenizers make of their files.
 struct TokenizerParts {
   Vocabulary vocabulary;
@@ -110,7 +105,7 @@ void CutByteLevel(std::string_view family, bool add_prefix_space,
     return;
   }
   const OrderedJson split = {{"type", "Split"},
-                             {"pattern", {{"Regex", kQwenPattern}}},
+                             {"pattern", {{"Regex", kQwen2Pattern}}},
                              {"behavior", "Isolated"},
                              {"invert", false}};
   parts.pre_tokenizer = {{"type", "Sequence"},

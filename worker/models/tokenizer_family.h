@@ -14,6 +14,11 @@ inline constexpr std::array<std::string_view, 7> kSpecialTokenRoles = {
     "bos_token", "eos_token", "unk_token", "sep_token",
     "pad_token", "cls_token", "mask_token"};
 
+// How Qwen2's cut text, as published with the first Qwen2 models.
+inline constexpr char kQwen2Pattern[] =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 // Tokenizers that differ only in their vocabulary and settings.
 struct TokenizerFamily {
   enum class Kind { kWordPiece, kByteLevelBpe, kUnigram };

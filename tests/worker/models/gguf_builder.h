@@ -54,6 +54,14 @@ class GgufBuilder {
     for (const int32_t value : values) bytes += Raw(value);
     Entry(key, kArray, bytes);
   }
+  void Set(std::string_view key, const std::vector<float>& values) {
+    std::string bytes = Raw(kFloat32) + Raw<uint64_t>(values.size());
+    for (const float value : values) bytes += Raw(value);
+    Entry(key, kArray, bytes);
+  }
+  void SetFlag(std::string_view key, bool value) {
+    Entry(key, kBool, std::string(1, value ? '\1' : '\0'));
+  }
 
   // A tensor's description; `shape` in GGUF's order, innermost first.
   void Info(std::string_view name, const std::vector<uint64_t>& shape,

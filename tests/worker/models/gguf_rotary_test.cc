@@ -19,14 +19,14 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using RotaryJson = nlohmann::ordered_json;
 
-constexpr int64_t kHeadDim = 64;
+constexpr int64_t kRotatedDim = 64;
 
 absl::StatusOr<RotaryJson> RotaryOf(const GgufBuilder& builder) {
   const auto gguf = Gguf::FromBytes(builder.Build(), "m.gguf");
   if (!gguf.ok()) return gguf.status();
   RotaryJson config;
   const absl::Status status =
-      WriteGgufRotary(GgufKeys(*gguf, "llama"), kHeadDim, config);
+      WriteGgufRotary(GgufKeys(*gguf, "llama"), kRotatedDim, config);
   if (!status.ok()) return status;
   return config;
 }
@@ -34,10 +34,10 @@ absl::StatusOr<RotaryJson> RotaryOf(const GgufBuilder& builder) {
 // What Llama 3.2 has: a factor of 32 over 8192 positions, in fp32.
 std::vector<float> Llama32Divisors() {
   std::vector<float> divisors;
-  for (int64_t i = 0; i < kHeadDim; i += 2) {
+  for (int64_t i = 0; i < kRotatedDim; i += 2) {
     const float wavelength =
         2 * std::numbers::pi_v<float> *
-        std::pow(500000.0f, static_cast<float>(i) / kHeadDim);
+        std::pow(500000.0f, static_cast<float>(i) / kRotatedDim);
     const float smooth = (8192 / wavelength - 1) / 3;
     divisors.push_back(wavelength < 2048   ? 1
                        : wavelength > 8192 ? 32
@@ -80,7 +80,7 @@ TEST(GgufRotary, RefusesDivisorsThatNoParametersGive) {
   for (const float wrong :
        {std::numeric_limits<float>::quiet_NaN(),
         std::numeric_limits<float>::infinity(), 0.0f, -1.0f}) {
-    divisors = std::vector<float>(kHeadDim / 2, wrong);
+    divisors = std::vector<float>(kRotatedDim / 2, wrong);
     EXPECT_THAT(RotaryOf(Llama32(divisors)),
                 StatusIs(absl::StatusCode::kUnimplemented,
                          HasSubstr("'rope_freqs.weight'")));
