@@ -112,6 +112,20 @@ def gguf_vocabulary(pre="smollm", merges=("1 2",), special=True):
     return entries
 
 
+def gguf_pieces():
+    return [("tokenizer.ggml.model", STRING, "llama"),
+            ("tokenizer.ggml.tokens", STRING,
+             ["<unk>", "<s>", "<0x0A>", "\u2581t", "he", "\u2581", "t", "h", "e",
+              "  ", "[PAD10]"]),
+            ("tokenizer.ggml.token_type", I32,
+             [2, 3, 6, 1, 1, 1, 1, 1, 1, 4, 5]),
+            ("tokenizer.ggml.scores", F32,
+             [0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0]),
+            ("tokenizer.ggml.bos_token_id", U32, 1),
+            ("tokenizer.ggml.eot_token_id", U32, 1),
+            ("tokenizer.ggml.add_space_prefix", BOOL, 1)]
+
+
 def gguf_files():
     blocks = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 3: (32, 20),
               6: (32, 22), 7: (32, 24), 8: (32, 34), 12: (256, 144),
@@ -126,6 +140,9 @@ def gguf_files():
     yield "vocabulary", gguf(gguf_vocabulary(),
                              [("w", [2, 2], 0, bytes(16))])
     yield "gpt2_vocabulary", gguf(gguf_vocabulary("gpt-2", special=False))
+    yield "qwen2_vocabulary", gguf(gguf_vocabulary("qwen2", special=False))
+    yield "llama3_vocabulary", gguf(gguf_vocabulary("llama-bpe"))
+    yield "pieces", gguf(gguf_pieces())
     yield "merge_of_nothing", gguf(gguf_vocabulary(merges=("1 none",)))
     yield "merge_of_one", gguf(gguf_vocabulary(merges=("12",)))
     yield "version_2", gguf([("a", U8, 1)], version=2)
