@@ -98,6 +98,9 @@ std::string_view RemedyFor(Reason reason) {
     case Reason::kOutOfMemory:
       return "use a smaller batch or shorter inputs, or a worker with more "
              "memory";
+    case Reason::kModelMemoryFull:
+      return "try again later, or give the worker more memory for models "
+             "(--model-memory)";
     case Reason::kStorageFull:
       return "free space in the server's --state-dir";
     case Reason::kNonfiniteLoss:

@@ -44,6 +44,7 @@ enum class Reason {
   kQueueFull,          // too much waits already
   kLimitExceeded,      // a stated limit would be passed
   kOutOfMemory,        // memory did not suffice
+  kModelMemoryFull,    // models in use leave no room for another
   kStorageFull,        // the disk is full
   kNonfiniteLoss,      // training diverged
   kAttemptsExhausted,  // workers were lost too often

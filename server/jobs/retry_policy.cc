@@ -25,6 +25,7 @@ bool IsRetryable(Reason reason) {
     case Reason::kLeaseLost:
     case Reason::kDeadlineExceeded:
     case Reason::kOutOfMemory:
+    case Reason::kModelMemoryFull:
     case Reason::kStorageFull:
     case Reason::kStorageFailure:
     case Reason::kCorruptArtifact:  // a checkpoint: the one before may do

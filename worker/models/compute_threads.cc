@@ -45,4 +45,6 @@ void TuneAllocator() {
   mallopt(M_ARENA_MAX, 2);
 }
 
+void ReturnFreedMemory() { malloc_trim(/*pad=*/0); }
+
 }  // namespace attune::worker

@@ -27,6 +27,10 @@ void ReleaseComputeThreads();
 // that fills them.
 void TuneAllocator();
 
+// Gives memory that is free in the process back to the system, which
+// TuneAllocator keeps it from: for when a model's weights have gone.
+void ReturnFreedMemory();
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_COMPUTE_THREADS_H_

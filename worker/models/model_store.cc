@@ -9,14 +9,17 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/notification.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/models/checkpoint.h"
+#include "worker/models/compute_threads.h"
 #include "worker/models/fingerprint.h"
 #include "worker/models/mapped_file.h"
 #include "worker/models/model_files.h"
 #include "worker/models/model_loader.h"
+#include "worker/models/torch_errors.h"
 
 namespace attune::worker {
 namespace {
@@ -92,12 +95,46 @@ absl::StatusOr<ModelInfo> ReadInfo(const std::string& directory,
   return info;
 }
 
+absl::Status BeyondBudget(const ModelInfo& info, int64_t wanted,
+                          const ModelStore::Options& options) {
+  const bool bf16 = options.dtype == c10::kBFloat16;
+  return MakeError(
+      Reason::kLimitExceeded,
+      Concat("base model '", info.id, "' takes ", wanted,
+             " bytes of memory in ", bf16 ? "bf16" : "fp32",
+             ", and the worker has ", options.max_loaded_bytes,
+             " for models: give it more (--model-memory)",
+             bf16 ? "" : ", use --dtype bf16", " or take a smaller model"),
+      {{"model", info.id}});
+}
+
+absl::Status NoRoom(const ModelInfo& info, int64_t wanted,
+                    const ModelStore::Options& options,
+                    const std::string& in_use, int64_t used_bytes) {
+  return MakeError(
+      Reason::kModelMemoryFull,
+      Concat("base model '", info.id, "' takes ", wanted,
+             " bytes of memory, and of the ", options.max_loaded_bytes,
+             " that the worker has for models, ", used_bytes,
+             " are taken by models in use: ", in_use,
+             "; try again when their jobs and requests have ended, or give "
+             "the worker more (--model-memory)"),
+      {{"model", info.id}, {"in_use", in_use}});
+}
+
+// Whether the store has the only share. No other one can come into being while
+// the store's lock is held: it would be a copy of this one.
+bool IsIdle(const std::shared_ptr<const LoadedModel>& model) {
+  return model != nullptr && model.use_count() == 1;
+}
+
 }  // namespace
 
-// One model's place: whoever comes first loads it, the others wait.
-struct ModelStore::Slot {
-  absl::Mutex mutex;
-  std::shared_ptr<const LoadedModel> model ABSL_GUARDED_BY(mutex);
+// A load that others wait for.
+struct ModelStore::Pending {
+  absl::Notification done;
+  // Written before `done`, read after it.
+  absl::StatusOr<std::shared_ptr<const LoadedModel>> result;
 };
 
 // A model of another kind is the caller's mistake: the cast throws.
@@ -123,12 +160,24 @@ absl::StatusOr<std::vector<ModelInfo>> ModelStore::List() const {
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> ids,
                           FindIds(options_.directory));
   std::vector<ModelInfo> infos;
+  std::map<std::string, std::string> left_out;
   for (const std::string& id : ids) {
     auto info = ReadInfo(options_.directory, id);
     if (info.ok()) {
       infos.push_back(*std::move(info));
     } else {
-      spdlog::warn("model {} is left out: {}", id, info.status().ToString());
+      left_out[id] = info.status().ToString();
+    }
+  }
+  std::map<std::string, std::string> before = left_out;
+  {
+    absl::MutexLock lock(&mutex_);
+    before.swap(left_out_);
+  }
+  for (const auto& [id, reason] : left_out) {
+    const auto known = before.find(id);
+    if (known == before.end() || known->second != reason) {
+      spdlog::warn("model {} is left out: {}", id, reason);
     }
   }
   return infos;
@@ -145,48 +194,116 @@ absl::StatusOr<ModelInfo> ModelStore::Info(std::string_view id) const {
 
 absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::Load(
     std::string_view id) {
-  std::shared_ptr<Slot> slot;
+  std::shared_ptr<Pending> pending;
+  bool leads = false;
   {
     absl::MutexLock lock(&mutex_);
-    const auto it = slots_.find(id);
-    if (it != slots_.end()) slot = it->second;
+    const auto place = places_.find(id);
+    if (place != places_.end() && place->second.model != nullptr) {
+      place->second.last_use = ++uses_;
+      return place->second.model;
+    }
+    auto& load = pending_[std::string(id)];
+    leads = load == nullptr;
+    if (leads) load = std::make_shared<Pending>();
+    pending = load;
   }
-  if (slot == nullptr) {
-    // Only ids that exist get a slot, so that callers can't fill the table.
-    ATTUNE_RETURN_IF_ERROR(Info(id).status());
+  if (!leads) {
+    pending->done.WaitForNotification();
+    return pending->result;
+  }
+  // Others wait for the result: what is thrown becomes one.
+  pending->result = CatchTorchErrors(
+      Concat("loading the base model '", id, "'"), [&] { return LoadNow(id); });
+  {
     absl::MutexLock lock(&mutex_);
-    auto& entry = slots_[std::string(id)];
-    if (entry == nullptr) entry = std::make_shared<Slot>();
-    slot = entry;
+    pending_.erase(pending_.find(id));
+    const auto place = places_.find(id);
+    if (pending->result.ok()) {
+      place->second.model = *pending->result;
+    } else if (place != places_.end()) {
+      num_bytes_ -= place->second.num_bytes;
+      places_.erase(place);
+    }
   }
-  absl::MutexLock lock(&slot->mutex);
-  if (slot->model == nullptr) {
-    ATTUNE_ASSIGN_OR_RETURN(slot->model, LoadNow(id));
-  }
-  return slot->model;
+  pending->done.Notify();
+  return pending->result;
 }
 
 std::vector<std::string> ModelStore::LoadedIds() const {
-  std::vector<std::pair<std::string, std::shared_ptr<Slot>>> slots;
-  {
-    absl::MutexLock lock(&mutex_);
-    slots.assign(slots_.begin(), slots_.end());
-  }
+  absl::MutexLock lock(&mutex_);
   std::vector<std::string> ids;
-  for (const auto& [id, slot] : slots) {
-    // A slot whose lock is taken is being loaded.
-    if (!slot->mutex.TryLock()) continue;
-    if (slot->model != nullptr) ids.push_back(id);
-    slot->mutex.Unlock();
+  for (const auto& [id, place] : places_) {
+    if (place.model != nullptr) ids.push_back(id);
   }
   return ids;
 }
 
+int64_t ModelStore::LoadedBytes(const ModelInfo& info) const {
+  return info.num_parameters *
+         static_cast<int64_t>(c10::elementSize(options_.dtype));
+}
+
+ModelStore::Memory ModelStore::memory() const {
+  absl::MutexLock lock(&mutex_);
+  return {.num_bytes = num_bytes_,
+          .max_bytes = options_.max_loaded_bytes,
+          .num_evictions = num_evictions_};
+}
+
+absl::Status ModelStore::MakePlace(const ModelInfo& info) {
+  const int64_t wanted = LoadedBytes(info);
+  if (wanted > options_.max_loaded_bytes) {
+    return BeyondBudget(info, wanted, options_);
+  }
+  std::vector<std::shared_ptr<const LoadedModel>> dropped;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::vector<decltype(places_)::iterator> idle;
+    std::vector<std::string> in_use;
+    int64_t used_bytes = 0;
+    for (auto it = places_.begin(); it != places_.end(); ++it) {
+      const auto& [id, place] = *it;
+      if (IsIdle(place.model)) {
+        idle.push_back(it);
+        continue;
+      }
+      in_use.push_back(place.model == nullptr ? id + " (being loaded)" : id);
+      used_bytes += place.num_bytes;
+    }
+    if (used_bytes > options_.max_loaded_bytes - wanted) {
+      return NoRoom(info, wanted, options_, absl::StrJoin(in_use, ", "),
+                    used_bytes);
+    }
+    std::sort(idle.begin(), idle.end(), [](const auto& a, const auto& b) {
+      return a->second.last_use < b->second.last_use;
+    });
+    for (const auto& it : idle) {
+      if (num_bytes_ <= options_.max_loaded_bytes - wanted) break;
+      num_bytes_ -= it->second.num_bytes;
+      dropped.push_back(std::move(it->second.model));
+      places_.erase(it);
+    }
+    num_evictions_ += static_cast<int64_t>(dropped.size());
+    num_bytes_ += wanted;
+    places_[info.id] = {
+        .num_bytes = wanted, .model = nullptr, .last_use = ++uses_};
+  }
+  if (dropped.empty()) return absl::OkStatus();
+  for (const auto& model : dropped) {
+    spdlog::info("model {} leaves the memory to make room for {}",
+                 model->info.id, info.id);
+  }
+  dropped.clear();
+  ReturnFreedMemory();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
-    std::string_view id) const {
+    std::string_view id) {
   auto loaded = std::make_shared<LoadedModel>();
   const std::string path = Concat(options_.directory, "/", id);
-  ATTUNE_ASSIGN_OR_RETURN(loaded->info, ReadInfo(options_.directory, id));
+  ATTUNE_ASSIGN_OR_RETURN(loaded->info, Info(id));
   const ModelConfig& config = loaded->info.config;
   ATTUNE_ASSIGN_OR_RETURN(ModelText text, ReadModelText(path, config));
   loaded->tokenizer = std::move(text.tokenizer);
@@ -201,6 +318,8 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
                " tokens, config.json says ", config.vocab_size));
   }
   ATTUNE_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(path));
+  // Only now: a model that cannot be read drives no other one out.
+  ATTUNE_RETURN_IF_ERROR(MakePlace(loaded->info));
   ATTUNE_ASSIGN_OR_RETURN(
       loaded->model,
       LoadBaseModel(config, checkpoint, options_.device, options_.dtype));

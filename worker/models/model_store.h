@@ -5,6 +5,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "worker/models/base_model.h"
@@ -56,8 +58,13 @@ struct LoadedModel {
 };
 
 // The base models of a directory: <directory>/<id>/{config.json,
-// tokenizer.json, *.safetensors}. Loads each at most once and keeps it.
-// Thread-safe.
+// tokenizer.json, *.safetensors}. Loads each at most once and keeps it, as long
+// as its place is not needed for others: the weights of all loaded models stay
+// within a budget. A model is in use while anyone but the store has a share in
+// it (jobs and requests under way do); what nobody uses goes first when another
+// one needs room, the least recently asked for at the front. Whoever keeps
+// something that belongs to a model beyond its use (a compiled task) must not
+// keep a share. Thread-safe; loads and frees weights without holding a lock.
 class ModelStore {
  public:
   // Where and how models are loaded.
@@ -65,40 +72,72 @@ class ModelStore {
     std::string directory;
     c10::Device device = c10::Device(c10::kCPU);
     c10::ScalarType dtype = c10::ScalarType::Float;
+    // The most that the weights of loaded models may take together.
+    int64_t max_loaded_bytes = std::numeric_limits<int64_t>::max();
+  };
+
+  // What there is in memory.
+  struct Memory {
+    int64_t num_bytes = 0;      // of weights, those being loaded included
+    int64_t max_bytes = 0;      // the budget
+    int64_t num_evictions = 0;  // models dropped for others since the start
   };
 
   explicit ModelStore(Options options);
 
   // Every model of the directory, by id. A directory that is no readable model
-  // is left out and logged. The first listing of a model reads all its files
-  // to compute the fingerprint, which is then cached in
-  // <directory>/.fingerprints/<id>.json, keyed by file sizes and times.
+  // is left out, which is logged once for each reason: listings come often. The
+  // first listing of a model reads all its files to compute the fingerprint,
+  // which is then cached in <directory>/.fingerprints/<id>.json, keyed by file
+  // sizes and times.
   absl::StatusOr<std::vector<ModelInfo>> List() const;
 
   // NotFound naming the models there are.
   absl::StatusOr<ModelInfo> Info(std::string_view id) const;
 
-  // Loads the model unless it is loaded; concurrent calls wait for one load.
-  // A failure is not remembered. NotFound naming the models there are;
-  // DataLoss naming file and place for corrupt files; FailedPrecondition
-  // naming missing or surplus tensors.
+  // Loads the model unless it is loaded; concurrent calls wait for one load and
+  // share its outcome, but later ones do not. NotFound naming the models there
+  // are; DataLoss naming file and place for corrupt files; FailedPrecondition
+  // naming missing or surplus tensors; kLimitExceeded if the model alone is
+  // beyond the budget; kModelMemoryFull naming the models whose use leaves no
+  // room for it, which may be over soon; kOutOfMemory.
   absl::StatusOr<std::shared_ptr<const LoadedModel>> Load(std::string_view id);
 
   // Ids of the models that are loaded, ascending.
   std::vector<std::string> LoadedIds() const;
 
+  // Bytes that the weights of a model take here once it is loaded.
+  int64_t LoadedBytes(const ModelInfo& info) const;
+
+  Memory memory() const;
+
   const Options& options() const { return options_; }
 
  private:
-  struct Slot;
+  struct Pending;
+
+  // A model's part of the budget.
+  struct Place {
+    int64_t num_bytes = 0;
+    std::shared_ptr<const LoadedModel> model;  // null while it is being loaded
+    int64_t last_use = 0;                      // a number of uses_
+  };
 
   absl::StatusOr<std::shared_ptr<const LoadedModel>> LoadNow(
-      std::string_view id) const;
+      std::string_view id);
+  // Gives the model a place, and drops for it what nobody uses.
+  absl::Status MakePlace(const ModelInfo& info);
 
   const Options options_;
   mutable absl::Mutex mutex_;
-  std::map<std::string, std::shared_ptr<Slot>, std::less<>> slots_
+  std::map<std::string, Place, std::less<>> places_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<Pending>, std::less<>> pending_
       ABSL_GUARDED_BY(mutex_);
+  int64_t num_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of all places
+  int64_t num_evictions_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t uses_ ABSL_GUARDED_BY(mutex_) = 0;
+  // What the last listing left out, by id, and why.
+  mutable std::map<std::string, std::string> left_out_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attune::worker

@@ -16,7 +16,7 @@ TEST(IsRetryable, OnlyTroublesOfMachinesAndBugsAreTriedAgain) {
       Reason::kWorkerLost,  Reason::kNoWorker,       Reason::kDraining,
       Reason::kLeaseLost,   Reason::kOutOfMemory,    Reason::kDeadlineExceeded,
       Reason::kStorageFull, Reason::kStorageFailure, Reason::kCorruptArtifact,
-      Reason::kInternal};
+      Reason::kInternal,    Reason::kModelMemoryFull};
 
   for (const ReasonRow& row : AllReasons()) {
     EXPECT_EQ(IsRetryable(row.reason), retried.count(row.reason) > 0)

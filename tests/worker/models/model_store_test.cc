@@ -1,6 +1,15 @@
 #include "worker/models/model_store.h"
 
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -12,6 +21,7 @@
 #include "tests/testing/temp_directory.h"
 #include "tests/testing/tiny_llama.h"
 #include "tests/worker/models/torch_file_builder.h"
+#include "worker/models/packed_rows.h"
 #include "worker/models/safetensors.h"
 
 namespace attune::worker {
@@ -93,6 +103,29 @@ TEST_F(ModelStoreTest, LeavesOutAModelWhoseWeightsAreCutOff) {
   std::filesystem::resize_file(weights, 1000);
 
   EXPECT_THAT(ListedIds(), ElementsAre("two"));
+}
+
+TEST_F(ModelStoreTest, SaysOnceForEachReasonWhyAModelIsLeftOut) {
+  std::ostringstream log;
+  const std::shared_ptr<spdlog::logger> before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  const auto lines = [&] {
+    const std::string text = log.str();
+    return std::count(text.begin(), text.end(), '\n');
+  };
+
+  WriteBytes(directory_ / "one/config.json", "{}");
+  EXPECT_OK(store_.List());
+  EXPECT_OK(store_.List());
+  EXPECT_THAT(log.str(), HasSubstr("model one is left out: "));
+  EXPECT_EQ(lines(), 1);
+
+  WriteBytes(directory_ / "one/config.json", "no JSON");
+  EXPECT_OK(store_.List());
+  EXPECT_OK(store_.List());
+  EXPECT_EQ(lines(), 2);
+  spdlog::set_default_logger(before);
 }
 
 TEST_F(ModelStoreTest, LoadsWeightsThatTorchSaved) {
@@ -197,6 +230,169 @@ TEST_F(ModelStoreTest, LoadsInTheDtypeItIsTold) {
       {.directory = directory_.path(), .dtype = c10::ScalarType::BFloat16});
 
   EXPECT_EQ((*store.Load("one"))->model->dtype(), at::kBFloat16);
+}
+
+// Each model here takes this much in fp32.
+constexpr int64_t kModelBytes = int64_t{4} * (300 * 32 + 2 * 9280 + 32);
+
+// Three models and room for two.
+class ModelBudgetTest : public ModelStoreTest {
+ protected:
+  void SetUp() override {
+    ModelStoreTest::SetUp();
+    TinyLlamaOptions options;
+    options.seed = 3;
+    ASSERT_OK(WriteTinyLlama(directory_ / "three", options));
+  }
+
+  // A share in the model, which must load.
+  std::shared_ptr<const LoadedModel> Use(std::string_view id) {
+    const auto model = budgeted_.Load(id);
+    EXPECT_OK(model);
+    return model.ok() ? *model : nullptr;
+  }
+
+  ModelStore budgeted_{
+      {.directory = directory_.path(), .max_loaded_bytes = 2 * kModelBytes}};
+};
+
+TEST_F(ModelBudgetTest, TheModelThatWasNotAskedForTheLongestMakesRoom) {
+  Use("one");
+  Use("two");
+  Use("one");
+
+  Use("three");
+
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("one", "three"));
+  EXPECT_EQ(budgeted_.memory().num_bytes, 2 * kModelBytes);
+  EXPECT_EQ(budgeted_.memory().max_bytes, 2 * kModelBytes);
+  EXPECT_EQ(budgeted_.memory().num_evictions, 1);
+}
+
+TEST_F(ModelBudgetTest, AModelInUseStays) {
+  const auto one = Use("one");
+  Use("two");
+
+  Use("three");
+
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("one", "three"));
+  EXPECT_EQ(Use("one"), one);
+}
+
+TEST_F(ModelBudgetTest, WithoutRoomBesideModelsInUseTheyAreNamed) {
+  auto one = Use("one");
+  const auto two = Use("two");
+
+  EXPECT_THAT(budgeted_.Load("three"),
+              ReasonIs(Reason::kModelMemoryFull,
+                       AllOf(HasSubstr("'three' takes 112768 bytes"),
+                             HasSubstr("225536"), HasSubstr("one, two;"),
+                             HasSubstr("--model-memory"))));
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("one", "two"));
+
+  one.reset();
+  EXPECT_NE(Use("three"), nullptr);
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("three", "two"));
+}
+
+TEST_F(ModelBudgetTest, NothingGoesForAModelThatWillNotFit) {
+  TinyLlamaOptions options;
+  options.num_layers = 4;
+  ASSERT_OK(WriteTinyLlama(directory_ / "large", options));
+  const auto one = Use("one");
+  Use("two");
+
+  EXPECT_THAT(budgeted_.Load("large"),
+              ReasonIs(Reason::kModelMemoryFull, HasSubstr("in use: one;")));
+
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("one", "two"));
+  EXPECT_EQ(budgeted_.memory().num_evictions, 0);
+}
+
+TEST_F(ModelBudgetTest, AModelBeyondTheBudgetIsRefusedWithItsSize) {
+  ModelStore store(
+      {.directory = directory_.path(), .max_loaded_bytes = kModelBytes - 1});
+
+  EXPECT_THAT(
+      store.Load("one"),
+      ReasonIs(Reason::kLimitExceeded,
+               AllOf(HasSubstr("'one' takes 112768 bytes of memory in fp32"),
+                     HasSubstr("112767"), HasSubstr("--model-memory"),
+                     HasSubstr("--dtype bf16"))));
+  EXPECT_EQ(store.memory().num_bytes, 0);
+}
+
+TEST_F(ModelBudgetTest, AModelTakesHalfInBfloat16) {
+  ModelStore store({.directory = directory_.path(),
+                    .dtype = c10::kBFloat16,
+                    .max_loaded_bytes = kModelBytes - 1});
+
+  EXPECT_OK(store.Load("one"));
+
+  EXPECT_EQ(store.memory().num_bytes, kModelBytes / 2);
+}
+
+TEST_F(ModelBudgetTest, AModelThatDoesNotLoadGivesItsPlaceBack) {
+  std::string config = ReadBytes(directory_ / "one/config.json");
+  const std::string layers = "\"num_hidden_layers\": 2";
+  ASSERT_NE(config.find(layers), config.npos);
+  config.replace(config.find(layers), layers.size(),
+                 "\"num_hidden_layers\": 3");
+  WriteBytes(directory_ / "one/config.json", config);
+
+  EXPECT_THAT(budgeted_.Load("one"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("model.layers.2.")));
+
+  EXPECT_EQ(budgeted_.memory().num_bytes, 0);
+}
+
+// logits: [17, vocab]
+at::Tensor LogitsOf(const LoadedModel& model) {
+  const PackedRows rows = {.embeddings = model.model->Embed(at::arange(3, 20)),
+                           .segments = {{.begin = 0, .length = 17}}};
+  return model.causal().Logits(*model.causal().Forward(rows));
+}
+
+TEST_F(ModelBudgetTest, AModelThatComesBackComputesTheSame) {
+  const at::Tensor before = LogitsOf(*Use("one"));
+  Use("two");
+  Use("three");
+  ASSERT_THAT(budgeted_.LoadedIds(), ElementsAre("three", "two"));
+
+  const at::Tensor after = LogitsOf(*Use("one"));
+
+  // The same arithmetic; sums may only depend on how memory is aligned.
+  EXPECT_TRUE(at::allclose(before, after, /*rtol=*/1e-5, /*atol=*/1e-6));
+}
+
+TEST_F(ModelBudgetTest, RacingLoadsStayWithinTheBudget) {
+  ModelStore store(
+      {.directory = directory_.path(), .max_loaded_bytes = kModelBytes});
+  std::atomic<int> loads = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 10; ++i) {
+        const std::string id = (t + i) % 2 == 0 ? "one" : "two";
+        const auto model = store.Load(id);
+        if (model.ok()) {
+          ++loads;
+          EXPECT_EQ((*model)->info.id, id);
+          EXPECT_THAT(store.LoadedIds(), ElementsAre(id));
+        } else {
+          EXPECT_EQ(ReasonOf(model.status()), Reason::kModelMemoryFull);
+        }
+        EXPECT_LE(store.memory().num_bytes, kModelBytes);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  EXPECT_GT(loads, 0);
+  EXPECT_OK(store.Load("one"));
+  EXPECT_OK(store.Load("two"));
+  EXPECT_THAT(store.LoadedIds(), ElementsAre("two"));
 }
 
 }  // namespace
