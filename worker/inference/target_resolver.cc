@@ -9,6 +9,30 @@
 #include "proto/cc/text.h"
 
 namespace attune::worker {
+namespace {
+
+// Whether both share the same model, the same time that it was loaded.
+bool IsOf(const std::weak_ptr<const LoadedModel>& a,
+          const std::shared_ptr<const LoadedModel>& b) {
+  return !a.owner_before(b) && !b.owner_before(a);
+}
+
+// `program` together with a share in the model that it refers to.
+std::shared_ptr<const TaskProgram> WithModel(
+    std::shared_ptr<const TaskProgram> program,
+    std::shared_ptr<const LoadedModel> model) {
+  struct Both {
+    std::shared_ptr<const LoadedModel> model;
+    std::shared_ptr<const TaskProgram> program;
+  };
+  const TaskProgram* const alone = program.get();
+  auto both = std::make_shared<Both>();
+  both->model = std::move(model);
+  both->program = std::move(program);
+  return {std::move(both), alone};
+}
+
+}  // namespace
 
 TargetResolver::TargetResolver(Options options, ModelStore& models,
                                ArtifactSource& artifacts,
@@ -45,35 +69,50 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> TargetResolver::LoadPrompt(
   return prompt;
 }
 
+void TargetResolver::DropProgramsOfGoneModels() {
+  for (auto it = recency_.begin(); it != recency_.end();) {
+    const auto found = programs_.find(*it);
+    if (!found->second.model.expired()) {
+      ++it;
+      continue;
+    }
+    programs_.erase(found);
+    it = recency_.erase(it);
+  }
+}
+
 absl::StatusOr<std::shared_ptr<const TaskProgram>> TargetResolver::CompileTask(
-    const attune::v1::TaskSpec& task, std::shared_ptr<const LoadedModel> model,
-    int64_t num_prompt_rows) {
+    const attune::v1::TaskSpec& task,
+    const std::shared_ptr<const LoadedModel>& model, int64_t num_prompt_rows) {
   // The model is part of the key: tokens and chat template are its own.
   const ProgramKey key = {
       Concat(model->info.id, "\n", task.SerializeAsString()), num_prompt_rows};
   {
     absl::MutexLock lock(&mutex_);
     auto found = programs_.find(key);
-    if (found != programs_.end()) {
+    if (found != programs_.end() && IsOf(found->second.model, model)) {
       recency_.splice(recency_.begin(), recency_, found->second.place);
-      return found->second.program;
+      return WithModel(found->second.program, model);
     }
   }
+  const std::shared_ptr<const LoadedModel> borrowed(std::shared_ptr<void>(),
+                                                    model.get());
   ATTUNE_ASSIGN_OR_RETURN(
       std::shared_ptr<const TaskProgram> program,
-      TaskProgram::Compile(task, std::move(model), num_prompt_rows));
+      TaskProgram::Compile(task, borrowed, num_prompt_rows));
   absl::MutexLock lock(&mutex_);
+  DropProgramsOfGoneModels();
   // Another thread may have been quicker: then both programs are equal.
   auto [place, added] = programs_.try_emplace(key);
   if (added) {
     recency_.push_front(key);
-    place->second = {program, recency_.begin()};
+    place->second = {program, model, recency_.begin()};
     if (programs_.size() > options_.max_programs) {
       programs_.erase(recency_.back());
       recency_.pop_back();
     }
   }
-  return program;
+  return WithModel(std::move(program), model);
 }
 
 absl::StatusOr<std::shared_ptr<const ResolvedTarget>> TargetResolver::Resolve(

@@ -35,8 +35,10 @@ struct ResolvedTarget {
 };
 
 // Turns targets into what answers them: loads models and prompts, compiles
-// tasks, and keeps all three. May block for as long as a download or a load
-// takes, so it is called on preparation threads only. Thread-safe.
+// tasks, and keeps prompts and tasks. These hold no share in their model, so
+// that it may leave the memory when no request uses it (ModelStore); what
+// Resolve returns does. May block for as long as a download or a load takes, so
+// it is called on preparation threads only. Thread-safe.
 class TargetResolver {
  public:
   struct Options {
@@ -65,7 +67,9 @@ class TargetResolver {
   using ProgramKey = std::pair<std::string, int64_t>;  // task, prompt rows
 
   struct Program {
+    // Refers to the model without a share in it: only for use with `model`.
     std::shared_ptr<const TaskProgram> program;
+    std::weak_ptr<const LoadedModel> model;  // that it was compiled for
     std::list<ProgramKey>::iterator place;
   };
 
@@ -73,7 +77,8 @@ class TargetResolver {
       const std::string& digest, const LoadedModel& model);
   absl::StatusOr<std::shared_ptr<const TaskProgram>> CompileTask(
       const attune::v1::TaskSpec& task,
-      std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows);
+      const std::shared_ptr<const LoadedModel>& model, int64_t num_prompt_rows);
+  void DropProgramsOfGoneModels() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   ModelStore& models_;

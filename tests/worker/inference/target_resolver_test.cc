@@ -5,6 +5,7 @@
 
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/tiny_llama.h"
 #include "tests/worker/inference/inference_fixture.h"
 
 namespace attune::worker {
@@ -62,6 +63,57 @@ TEST_F(TargetResolverTest, OldProgramsMakeRoom) {
   const auto again = resolver.Resolve(Classification({"good", "bad"}));
 
   EXPECT_NE((*first)->program, (*again)->program);
+}
+
+// Two models and room for one.
+class TargetResolverMemoryTest : public InferenceFixture {
+ protected:
+  void SetUp() override {
+    TinyLlamaOptions options;
+    options.seed = 2;
+    ASSERT_OK(WriteTinyLlama(directory_ / "other", options));
+  }
+
+  InferenceTarget OfOther(InferenceTarget target) {
+    target.model = "models/other";
+    return target;
+  }
+
+  ModelStore budgeted_{
+      {.directory = directory_.path(),
+       .max_loaded_bytes = models_.LoadedBytes(*models_.Info("tiny"))}};
+  TargetResolver small_{{}, budgeted_, artifacts_, inference_metrics_, clock_};
+};
+
+TEST_F(TargetResolverMemoryTest, WhatIsKeptDoesNotKeepAModelInMemory) {
+  const InferenceTarget tiny = WithPrompt(Classification({"good", "bad"}), 1);
+  ASSERT_OK(small_.Resolve(tiny));
+  ASSERT_OK(small_.Resolve(OfOther(Generation(1))));
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("other"));
+
+  // What was compiled belongs to a model that is gone; the prompt is still
+  // good.
+  const auto again = small_.Resolve(tiny);
+
+  ASSERT_OK(again);
+  EXPECT_THAT(budgeted_.LoadedIds(), ElementsAre("tiny"));
+  EXPECT_EQ(&(*again)->program->model(), (*again)->model.get());
+  EXPECT_EQ(artifacts_.num_fetches(), 1);
+  EXPECT_OK((*again)->program->PrepareInput(R"({"text": "fine"})", 1));
+}
+
+TEST_F(TargetResolverMemoryTest, ARequestUnderWayKeepsItsModel) {
+  auto target = small_.Resolve(Classification({"good", "bad"}));
+  ASSERT_OK(target);
+  // The program alone is enough.
+  auto program = (*target)->program;
+  target = absl::CancelledError("done with it");
+
+  EXPECT_THAT(small_.Resolve(OfOther(Generation(1))),
+              ReasonIs(Reason::kModelMemoryFull, HasSubstr("in use: tiny")));
+
+  program.reset();
+  EXPECT_OK(small_.Resolve(OfOther(Generation(1))));
 }
 
 TEST_F(TargetResolverTest, OtherWeightsAreRefusedWithBothFingerprints) {
