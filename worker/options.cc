@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/time.h"
 #include "proto/cc/resource_names.h"
 #include "proto/cc/status.h"
@@ -45,6 +46,12 @@ std::string CheckDuration(const std::string& value) {
                  duration > absl::ZeroDuration()
              ? ""
              : Concat("'", value, "' is no duration above 0, such as 45s");
+}
+
+std::string CheckMemory(const std::string& value) {
+  return value == "auto" || ParseBytes(value)
+             ? ""
+             : Concat("'", value, "' is neither auto nor a size such as 8GiB");
 }
 
 std::string CheckDevice(const std::string& value) {
@@ -92,10 +99,23 @@ void AddServeFlags(CLI::App& app, ServeOptions& options, std::string& drain) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_option("--preload", options.preload,
-                 "A base model (models/ID) to load before the worker is ready; "
-                 "may be given several times. Others are loaded when first "
-                 "used.")
+                 "A base model (models/ID) to load before the worker is ready, "
+                 "or several with commas; may be given several times. One that "
+                 "cannot be loaded ends the start. Others are loaded when "
+                 "first used.")
+      ->delimiter(',')
       ->check(CheckModelName);
+  app.add_option_function<std::string>(
+         "--model-memory",
+         [&options](const std::string& value) {
+           options.model_memory = ParseBytes(value);
+         },
+         "The most that the weights of loaded models may take, such as 8GiB. "
+         "Models that no job or request uses make room for others, the least "
+         "recently used first. auto: three quarters of the memory that the "
+         "machine or the container gives; on cuda:N no limit.")
+      ->check(CheckMemory)
+      ->default_str("auto");
   app.add_option("--worker-id", options.worker_id,
                  "The worker's name, unique and kept over restarts. Default: "
                  "the host's name and the port of --listen.");
@@ -201,6 +221,27 @@ CLI::App* AddForward(CLI::App& app, ForwardOptions& forward) {
 }
 
 }  // namespace
+
+std::optional<int64_t> ParseBytes(std::string_view text) {
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"kB", 1e3},        {"MB", 1e6},        {"GB", 1e9},
+      {"TB", 1e12},       {"KiB", 1LL << 10}, {"MiB", 1LL << 20},
+      {"GiB", 1LL << 30}, {"TiB", 1LL << 40}};
+  constexpr double kMostBytes = 1e18;
+  const size_t end = text.find_first_not_of("0123456789.");
+  if (end == text.npos) return std::nullopt;
+  double number = 0;
+  if (!absl::SimpleAtod(ToAbsl(text.substr(0, end)), &number)) {
+    return std::nullopt;
+  }
+  for (const auto& [unit, size] : kUnits) {
+    if (text.substr(end) != unit) continue;
+    const double bytes = number * size;
+    if (bytes < 1 || bytes > kMostBytes) return std::nullopt;
+    return static_cast<int64_t>(bytes);
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<std::pair<std::string, int>> ParseAddress(
     const std::string& address, std::string_view flag) {

@@ -2,6 +2,7 @@
 #define ATTUNE_WORKER_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -25,6 +26,8 @@ struct ServeOptions {
   std::string dtype = "auto";
   int threads = 0;                   // 0: one per core
   std::vector<std::string> preload;  // models/{id}
+  // Bytes for the weights of loaded models. Unset: chosen by the machine.
+  std::optional<int64_t> model_memory;
   std::string worker_id;  // empty: chosen from the host's name and the port
   std::string log_level = "info";
   std::string ready_file;  // empty: none
@@ -67,6 +70,10 @@ using CommandLine = std::variant<ServeOptions, ImportOptions, TokenizeOptions,
 // Reads the command line and, with --config, a file of the same names. Wrong
 // flags, values and unknown keys of the file end with exit code 64.
 CommandLine ParseCommandLine(const std::vector<std::string>& arguments);
+
+// "8GiB", "1.5GB" as bytes: a number above 0 and one of kB, MB, GB, TB (powers
+// of 1000), KiB, MiB, GiB, TiB (of 1024). Nothing for anything else.
+std::optional<int64_t> ParseBytes(std::string_view text);
 
 // "host:port" as its two parts. InvalidArgument naming `flag` for anything
 // else.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <random>
 #include <thread>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "proto/cc/text.h"
 #include "worker/models/compute_threads.h"
 #include "worker/models/device.h"
+#include "worker/models/machine_memory.h"
 #include "worker/tuning/attempt.h"
 
 namespace attune::worker {
@@ -79,6 +81,20 @@ std::string AdvertisedAddress(const ServeOptions& options,
   return bound;
 }
 
+// The budget for weights where the operator names none. The rest of the memory
+// is for activations, keys and values, and the training state.
+absl::StatusOr<int64_t> ChooseModelMemory(const ServeOptions& options,
+                                          const c10::Device& device) {
+  if (options.model_memory) return *options.model_memory;
+  // Weights lie in the memory of the device, which is not asked.
+  if (!device.is_cpu()) return std::numeric_limits<int64_t>::max();
+  absl::StatusOr<int64_t> machine = MachineMemory();
+  if (!machine.ok()) {
+    return WithContext(machine.status(), "--model-memory cannot be chosen");
+  }
+  return *machine / 4 * 3;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
@@ -93,8 +109,12 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
           : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   SetComputeThreads(threads);  // of this thread, which loads models
   std::remove(options.ready_file.c_str());  // of a process that was killed
-  const ModelStore::Options models = {
-      .directory = options.models_dir, .device = device, .dtype = dtype};
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t model_memory,
+                          ChooseModelMemory(options, device));
+  const ModelStore::Options models = {.directory = options.models_dir,
+                                      .device = device,
+                                      .dtype = dtype,
+                                      .max_loaded_bytes = model_memory};
   std::unique_ptr<Worker> worker(new Worker(options, models, threads, clock));
   ATTUNE_ASSIGN_OR_RETURN(
       worker->metrics_endpoint_,
@@ -102,12 +122,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
   ATTUNE_RETURN_IF_ERROR(worker->Listen(options));
   // Before the server knows of the worker, which would at once get a job and
   // requests and lose them if a model is missing.
-  for (const std::string& model : options.preload) {
-    if (stop()) {
-      return absl::CancelledError("stopped while models were loaded");
-    }
-    ATTUNE_RETURN_IF_ERROR(worker->engine_.Preload(model));
-  }
+  ATTUNE_RETURN_IF_ERROR(worker->Preload(options, stop));
   ReleaseComputeThreads();
   worker->BeginControl(options);
   while (!worker->loop_->WaitRegistered(kRegistrationPace)) {
@@ -143,9 +158,29 @@ Worker::Worker(const ServeOptions& options, const ModelStore::Options& models,
                    {"device", models.device.str()},
                    {"dtype", models.dtype == c10::kFloat ? "fp32" : "bf16"}})
       .Set(1);
+  metrics_->OnScrape(
+      [this] { inference_metrics_.ShowModelMemory(models_.memory()); });
 }
 
 Worker::~Worker() { Stop(); }
+
+absl::Status Worker::Preload(const ServeOptions& options,
+                             const std::function<bool()>& stop) {
+  // All are kept until the last is there: two that do not fit together are a
+  // mistake that would otherwise show as a slow first request.
+  std::vector<std::shared_ptr<const LoadedModel>> loaded;
+  for (const std::string& name : options.preload) {
+    if (stop()) {
+      return absl::CancelledError("stopped while models were loaded");
+    }
+    auto model = engine_.Preload(name);
+    if (!model.ok()) {
+      return WithContext(model.status(), Concat("--preload ", name));
+    }
+    loaded.push_back(*std::move(model));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Worker::Listen(const ServeOptions& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -201,10 +236,13 @@ void Worker::BeginControl(const ServeOptions& options) {
           .num_waiting_requests = [this] { return engine_.num_waiting(); }},
       *stub_, std::move(runner), clock_, Uniform);
   loop_thread_ = std::thread([this] { loop_->Run(); });
-  spdlog::info("worker {} on {}, {} threads, device {}, dtype {}",
-               control.worker_id, control.engine_address, budget_.total(),
-               models_.options().device.str(),
-               models_.options().dtype == c10::kFloat ? "fp32" : "bf16");
+  spdlog::info(
+      "worker {} on {}, {} threads, device {}, dtype {}, {} bytes of memory "
+      "for models",
+      control.worker_id, control.engine_address, budget_.total(),
+      models_.options().device.str(),
+      models_.options().dtype == c10::kFloat ? "fp32" : "bf16",
+      models_.options().max_loaded_bytes);
 }
 
 void Worker::Drain(absl::Duration limit) {

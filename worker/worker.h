@@ -61,13 +61,14 @@ class Worker {
   Worker(const ServeOptions& options, const ModelStore::Options& models,
          int threads, const Clock& clock);
 
+  absl::Status Preload(const ServeOptions& options,
+                       const std::function<bool()>& stop);
   absl::Status Listen(const ServeOptions& options);
   void BeginControl(const ServeOptions& options);
   void Stop();
 
   const Clock& clock_;
   std::shared_ptr<Metrics> metrics_;
-  std::unique_ptr<MetricsEndpoint> metrics_endpoint_;
   InferenceMetrics inference_metrics_;
   TrainMetrics train_metrics_;
   ModelStore models_;
@@ -78,6 +79,7 @@ class Worker {
   LiveCalls live_calls_;
   HealthService health_;
   EngineService service_;
+  std::unique_ptr<MetricsEndpoint> metrics_endpoint_;
   std::string engine_address_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Ticker> ticker_;

@@ -39,6 +39,7 @@ TEST(ParseCommandLine, ServesWithDefaults) {
   EXPECT_EQ(options.dtype, "auto");
   EXPECT_EQ(options.threads, 0);
   EXPECT_THAT(options.preload, IsEmpty());
+  EXPECT_EQ(options.model_memory, std::nullopt);
   EXPECT_EQ(options.drain_timeout, absl::Seconds(50));
 }
 
@@ -49,7 +50,7 @@ TEST(ParseCommandLine, TakesFlags) {
               "--dtype",      "bf16",     "--threads",       "3",
               "--preload",    "models/a", "--preload",       "models/b",
               "--worker-id",  "w",        "--drain-timeout", "90s",
-              "--ready-file", "r"});
+              "--ready-file", "r",        "--model-memory",  "1.5GiB"});
 
   EXPECT_EQ(options.server, "h:1");
   EXPECT_EQ(options.listen, "0.0.0.0:0");
@@ -61,6 +62,18 @@ TEST(ParseCommandLine, TakesFlags) {
   EXPECT_EQ(options.worker_id, "w");
   EXPECT_EQ(options.drain_timeout, absl::Seconds(90));
   EXPECT_EQ(options.ready_file, "r");
+  EXPECT_EQ(options.model_memory, int64_t{3} << 29);
+}
+
+TEST(ParseCommandLine, PreloadTakesAListWithCommas) {
+  EXPECT_THAT(
+      Served({"--preload", "models/a,models/b", "--preload=models/c"}).preload,
+      ElementsAre("models/a", "models/b", "models/c"));
+  EXPECT_THAT(Printed({"--preload", "models/a,b"}).text, HasSubstr("'b'"));
+}
+
+TEST(ParseCommandLine, ModelMemoryMayBeLeftToTheMachine) {
+  EXPECT_EQ(Served({"--model-memory", "auto"}).model_memory, std::nullopt);
 }
 
 TEST(ParseCommandLine, ImportsWithTwoPaths) {
@@ -153,11 +166,11 @@ TEST(ParseCommandLine, HelpExplainsEveryFlag) {
 
   EXPECT_EQ(help.exit_code, 0);
   for (const char* flag :
-       {"--server", "--listen", "--advertise", "--metrics-listen",
-        "--models-dir", "--device", "--dtype", "--threads", "--preload",
-        "--worker-id", "--log-level", "--ready-file", "--drain-timeout",
-        "--config", "--version", "import", "tokenize", "forward",
-        "Examples:"}) {
+       {"--server",     "--listen",        "--advertise", "--metrics-listen",
+        "--models-dir", "--device",        "--dtype",     "--threads",
+        "--preload",    "--model-memory",  "--worker-id", "--log-level",
+        "--ready-file", "--drain-timeout", "--config",    "--version",
+        "import",       "tokenize",        "forward",     "Examples:"}) {
     EXPECT_THAT(help.text, HasSubstr(flag));
   }
 }
@@ -172,7 +185,7 @@ TEST(ParseCommandLine, WrongValuesAreRefusedByName) {
       {"--device", "tpu"},     {"--dtype", "fp8"},
       {"--threads", "-1"},     {"--preload", "smollm"},
       {"--log-level", "loud"}, {"--drain-timeout", "soon"},
-      {"--no-such-flag", "x"}};
+      {"--model-memory", "8"}, {"--no-such-flag", "x"}};
   for (const auto& arguments : wrong) {
     const PrintAndExit print = Printed(arguments);
     EXPECT_EQ(print.exit_code, 64) << arguments[0];
@@ -209,6 +222,33 @@ TEST_F(ConfigFile, UnknownKeysAreRefused) {
 
 TEST_F(ConfigFile, AMissingFileIsRefused) {
   EXPECT_EQ(Printed({"--config", directory_.path() + "/none"}).exit_code, 64);
+}
+
+TEST_F(ConfigFile, SetsSizesAndLists) {
+  const ServeOptions options = Served(
+      {"--config",
+       Write("model-memory = 8GiB\npreload = [\"models/a\", \"models/b\"]\n")});
+
+  EXPECT_EQ(options.model_memory, int64_t{8} << 30);
+  EXPECT_THAT(options.preload, ElementsAre("models/a", "models/b"));
+}
+
+TEST(ParseBytes, TakesPowersOf1000And1024) {
+  EXPECT_EQ(ParseBytes("3kB"), 3000);
+  EXPECT_EQ(ParseBytes("2.5MB"), 2'500'000);
+  EXPECT_EQ(ParseBytes("1GB"), 1'000'000'000);
+  EXPECT_EQ(ParseBytes("1TB"), 1'000'000'000'000);
+  EXPECT_EQ(ParseBytes("64KiB"), 65536);
+  EXPECT_EQ(ParseBytes("512MiB"), 512 << 20);
+  EXPECT_EQ(ParseBytes("0.5GiB"), 512 << 20);
+  EXPECT_EQ(ParseBytes("1TiB"), int64_t{1} << 40);
+}
+
+TEST(ParseBytes, RefusesWhatIsNoSize) {
+  for (const char* text : {"", "8", "GiB", "0GiB", "-1GiB", "8 GiB", "8gb",
+                           "8GiBs", "1.2.3GiB", "nanGiB", "9999999999TiB"}) {
+    EXPECT_EQ(ParseBytes(text), std::nullopt) << text;
+  }
 }
 
 TEST(ParseAddress, SplitsAtTheLastColon) {

@@ -23,6 +23,7 @@ namespace attune::worker {
 namespace {
 
 using testing::_;
+using testing::AllOf;
 using testing::HasSubstr;
 
 // A server that knows no jobs and remembers who called.
@@ -149,9 +150,44 @@ TEST_F(WorkerTest, ATakenPortIsNamed) {
 TEST_F(WorkerTest, AnUnknownModelToPreloadIsNamed) {
   options_.preload = {"models/none"};
 
-  EXPECT_THAT(Start(), ReasonIs(Reason::kUnknownBaseModel, HasSubstr("none")));
+  EXPECT_THAT(Start(), ReasonIs(Reason::kUnknownBaseModel,
+                                HasSubstr("--preload models/none")));
   // The server must not give a job to a worker that ends at once.
   EXPECT_TRUE(control_.requests().empty());
+}
+
+TEST_F(WorkerTest, AModelBeyondTheMemoryCannotBePreloaded) {
+  options_.preload = {"models/tiny"};
+  options_.model_memory = 1000;
+
+  EXPECT_THAT(Start(), ReasonIs(Reason::kLimitExceeded,
+                                AllOf(HasSubstr("--preload models/tiny"),
+                                      HasSubstr("1000"))));
+  EXPECT_TRUE(control_.requests().empty());
+}
+
+TEST_F(WorkerTest, ModelsToPreloadMustFitTogether) {
+  ASSERT_OK(WriteTinyLlama(directory_ / "models/other"));
+  options_.preload = {"models/tiny", "models/other"};
+  options_.model_memory = 200'000;  // each takes 112,768 or half of that
+  options_.dtype = "fp32";
+
+  EXPECT_THAT(Start(), ReasonIs(Reason::kModelMemoryFull,
+                                AllOf(HasSubstr("--preload models/other"),
+                                      HasSubstr("in use: tiny"))));
+}
+
+TEST_F(WorkerTest, PreloadedModelsAreReportedAsLoaded) {
+  ASSERT_OK(WriteTinyLlama(directory_ / "models/other"));
+  options_.preload = {"models/other"};
+  const auto worker = Start();
+
+  ASSERT_OK(worker);
+  const v1::WorkerState state = control_.requests().at(0).worker();
+  ASSERT_EQ(state.models_size(), 2);
+  EXPECT_EQ(state.models(0).name(), "models/other");
+  EXPECT_TRUE(state.models(0).holders(0).loaded());
+  EXPECT_FALSE(state.models(1).holders(0).loaded());
 }
 
 TEST_F(WorkerTest, AMissingDeviceIsNamed) {

@@ -119,10 +119,10 @@ absl::Status Engine::Generate(InferenceCall call,
   return Admit(std::move(call), std::move(origins), /*stream=*/true);
 }
 
-absl::Status Engine::Preload(const std::string& model_name) {
+absl::StatusOr<std::shared_ptr<const LoadedModel>> Engine::Preload(
+    const std::string& model_name) {
   return CatchTorchErrors("loading a model",
-                          [&] { return resolver_.LoadModel(model_name); })
-      .status();
+                          [&] { return resolver_.LoadModel(model_name); });
 }
 
 absl::Status Engine::Admit(InferenceCall call, std::vector<WorkOrigin> origins,

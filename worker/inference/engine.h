@@ -64,8 +64,10 @@ class Engine {
                         std::shared_ptr<const CallContext> context,
                         OnPiece on_piece, GenerateDone done);
 
-  // Loads a model ahead of its first request.
-  absl::Status Preload(const std::string& model_name);
+  // Loads a model ahead of its first request. While the caller keeps the
+  // result, no other model drives it out of memory.
+  absl::StatusOr<std::shared_ptr<const LoadedModel>> Preload(
+      const std::string& model_name);
 
   // Takes no more calls and waits until those taken are answered, at most for
   // `limit`. False if some were not.

@@ -69,7 +69,16 @@ InferenceMetrics::InferenceMetrics(Metrics& metrics)
                                     "Prompts that had to be fetched first.")),
       model_load_seconds_(metrics.MakeHistogram(
           "attune_model_load_seconds", "Time to load a base model.",
-          {0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120})) {}
+          {0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120})),
+      model_bytes_(metrics.MakeGauge(
+          "attune_model_loaded_bytes",
+          "Memory of the weights of loaded base models, in bytes.")),
+      model_bytes_limit_(metrics.MakeGauge(
+          "attune_model_loaded_limit_bytes",
+          "The most that attune_model_loaded_bytes may be; 2^63: no limit.")),
+      model_evictions_(metrics.Counter(
+          "attune_model_evictions_total",
+          "Base models that left the memory to make room for others.")) {}
 
 ModelSeries InferenceMetrics::MakeSeries(const std::string& id) {
   const prometheus::Labels model = {{"model", id}};
@@ -137,6 +146,13 @@ void InferenceMetrics::ObserveModelLoad(absl::Duration duration) {
 void InferenceMetrics::CountPromptCache(bool hit, size_t num_entries) {
   (hit ? cache_hits_ : cache_misses_).Increment();
   cache_entries_.Set(static_cast<double>(num_entries));
+}
+
+void InferenceMetrics::ShowModelMemory(const ModelStore::Memory& memory) {
+  model_bytes_.Set(static_cast<double>(memory.num_bytes));
+  model_bytes_limit_.Set(static_cast<double>(memory.max_bytes));
+  model_evictions_.Increment(static_cast<double>(memory.num_evictions) -
+                             model_evictions_.Value());
 }
 
 }  // namespace attune::worker

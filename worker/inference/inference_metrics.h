@@ -12,6 +12,7 @@
 #include "attune/v1/task.pb.h"
 #include "prometheus/counter.h"
 #include "proto/cc/metrics.h"
+#include "worker/models/model_store.h"
 
 namespace attune::worker {
 
@@ -46,7 +47,7 @@ struct ModelSeries {
 };
 
 // What the engine shows to Prometheus (attune_infer_*, attune_prompt_cache_*,
-// attune_model_load_seconds). Thread-safe.
+// attune_model_*). Thread-safe.
 class InferenceMetrics {
  public:
   // `metrics` is borrowed.
@@ -58,6 +59,8 @@ class InferenceMetrics {
 
   void ObserveModelLoad(absl::Duration duration);
   void CountPromptCache(bool hit, size_t num_entries);
+  // Shows what the store says now; for each scrape, one at a time.
+  void ShowModelMemory(const ModelStore::Memory& memory);
 
  private:
   ModelSeries MakeSeries(const std::string& id);
@@ -67,6 +70,9 @@ class InferenceMetrics {
   prometheus::Counter& cache_hits_;
   prometheus::Counter& cache_misses_;
   Metrics::Histogram model_load_seconds_;
+  Metrics::Gauge model_bytes_;
+  Metrics::Gauge model_bytes_limit_;
+  prometheus::Counter& model_evictions_;
 
   absl::Mutex mutex_;
   std::map<std::string, std::unique_ptr<ModelSeries>> series_

@@ -271,7 +271,9 @@ TEST_F(EngineTest, AnExceptionIsItsInputsError) {
 TEST_F(EngineTest, PreloadLoadsAndNamesWhatIsMissing) {
   Make();
 
-  EXPECT_OK(engine_->Preload("models/tiny"));
+  const auto model = engine_->Preload("models/tiny");
+  ASSERT_OK(model);
+  EXPECT_EQ((*model)->info.id, "tiny");
   EXPECT_THAT(models_.LoadedIds(), testing::ElementsAre("tiny"));
   EXPECT_THAT(engine_->Preload("models/none"),
               ReasonIs(Reason::kUnknownBaseModel, HasSubstr("none")));

@@ -90,5 +90,16 @@ TEST_F(InferenceMetricsTest, CacheAndLoadsAreCounted) {
   EXPECT_EQ(Value("attune_model_load_seconds"), 1);
 }
 
+TEST_F(InferenceMetricsTest, ModelMemoryIsShownAsItIs) {
+  inference_.ShowModelMemory(
+      {.num_bytes = 300, .max_bytes = 1000, .num_evictions = 2});
+  inference_.ShowModelMemory(
+      {.num_bytes = 200, .max_bytes = 1000, .num_evictions = 3});
+
+  EXPECT_EQ(Value("attune_model_loaded_bytes"), 200);
+  EXPECT_EQ(Value("attune_model_loaded_limit_bytes"), 1000);
+  EXPECT_EQ(Value("attune_model_evictions_total"), 3);
+}
+
 }  // namespace
 }  // namespace attune::worker
