@@ -28,10 +28,24 @@ std::string ParameterText(int64_t count) {
   return FormatCount(count);
 }
 
-// "worker-1 (cpu, bf16, loaded)"
+std::string KindText(v1::ModelKind kind) {
+  switch (kind) {
+    case v1::MODEL_KIND_CAUSAL:
+      return "causal";
+    case v1::MODEL_KIND_ENCODER:
+      return "encoder";
+    case v1::MODEL_KIND_ENCODER_DECODER:
+      return "encoder-decoder";
+    default:
+      return "-";
+  }
+}
+
+// "worker-1 (cpu, bf16, 257 MiB, loaded)"
 std::string HolderText(const v1::ModelHolder& holder) {
   return Concat(holder.worker(), " (", holder.device(), ", ", holder.dtype(),
-                holder.loaded() ? ", loaded)" : ")");
+                ", ", FormatBytes(holder.memory_bytes()),
+                holder.loaded() ? ", loaded)" : ", not loaded)");
 }
 
 absl::StatusOr<int> ListModels(Session& session) {
@@ -54,6 +68,7 @@ absl::StatusOr<int> ListModels(Session& session) {
   }
   Table table({{"NAME"},
                {"FAMILY"},
+               {"KIND"},
                {"WEIGHTS", Table::Align::kRight},
                {"CONTEXT", Table::Align::kRight},
                {"WORKERS"}});
@@ -62,7 +77,7 @@ absl::StatusOr<int> ListModels(Session& session) {
     for (const v1::ModelHolder& holder : model.holders()) {
       holders += Concat(holders.empty() ? "" : ", ", HolderText(holder));
     }
-    table.Add({ShortName(model.name()), model.family(),
+    table.Add({ShortName(model.name()), model.family(), KindText(model.kind()),
                ParameterText(model.num_parameters()),
                FormatCount(model.context_length()), holders});
   }
@@ -84,6 +99,7 @@ absl::StatusOr<int> GetModel(Session& session, const std::string& name) {
   Details details;
   details.Add("name", model.name());
   details.Add("family", model.family());
+  details.Add("kind", KindText(model.kind()));
   details.Add("weights", FormatCount(model.num_parameters()));
   details.Add("layers", FormatCount(model.num_layers()));
   details.Add("embedding", FormatCount(model.embedding_size()));

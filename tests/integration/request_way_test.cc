@@ -208,6 +208,8 @@ TEST_F(RequestWay, ModelListNamesTheWorkerThatHoldsIt) {
   EXPECT_GT(model.context_length(), 0);
   ASSERT_EQ(model.holders_size(), 1);
   EXPECT_EQ(model.holders(0).worker(), "worker-1");
+  EXPECT_EQ(model.kind(), v1::MODEL_KIND_CAUSAL);
+  EXPECT_GE(model.holders(0).memory_bytes(), 2 * model.num_parameters());
 }
 
 }  // namespace

@@ -12,6 +12,18 @@ namespace {
 
 constexpr absl::Duration kListingInterval = absl::Seconds(30);
 
+attune::v1::ModelKind KindOf(const ModelConfig& config) {
+  switch (config.kind) {
+    case ModelKind::kCausal:
+      return attune::v1::MODEL_KIND_CAUSAL;
+    case ModelKind::kEncoder:
+      return attune::v1::MODEL_KIND_ENCODER;
+    case ModelKind::kEncoderDecoder:
+      return attune::v1::MODEL_KIND_ENCODER_DECODER;
+  }
+  return attune::v1::MODEL_KIND_UNSPECIFIED;
+}
+
 }  // namespace
 
 std::vector<attune::v1::Model> ModelReport::Make() {
@@ -32,6 +44,7 @@ std::vector<attune::v1::Model> ModelReport::Make() {
     attune::v1::Model& model = report.emplace_back();
     model.set_name(ResourceName(kModelCollection, info.id));
     model.set_family(info.config.family);
+    model.set_kind(KindOf(info.config));
     model.set_num_parameters(info.num_parameters);
     model.set_context_length(info.config.context_length);
     model.set_vocabulary_size(info.config.vocab_size);
@@ -45,6 +58,7 @@ std::vector<attune::v1::Model> ModelReport::Make() {
     holder.set_dtype(options.dtype == c10::kBFloat16 ? "bf16" : "fp32");
     holder.set_loaded(
         std::binary_search(loaded.begin(), loaded.end(), info.id));
+    holder.set_memory_bytes(models_.LoadedBytes(info));
   }
   return report;
 }

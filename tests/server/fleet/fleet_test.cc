@@ -230,6 +230,27 @@ TEST_F(FleetTest, ModelsAreMergedWithTheirHolders) {
               ReasonIs(Reason::kResourceNotFound, HasSubstr("models/c")));
 }
 
+TEST_F(FleetTest, AModelTakesItsOwnMemoryWithEachHolder) {
+  const std::pair<const char*, int64_t> holders[] = {{"w1", 400}, {"w2", 200}};
+  for (const auto& [id, bytes] : holders) {
+    worker::v1::WorkerState worker = MakeWorker(id);
+    v1::Model& held = *worker.mutable_models(0);
+    held.set_kind(v1::MODEL_KIND_ENCODER);
+    held.mutable_holders(0)->set_memory_bytes(bytes);
+    held.mutable_holders(0)->set_loaded(bytes == 200);
+    fleet_.Update(worker);
+  }
+
+  const v1::Model model = fleet_.GetModel("models/m").value();
+
+  EXPECT_EQ(model.kind(), v1::MODEL_KIND_ENCODER);
+  ASSERT_EQ(model.holders_size(), 2);
+  EXPECT_EQ(model.holders(0).memory_bytes(), 400);
+  EXPECT_FALSE(model.holders(0).loaded());
+  EXPECT_EQ(model.holders(1).memory_bytes(), 200);
+  EXPECT_TRUE(model.holders(1).loaded());
+}
+
 TEST_F(FleetTest, ListsModelsByPages) {
   PageTokens tokens("key");
   for (const char* model : {"models/c", "models/a", "models/b"}) {
