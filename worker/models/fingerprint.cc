@@ -89,4 +89,24 @@ absl::StatusOr<std::string> Fingerprint(const std::vector<std::string>& files,
   return sha256;
 }
 
+absl::StatusOr<std::string> FingerprintMemory::Find(
+    const std::vector<std::string>& files, const std::string& cache_file) {
+  ATTUNE_ASSIGN_OR_RETURN(const nlohmann::json described, DescribeFiles(files));
+  const std::string description =
+      described.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto known = known_.find(cache_file);
+    if (known != known_.end() && known->second.first == description) {
+      return known->second.second;
+    }
+  }
+  // Files that change meanwhile have another description the next time.
+  ATTUNE_ASSIGN_OR_RETURN(std::string fingerprint,
+                          Fingerprint(files, cache_file));
+  absl::MutexLock lock(&mutex_);
+  known_[cache_file] = {description, fingerprint};
+  return fingerprint;
+}
+
 }  // namespace attune::worker

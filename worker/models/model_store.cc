@@ -69,7 +69,8 @@ bool HasChatTemplate(const std::string& path) {
 }
 
 absl::StatusOr<ModelInfo> ReadInfo(const std::string& directory,
-                                   std::string_view id) {
+                                   std::string_view id,
+                                   FingerprintMemory& fingerprints) {
   const std::string path = Concat(directory, "/", id);
   ModelInfo info;
   info.id = id;
@@ -91,7 +92,8 @@ absl::StatusOr<ModelInfo> ReadInfo(const std::string& directory,
   files.insert(files.begin(), described.begin(), described.end());
   ATTUNE_ASSIGN_OR_RETURN(
       info.fingerprint,
-      Fingerprint(files, Concat(directory, "/.fingerprints/", id, ".json")));
+      fingerprints.Find(files,
+                        Concat(directory, "/.fingerprints/", id, ".json")));
   return info;
 }
 
@@ -162,7 +164,7 @@ absl::StatusOr<std::vector<ModelInfo>> ModelStore::List() const {
   std::vector<ModelInfo> infos;
   std::map<std::string, std::string> left_out;
   for (const std::string& id : ids) {
-    auto info = ReadInfo(options_.directory, id);
+    auto info = ReadInfo(options_.directory, id, fingerprints_);
     if (info.ok()) {
       infos.push_back(*std::move(info));
     } else {
@@ -189,7 +191,7 @@ absl::StatusOr<ModelInfo> ModelStore::Info(std::string_view id) const {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
     return UnknownModel(options_.directory, id);
   }
-  return ReadInfo(options_.directory, id);
+  return ReadInfo(options_.directory, id, fingerprints_);
 }
 
 absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::Load(

@@ -20,6 +20,7 @@
 #include "worker/models/causal_model.h"
 #include "worker/models/encoder_decoder_model.h"
 #include "worker/models/encoder_model.h"
+#include "worker/models/fingerprint.h"
 #include "worker/models/language_model.h"
 #include "worker/models/model_config.h"
 #include "worker/text/template.h"
@@ -129,6 +130,7 @@ class ModelStore {
   absl::Status MakePlace(const ModelInfo& info);
 
   const Options options_;
+  mutable FingerprintMemory fingerprints_;
   mutable absl::Mutex mutex_;
   std::map<std::string, Place, std::less<>> places_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Pending>, std::less<>> pending_

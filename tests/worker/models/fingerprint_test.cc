@@ -68,6 +68,24 @@ TEST_F(FingerprintTest, IsComputedWhereNoCacheCanBeWritten) {
             Sha256Hex("a\n2\n12"));
 }
 
+TEST_F(FingerprintTest, IsRememberedWhereNoCacheCanBeWritten) {
+  WriteBytes(directory_ / "cache", "a file, no directory");
+  FingerprintMemory memory;
+  const std::vector<std::string> files = {directory_ / "a"};
+  const auto first = memory.Find(files, cache_);
+  ASSERT_OK(first);
+  EXPECT_EQ(*first, Sha256Hex("a\n2\n12"));
+
+  // Other bytes behind the same size and time are not looked at.
+  const auto time = std::filesystem::last_write_time(directory_ / "a");
+  WriteBytes(directory_ / "a", "21");
+  std::filesystem::last_write_time(directory_ / "a", time);
+  EXPECT_EQ(*memory.Find(files, cache_), *first);
+
+  WriteBytes(directory_ / "a", "213");
+  EXPECT_EQ(*memory.Find(files, cache_), Sha256Hex("a\n3\n213"));
+}
+
 TEST_F(FingerprintTest, SaysWhichFileIsMissing) {
   EXPECT_THAT(Fingerprint({directory_ / "gone"}, cache_),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("gone")));
