@@ -48,15 +48,19 @@ TEST_F(ModelReportTest, DescribesAModelAndItsHolder) {
   EXPECT_EQ(models[0].holders(0).memory_bytes(), 4 * info->num_parameters);
 }
 
-TEST_F(ModelReportTest, NamesTheKindOfAnEncoder) {
-  std::filesystem::copy("tests/golden/architectures/bert",
-                        directory_ / "minilm");
+TEST_F(ModelReportTest, NamesTheKindOfAModel) {
+  const std::filesystem::path golden = "tests/golden/architectures";
+  for (const char* id : {"bert", "t5"}) {
+    std::filesystem::copy(golden / id, directory_ / id);
+  }
 
   const std::vector<attune::v1::Model> models = report_.Make();
 
-  ASSERT_THAT(models, SizeIs(1));
+  ASSERT_THAT(models, SizeIs(2));
   EXPECT_EQ(models[0].family(), "bert");
   EXPECT_EQ(models[0].kind(), attune::v1::MODEL_KIND_ENCODER);
+  EXPECT_EQ(models[1].family(), "t5");
+  EXPECT_EQ(models[1].kind(), attune::v1::MODEL_KIND_ENCODER_DECODER);
 }
 
 TEST_F(ModelReportTest, MemoryIsThatOfTheNumberFormat) {
