@@ -75,7 +75,7 @@ TEST(ParseJson, CitesLittleOfALongToken) {
 TEST(ParseJson, RefusesNumbersThatNoDoubleHolds) {
   EXPECT_THAT(
       ParseJson("[1e999]", 8),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("out of range")));
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1e999")));
 }
 
 TEST(ReadJsonFile, NamesTheCorruptFile) {

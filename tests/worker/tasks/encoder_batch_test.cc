@@ -1,5 +1,6 @@
 #include "worker/tasks/encoder_batch.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>

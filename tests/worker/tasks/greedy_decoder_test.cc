@@ -30,7 +30,7 @@ TaskInput InputOf(const TaskProgram& program, const std::string& text) {
 std::string DecodeByHand(const TaskProgram& program, std::vector<int64_t> ids,
                          int64_t max_new_tokens) {
   const at::NoGradGuard no_grad;
-  const CausalModel& model = *program.model().model;
+  const CausalModel& model = program.model().causal();
   std::vector<int64_t> answer;
   while (static_cast<int64_t>(answer.size()) < max_new_tokens) {
     const at::Tensor rows = model.Embed(at::tensor(ids));

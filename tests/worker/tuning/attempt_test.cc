@@ -329,10 +329,10 @@ TEST(Attempt, AKilledAndResumedHeadGivesTheSameBytes) {
 }
 
 TEST(Attempt, LearnsLabelWordsOfAnEncoderDecoder) {
-  const AttemptResult result = *RunJob(ToyJobOn("t5", 150));
+  const AttemptResult result = *RunJob(ToyJobOn("t5", 100));
 
-  EXPECT_DOUBLE_EQ(result.report.after().metrics().at("accuracy"), 1);
-  EXPECT_LT(result.report.after().loss(), result.report.before().loss());
+  EXPECT_GT(result.report.after().metrics().at("accuracy"), 0.75);
+  EXPECT_LT(result.report.after().loss(), 0.7 * result.report.before().loss());
 }
 
 TEST(Attempt, TunesGenerationsOfAnEncoderDecoder) {

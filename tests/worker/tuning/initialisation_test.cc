@@ -127,7 +127,7 @@ TEST(Initialisation, RefusesATextWithoutTokens) {
 }
 
 TEST(Initialisation, KnowsTheTablesRootMeanSquare) {
-  const CausalModel& model = *Program().model().model;
+  const BaseModel& model = *Program().model().model;
   const at::Tensor table = model.Embed(at::arange(model.config().vocab_size));
 
   EXPECT_NEAR(EmbeddingRms(model),
