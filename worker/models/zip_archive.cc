@@ -176,7 +176,8 @@ class ZipArchive::Parser {
   // Takes what does not fit 32 bits out of the extra fields.
   absl::Status ReadExtra(size_t position, size_t end, Central& entry) const {
     while (position < end) {
-      if (end - position < 4 || end - position - 4 < At<uint16_t>(position + 2)) {
+      if (end - position < 4 ||
+          end - position - 4 < At<uint16_t>(position + 2)) {
         return Fail(position, "extra field reaches beyond its entry");
       }
       const uint16_t id = At<uint16_t>(position);

@@ -73,9 +73,8 @@ TEST(ParseJson, CitesLittleOfALongToken) {
 }
 
 TEST(ParseJson, RefusesNumbersThatNoDoubleHolds) {
-  EXPECT_THAT(
-      ParseJson("[1e999]", 8),
-      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1e999")));
+  EXPECT_THAT(ParseJson("[1e999]", 8),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("1e999")));
 }
 
 TEST(ReadJsonFile, NamesTheCorruptFile) {
