@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
@@ -130,6 +131,31 @@ TEST(TaskContract, RefusesLabelsOfAGeneration) {
 
   EXPECT_THAT(CheckTask(task),
               ReasonIs(Reason::kInvalidField, HasSubstr("task.labels")));
+}
+
+TEST(TaskContract, TheModelsKindDecidesWhatWeighsLabels) {
+  for (const auto& [kind, scoring] :
+       {std::pair{ModelKind::kCausal, attune::v1::LABEL_SCORING_WORDS},
+        std::pair{ModelKind::kEncoder, attune::v1::LABEL_SCORING_HEAD},
+        std::pair{ModelKind::kEncoderDecoder,
+                  attune::v1::LABEL_SCORING_WORDS}}) {
+    ModelConfig config;
+    config.family = "some";
+    config.kind = kind;
+    TaskSpec task;
+    task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+
+    FillModelDefaults(kind, task);
+
+    EXPECT_EQ(task.label_scoring(), scoring);
+    EXPECT_OK(CheckFitsModel(task, config));
+    const bool is_head = scoring == attune::v1::LABEL_SCORING_HEAD;
+    task.set_label_scoring(is_head ? attune::v1::LABEL_SCORING_WORDS
+                                   : attune::v1::LABEL_SCORING_HEAD);
+    EXPECT_THAT(
+        CheckFitsModel(task, config),
+        ReasonIs(Reason::kUnsupportedField, HasSubstr("task.label_scoring")));
+  }
 }
 
 TEST(TaskContract, AClassificationHasAtLeastTwoLabels) {

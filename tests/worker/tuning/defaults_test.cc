@@ -71,6 +71,28 @@ TEST(Defaults, FillsEveryUnsetField) {
   EXPECT_EQ(spec.evaluation().metric(), "accuracy");
 }
 
+TEST(Defaults, AHeadHasALearningRateOfItsOwn) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_task()->set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
+
+  EXPECT_FALSE(Resolved().training().has_head_learning_rate());
+  EXPECT_DOUBLE_EQ(Resolved(spec).training().head_learning_rate().value(),
+                   0.005);
+  ExpectRefused(Reason::kInvalidField, "spec.training.head_learning_rate",
+                [](TuningJobSpec& without_head) {
+                  without_head.mutable_training()
+                      ->mutable_head_learning_rate()
+                      ->set_value(0.01);
+                });
+  ExpectRefused(
+      Reason::kInvalidField, "spec.training.head_learning_rate",
+      [](TuningJobSpec& of_zero) {
+        of_zero.mutable_task()->set_label_scoring(
+            attune::v1::LABEL_SCORING_HEAD);
+        of_zero.mutable_training()->mutable_head_learning_rate()->set_value(0);
+      });
+}
+
 TEST(Defaults, ResolvingAgainChangesNothing) {
   const TuningJobSpec once = Resolved();
 
