@@ -4,8 +4,6 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "proto/cc/text.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/worker/models/real_models.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/model_store.h"
 #include "worker/models/safetensors.h"
@@ -30,11 +29,6 @@ constexpr int kNumPromptedTexts = 3;
 // layer.
 constexpr double kMinilmTolerance = 1e-3;
 
-std::string MinilmModels() {
-  const char* set = std::getenv("ATTUNE_MODELS_DIR");
-  return set != nullptr ? set : ".attune/models";
-}
-
 // The real default encoder against Hugging Face transformers, both in fp32.
 class MinilmGolden : public testing::Test {
  protected:
@@ -44,11 +38,10 @@ class MinilmGolden : public testing::Test {
   };
 
   static void SetUpTestSuite() {
-    if (!std::filesystem::exists(
-            Concat(MinilmModels(), "/", kMinilm, "/config.json"))) {
+    if (!HasRealModel(kMinilm)) {
       return;
     }
-    ModelStore store({.directory = MinilmModels()});
+    ModelStore store({.directory = RealModelsDirectory()});
     auto model = store.Load(kMinilm);
     ASSERT_OK(model);
     model_ = new std::shared_ptr<const LoadedModel>(*std::move(model));
@@ -64,7 +57,7 @@ class MinilmGolden : public testing::Test {
 
   void SetUp() override {
     if (model_ == nullptr) {
-      GTEST_SKIP() << kMinilm << " is not in " << MinilmModels()
+      GTEST_SKIP() << kMinilm << " is not in " << RealModelsDirectory()
                    << "; deploy/setup.sh puts it there";
     }
   }

@@ -1,8 +1,6 @@
 #include <malloc.h>
 
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -11,6 +9,7 @@
 #include "proto/cc/text.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
+#include "tests/worker/models/real_models.h"
 #include "tests/worker/models/resident_memory.h"
 #include "worker/models/fingerprint.h"
 #include "worker/models/model_store.h"
@@ -23,11 +22,6 @@ constexpr int64_t kMegabyte = 1 << 20;
 // Tokeniser, file headers, the pages of code that loading is the first to run.
 constexpr int64_t kOverhead = 100 * kMegabyte;
 
-std::string Directory() {
-  const char* set = std::getenv("ATTUNE_MODELS_DIR");
-  return set != nullptr ? set : ".attune/models";
-}
-
 // Sets the peak of the resident size back to what it is now.
 void ResetPeak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
@@ -36,9 +30,9 @@ void ResetPeak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 class ModelMemory : public testing::TestWithParam<at::ScalarType> {};
 
 TEST_P(ModelMemory, LoadingTakesNoMoreThanTheWeightsAtAnyMoment) {
-  const std::string path = Concat(Directory(), "/", kModelId);
-  if (!std::filesystem::exists(path + "/config.json")) {
-    GTEST_SKIP() << kModelId << " is not in " << Directory()
+  const std::string path = Concat(RealModelsDirectory(), "/", kModelId);
+  if (!HasRealModel(kModelId)) {
+    GTEST_SKIP() << kModelId << " is not in " << RealModelsDirectory()
                  << "; deploy/import_model.sh puts it there";
   }
   const TempDirectory cache;
@@ -49,7 +43,7 @@ TEST_P(ModelMemory, LoadingTakesNoMoreThanTheWeightsAtAnyMoment) {
 
   // As at the first start, when no digest is known yet.
   ASSERT_OK(Fingerprint({path + "/model.safetensors"}, cache / "sha256.json"));
-  ModelStore store({.directory = Directory(), .dtype = GetParam()});
+  ModelStore store({.directory = RealModelsDirectory(), .dtype = GetParam()});
   const auto model = store.Load(kModelId);
 
   ASSERT_OK(model);

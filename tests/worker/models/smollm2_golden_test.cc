@@ -5,8 +5,6 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "proto/cc/text.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/worker/models/real_models.h"
 #include "worker/models/model_store.h"
 #include "worker/models/safetensors.h"
 
@@ -30,20 +29,14 @@ constexpr int kNumFrontedTexts = 3;
 // fp32 sums in another order move logits by about 1e-4.
 constexpr double kMaxDifference = 1e-3;
 
-std::string ModelsDirectory() {
-  const char* set = std::getenv("ATTUNE_MODELS_DIR");
-  return set != nullptr ? set : ".attune/models";
-}
-
 // The real default model against Hugging Face transformers, both in fp32.
 class Smollm2Golden : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    if (!std::filesystem::exists(
-            Concat(ModelsDirectory(), "/", kModel, "/config.json"))) {
+    if (!HasRealModel(kModel)) {
       return;
     }
-    ModelStore store({.directory = ModelsDirectory()});
+    ModelStore store({.directory = RealModelsDirectory()});
     auto model = store.Load(kModel);
     ASSERT_OK(model);
     model_ = new std::shared_ptr<const LoadedModel>(*std::move(model));
@@ -59,7 +52,7 @@ class Smollm2Golden : public testing::Test {
 
   void SetUp() override {
     if (model_ == nullptr) {
-      GTEST_SKIP() << kModel << " is not in " << ModelsDirectory()
+      GTEST_SKIP() << kModel << " is not in " << RealModelsDirectory()
                    << "; deploy/import_model.sh puts it there";
     }
   }
