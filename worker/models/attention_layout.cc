@@ -1,11 +1,16 @@
 #include "worker/models/attention_layout.h"
 
+#include <c10/core/GradMode.h>
+
 #include <utility>
 
 namespace attune::worker {
 
 AttentionLayout::AttentionLayout(const std::vector<Segment>& segments, Own own)
     : own_(own) {
+  const bool differentiable = at::GradMode::is_enabled();
+  const int64_t num_rows =
+      segments.empty() ? 0 : segments.back().begin + segments.back().length;
   std::vector<int> roots;  // per segment
   for (size_t i = 0; i < segments.size(); ++i) {
     const Segment& segment = segments[i];
@@ -18,17 +23,27 @@ AttentionLayout::AttentionLayout(const std::vector<Segment>& segments, Own own)
     if (!joins) {
       const Segment& root = segments[roots[i]];
       Family family;
+      Range trained;
       family.rows.begin = segment.begin;
-      family.prefix = root.prefix;
       family.sequence = root.sequence;
       if (root.prefix != nullptr) family.shared_length += root.prefix->length();
       if (root.sequence != nullptr) {
         family.shared_length += root.sequence->length();
       }
+      if (root.prefix != nullptr && differentiable &&
+          root.prefix->requires_grad()) {
+        trained = PlaceOf(*root.prefix, num_rows);
+      } else {
+        family.prefix = root.prefix;
+      }
       for (int p = segment.parent; p >= 0; p = segments[p].parent) {
         family.ancestors.insert(family.ancestors.begin(),
                                 {segments[p].begin, segments[p].length});
         family.shared_length += segments[p].length;
+      }
+      // Positions count it first.
+      if (trained.length > 0) {
+        family.ancestors.insert(family.ancestors.begin(), trained);
       }
       families_.push_back(std::move(family));
     }
@@ -38,6 +53,17 @@ AttentionLayout::AttentionLayout(const std::vector<Segment>& segments, Own own)
     family.segments.push_back({segment.begin, segment.length});
     family.rows.length += segment.length;
   }
+}
+
+AttentionLayout::Range AttentionLayout::PlaceOf(const KvBlock& prefix,
+                                                int64_t num_rows) {
+  int64_t begin = num_rows;
+  for (const KvBlock* other : trained_) {
+    if (other == &prefix) return {begin, prefix.length()};
+    begin += other->length();
+  }
+  trained_.push_back(&prefix);
+  return {begin, prefix.length()};
 }
 
 AttentionLayout::AttentionLayout(const std::vector<CrossSegment>& segments)

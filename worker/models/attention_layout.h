@@ -38,10 +38,12 @@ class AttentionLayout : public torch::CustomClassHolder {
   // shared keys are one product.
   struct Family {
     Range rows;
-    const KvBlock* prefix = nullptr;
+    const KvBlock* prefix = nullptr;  // constant
     const KvSequence* sequence = nullptr;
-    std::vector<Range> ancestors;  // rows of the batch, oldest first
-    int64_t shared_length = 0;     // all keys before the segments' own
+    // Rows of the batch, oldest first; of a trained prefix those behind the
+    // batch, see trained().
+    std::vector<Range> ancestors;
+    int64_t shared_length = 0;  // all keys before the segments' own
     std::vector<Range> segments;
     std::vector<int32_t> segment_of_row;  // per row of the family
   };
@@ -53,10 +55,18 @@ class AttentionLayout : public torch::CustomClassHolder {
 
   Own own() const { return own_; }
   const std::vector<Family>& families() const { return families_; }
+  // Prefixes that are part of the graph: with grad mode on, those that require
+  // gradients. In attention their keys and values stand behind the rows of the
+  // batch, in this order.
+  const std::vector<const KvBlock*>& trained() const { return trained_; }
 
  private:
+  // Where a trained prefix stands, behind `num_rows` rows of the batch.
+  Range PlaceOf(const KvBlock& prefix, int64_t num_rows);
+
   Own own_;
   std::vector<Family> families_;
+  std::vector<const KvBlock*> trained_;
 };
 
 }  // namespace attune::worker

@@ -21,6 +21,14 @@ KvBlock::KvBlock(std::vector<at::Tensor> keys, std::vector<at::Tensor> values)
       values_(std::move(values)),
       length_(keys_.empty() ? 0 : keys_[0].size(1)) {}
 
+bool KvBlock::requires_grad() const {
+  const auto is_trained = [](const at::Tensor& tensor) {
+    return tensor.requires_grad();
+  };
+  return std::any_of(keys_.begin(), keys_.end(), is_trained) ||
+         std::any_of(values_.begin(), values_.end(), is_trained);
+}
+
 size_t KvBlock::num_bytes() const {
   return NumBytes(keys_) + NumBytes(values_);
 }

@@ -21,6 +21,8 @@ class KvBlock {
   const at::Tensor& keys(int64_t layer) const { return keys_[layer]; }
   const at::Tensor& values(int64_t layer) const { return values_[layer]; }
   size_t num_bytes() const;
+  // Whether they are trained: then they take part in gradients.
+  bool requires_grad() const;
 
  private:
   const std::vector<at::Tensor> keys_;

@@ -429,6 +429,19 @@ QkvRows AttendBackward(const Batch& batch, const AttentionLayout& layout,
   return grads;
 }
 
+// The rows with the keys and values of trained prefixes behind them.
+QkvRows WithTrained(const QkvRows& rows, int64_t layer,
+                    const AttentionLayout& layout) {
+  if (layout.trained().empty()) return rows;
+  std::vector<at::Tensor> keys = {rows.k};
+  std::vector<at::Tensor> values = {rows.v};
+  for (const KvBlock* prefix : layout.trained()) {
+    keys.push_back(prefix->keys(layer));
+    values.push_back(prefix->values(layer));
+  }
+  return {rows.q, at::cat(keys, 1), at::cat(values, 1)};
+}
+
 struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& q, const at::Tensor& k,
@@ -474,9 +487,10 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 
 }  // namespace
 
-at::Tensor PackedAttention(const QkvRows& rows, int64_t layer,
+at::Tensor PackedAttention(const QkvRows& batch_rows, int64_t layer,
                            const c10::intrusive_ptr<AttentionLayout>& layout,
                            const AttentionRule& rule) {
+  const QkvRows rows = WithTrained(batch_rows, layer, *layout);
   // Queries of a first decoder layer may be constants while the memory is not.
   if (at::GradMode::is_enabled() &&
       (rows.q.requires_grad() || rows.k.requires_grad() ||

@@ -1,5 +1,8 @@
 #include "worker/models/attention_layout.h"
 
+#include <ATen/ops/ones.h>
+#include <c10/core/GradMode.h>
+
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -30,6 +33,32 @@ TEST(AttentionLayout, GroupsSiblings) {
   EXPECT_EQ(families[2].shared_length, 12);
   EXPECT_EQ(families[3].ancestors.size(), 2u);
   EXPECT_THAT(families[2].segment_of_row, ElementsAre(0, 0, 1));
+}
+
+TEST(AttentionLayout, ATrainedPrefixStandsBehindTheBatch) {
+  const at::Tensor keys = at::ones({2, 3, 4}).requires_grad_();
+  const KvBlock trained({keys}, {keys});
+  const KvBlock constant({at::ones({2, 6, 4})}, {at::ones({2, 6, 4})});
+  const std::vector<Segment> segments = {
+      {.begin = 0, .length = 5, .prefix = &trained},
+      {.begin = 5, .length = 7, .prefix = &constant},
+      {.begin = 12, .length = 2, .parent = 0}};
+
+  const AttentionLayout layout(segments);
+  const at::NoGradGuard no_grad;
+  const AttentionLayout serving(segments);
+
+  EXPECT_THAT(layout.trained(), ElementsAre(&trained));
+  ASSERT_EQ(layout.families().size(), 3u);
+  EXPECT_EQ(layout.families()[0].prefix, nullptr);
+  EXPECT_EQ(layout.families()[0].shared_length, 3);
+  EXPECT_EQ(layout.families()[0].ancestors[0].begin, 14);
+  EXPECT_EQ(layout.families()[1].prefix, &constant);
+  EXPECT_EQ(layout.families()[2].ancestors[0].begin, 14);
+  EXPECT_EQ(layout.families()[2].ancestors[1].begin, 0);
+  EXPECT_EQ(layout.families()[2].shared_length, 8);
+  EXPECT_TRUE(serving.trained().empty());
+  EXPECT_EQ(serving.families()[0].prefix, &trained);
 }
 
 TEST(AttentionLayout, NeighboursOfOneMemoryAreAFamily) {

@@ -231,6 +231,23 @@ TEST_P(DecodersGolden, PromptGradient) {
             kMaxGradientDifference);
 }
 
+TEST_P(DecodersGolden, PrefixGradient) {
+  at::AutoGradMode grad(true);
+  const at::Tensor keys = Golden("prefix_keys").requires_grad_(true);
+  const at::Tensor values = Golden("prefix_values").requires_grad_(true);
+  const KvBlock prefix(keys.unbind(0), values.unbind(0));
+  const PackedBatch batch = Texts(kNumPromptedRows, &prefix);
+
+  const auto hidden = model_->Forward(batch.rows);
+  ASSERT_OK(hidden);
+  Loss(*hidden, batch.begins[kGradientRow]).backward();
+
+  EXPECT_LT(RelativeDifference(keys.grad(), Golden("prefix_keys_gradient")),
+            kMaxGradientDifference);
+  EXPECT_LT(RelativeDifference(values.grad(), Golden("prefix_values_gradient")),
+            kMaxGradientDifference);
+}
+
 TEST_P(DecodersGolden, GreedyContinuationsInStep) {
   at::NoGradGuard no_grad;
   std::vector<KvSequence> sequences(kNumRows);

@@ -126,6 +126,17 @@ class EncoderDecodersGolden : public testing::TestWithParam<const char*> {
     return hidden.ok() ? *hidden : at::Tensor();
   }
 
+  // Of the gradient pair, which must be the last: the mean cross-entropy of
+  // every decoder id that another one stands before.
+  at::Tensor LossOfLastPair(const at::Tensor& hidden) const {
+    const at::Tensor ids = Golden("decoder_input_ids", kGradientPair);
+    const int64_t begin = hidden.size(0) - ids.size(0);
+    const int64_t count = ids.size(0) - 1;
+    return at::cross_entropy_loss(
+        model_->Logits(hidden.narrow(0, begin, count)),
+        ids.narrow(0, 1, count));
+  }
+
   // The cached memory of every input. Empty if something fails.
   std::vector<std::shared_ptr<const KvBlock>> Memories() const {
     std::vector<std::shared_ptr<const KvBlock>> memories;
@@ -252,15 +263,25 @@ TEST_P(EncoderDecodersGolden, PromptGradient) {
 
   const at::Tensor hidden = Run(Inputs(kNumPromptedPairs, prompt));
   ASSERT_TRUE(hidden.defined());
-  const at::Tensor ids = Golden("decoder_input_ids", kGradientPair);
-  // The gradient pair is the last.
-  const int64_t begin = hidden.size(0) - ids.size(0);
-  const int64_t count = ids.size(0) - 1;
-  at::cross_entropy_loss(model_->Logits(hidden.narrow(0, begin, count)),
-                         ids.narrow(0, 1, count))
-      .backward();
+  LossOfLastPair(hidden).backward();
 
   EXPECT_LT(RelativeDifference(prompt.grad(), Golden("prompt_gradient")),
+            kPairTolerance);
+}
+
+TEST_P(EncoderDecodersGolden, PrefixGradient) {
+  const at::AutoGradMode grad(true);
+  const at::Tensor keys = Golden("prefix_keys").requires_grad_(true);
+  const at::Tensor values = Golden("prefix_values").requires_grad_(true);
+  const KvBlock prefix(keys.unbind(0), values.unbind(0));
+
+  const at::Tensor hidden = Run(Inputs(kNumPromptedPairs), &prefix);
+  ASSERT_TRUE(hidden.defined());
+  LossOfLastPair(hidden).backward();
+
+  EXPECT_LT(RelativeDifference(keys.grad(), Golden("prefix_keys_gradient")),
+            kPairTolerance);
+  EXPECT_LT(RelativeDifference(values.grad(), Golden("prefix_values_gradient")),
             kPairTolerance);
 }
 

@@ -193,6 +193,28 @@ TEST_P(EncodersGolden, PromptGradient) {
             kEncoderTolerance);
 }
 
+TEST_P(EncodersGolden, PrefixGradient) {
+  const at::AutoGradMode grad(true);
+  const at::Tensor keys = Golden("prefix_keys").requires_grad_(true);
+  const at::Tensor values = Golden("prefix_values").requires_grad_(true);
+  const KvBlock prefix(keys.unbind(0), values.unbind(0));
+  // DistilBERT's numbers are of positions that the prefix does not count.
+  if (Has("prefix_hidden_shifted.0")) GTEST_SKIP();
+  const Batch batch = Inputs(kNumPromptedInputs, {}, &prefix);
+
+  const auto hidden = model_->Forward(batch.rows);
+  ASSERT_OK(hidden);
+  const int64_t length = Golden("input_ids", kGradientInput).size(0);
+  const at::Tensor text =
+      hidden->narrow(0, batch.begins[kGradientInput], length);
+  (text.square().sum() / length).backward();
+
+  EXPECT_LT(RelativeDifference(keys.grad(), Golden("prefix_keys_gradient")),
+            kEncoderTolerance);
+  EXPECT_LT(RelativeDifference(values.grad(), Golden("prefix_values_gradient")),
+            kEncoderTolerance);
+}
+
 TEST_P(EncodersGolden, ASharedSegmentIsRefused) {
   Batch batch = Inputs(2);
   batch.rows.segments[1].parent = 0;
