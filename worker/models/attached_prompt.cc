@@ -4,8 +4,18 @@
 
 namespace attune::worker {
 
+namespace {
+
+ClassifierHead MovedTo(const at::Device& device, const ClassifierHead& head) {
+  if (!head.defined()) return head;
+  return {head.weight.detach().to(device), head.bias.detach().to(device)};
+}
+
+}  // namespace
+
 size_t AttachedPrompt::num_bytes() const {
-  size_t bytes = prefix != nullptr ? prefix->num_bytes() : rows.nbytes();
+  size_t bytes = rows.defined() ? rows.nbytes() : 0;
+  if (prefix != nullptr) bytes += prefix->num_bytes();
   if (head.defined()) bytes += head.weight.nbytes() + head.bias.nbytes();
   return bytes;
 }
@@ -21,10 +31,19 @@ absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
   } else {
     prompt.rows = rows.detach().to(device, at::kFloat);
   }
-  if (head.defined()) {
-    prompt.head = {head.weight.detach().to(device),
-                   head.bias.detach().to(device)};
-  }
+  prompt.head = MovedTo(device, head);
+  return prompt;
+}
+
+AttachedPrompt AttachPrefix(const LoadedModel& model, const at::Tensor& keys,
+                            const at::Tensor& values,
+                            const ClassifierHead& head) {
+  const at::Device device = model.model->device();
+  AttachedPrompt prompt;
+  prompt.prefix = std::make_shared<const KvBlock>(
+      keys.detach().to(device, at::kFloat).unbind(0),
+      values.detach().to(device, at::kFloat).unbind(0));
+  prompt.head = MovedTo(device, head);
   return prompt;
 }
 

@@ -14,28 +14,40 @@
 
 namespace attune::worker {
 
-// A trained prompt in the form in which a model of its kind takes it again and
-// again. Immutable, shared by those who use it.
+// A prompt in the form in which a model of its kind takes it: in training part
+// of the graph, in serving constant and shared by those who use it. Has a
+// prefix or rows, on the model's device.
 struct AttachedPrompt {
-  // Of a causal model: keys and values that every text reads.
+  // Keys and values before those of every layer: a trained prefix and, where a
+  // causal model serves, what it made of a soft prompt's rows once. Of an
+  // encoder-decoder's decoder.
   std::shared_ptr<const KvBlock> prefix;
-  // Of the other kinds, where the prompt reads the text as much as the text
-  // the prompt: [length, embedding_dim], fp32, on the model's device.
+  // Rows in front of the input: [length, embedding_dim], fp32. Of kinds where
+  // the prompt reads the text as much as the text the prompt and, in training,
+  // of all.
   at::Tensor rows;
   // The output layer learned beside it; undefined without one.
   ClassifierHead head;
 
   int64_t length() const {
-    return prefix != nullptr ? prefix->length() : rows.size(0);
+    if (prefix != nullptr) return prefix->length();
+    return rows.defined() ? rows.size(0) : 0;
   }
   size_t num_bytes() const;
 };
 
-// Prepares rows [length, embedding_dim] and `head` (may be undefined), which
-// may be on another device. Errors of CausalModel::BuildPrefix.
+// Prepares the rows [length, embedding_dim] of a soft prompt and `head` (may be
+// undefined) for serving; both may be on another device. Errors of
+// CausalModel::BuildPrefix.
 absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
                                             const at::Tensor& rows,
                                             const ClassifierHead& head = {});
+
+// The same for the keys and values of a trained prefix, each [layers, kv_heads,
+// length, head_dim].
+AttachedPrompt AttachPrefix(const LoadedModel& model, const at::Tensor& keys,
+                            const at::Tensor& values,
+                            const ClassifierHead& head = {});
 
 }  // namespace attune::worker
 

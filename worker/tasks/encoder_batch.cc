@@ -6,11 +6,12 @@
 namespace attune::worker {
 
 void EncoderBatch::AddText(absl::Span<const int64_t> ids,
-                           const at::Tensor& prompt) {
+                           const at::Tensor& rows, const KvBlock* prefix) {
   texts_.push_back({.begin = num_rows(),
-                    .prompt_length = prompt.defined() ? prompt.size(0) : 0,
+                    .prompt_length = rows.defined() ? rows.size(0) : 0,
                     .length = static_cast<int64_t>(ids.size())});
-  prompts_.push_back(prompt);
+  prompts_.push_back(rows);
+  prefixes_.push_back(prefix);
   ids_.insert(ids_.end(), ids.begin(), ids.end());
 }
 
@@ -25,8 +26,9 @@ EncoderRows EncoderBatch::Build(const BaseModel& model) const {
     if (text.prompt_length > 0) parts.push_back(prompts_[i]);
     parts.push_back(tokens.narrow(0, next_token, text.length));
     next_token += text.length;
-    rows.segments.push_back(
-        {.begin = text.begin, .length = text.end() - text.begin});
+    rows.segments.push_back({.begin = text.begin,
+                             .length = text.end() - text.begin,
+                             .prefix = prefixes_[i]});
   }
   rows.embeddings = at::cat(parts);
   return rows;

@@ -9,11 +9,13 @@
 #include "absl/types/span.h"
 #include "worker/models/base_model.h"
 #include "worker/models/encoder_model.h"
+#include "worker/models/kv_cache.h"
 
 namespace attune::worker {
 
 // Collects texts for one forward of an encoder: each is a segment that begins
-// with its own copy of its prompt, which reads the text. Not thread-safe.
+// with its own copy of its prompt's rows, which read the text, and sees its
+// prompt's prefix. Not thread-safe.
 class EncoderBatch {
  public:
   // A text's rows: its prompt's, then its tokens'.
@@ -26,9 +28,11 @@ class EncoderBatch {
     int64_t end() const { return text_begin() + length; }
   };
 
-  // ids: at least one. prompt: [n, embedding_dim], fp32, on the model's device,
-  // trainable or fixed; undefined for none.
-  void AddText(absl::Span<const int64_t> ids, const at::Tensor& prompt);
+  // ids: at least one. `rows` of a prompt: [n, embedding_dim], fp32, on the
+  // model's device, trainable or fixed; undefined for none. `prefix`: borrowed;
+  // null for none.
+  void AddText(absl::Span<const int64_t> ids, const at::Tensor& rows,
+               const KvBlock* prefix);
 
   const std::vector<Text>& texts() const { return texts_; }
   int64_t num_rows() const { return texts_.empty() ? 0 : texts_.back().end(); }
@@ -39,7 +43,8 @@ class EncoderBatch {
 
  private:
   std::vector<Text> texts_;
-  std::vector<at::Tensor> prompts_;  // per text
+  std::vector<at::Tensor> prompts_;       // per text
+  std::vector<const KvBlock*> prefixes_;  // per text
   std::vector<int64_t> ids_;
 };
 

@@ -104,12 +104,12 @@ at::Tensor CrossEntropyRows(const LanguageModel& model,
 }
 
 absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
-                                     const at::Tensor& prompt,
+                                     const AttachedPrompt& prompt,
                                      absl::Span<const AnswerSample> samples) {
   return CatchTorchErrors("answer loss", [&]() -> absl::StatusOr<BatchLoss> {
     AnswerBatch answers{
         .batch = LanguageBatch(model), .rows = {}, .targets = {}};
-    if (prompt.defined()) answers.batch.SharePrompt(prompt);
+    answers.batch.SharePrompt(prompt);
     for (const AnswerSample& sample : samples) answers.Add(sample);
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor losses, answers.Losses(model));
     return BatchLoss{.sum = losses.sum(),

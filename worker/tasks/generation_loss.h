@@ -30,11 +30,11 @@ at::Tensor CrossEntropyRows(const LanguageModel& model,
                             const at::Tensor& hidden,
                             const at::Tensor& targets);
 
-// Training: all samples share prompt [rows, dim], fp32 (undefined: none), which
-// stands in the batch once. The loss is the sum of -log P(token) over the
+// Training: all samples share `prompt`, whose rows or prefix may be trained;
+// rows stand in the batch once. The loss is the sum of -log P(token) over the
 // answer tokens, the weight their number.
 absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
-                                     const at::Tensor& prompt,
+                                     const AttachedPrompt& prompt,
                                      absl::Span<const AnswerSample> samples);
 
 // Evaluation: the sum of -log P(token) over each sample's answer.

@@ -46,7 +46,7 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreByHead(
     const at::NoGradGuard no_grad;
     EncoderBatch batch;
     for (const HeadQuery& query : queries) {
-      batch.AddText(query.text, query.prompt->rows);
+      batch.AddText(query.text, query.prompt->rows, query.prompt->prefix.get());
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor pooled, PooledTexts(model, batch));
     Scores scores;
@@ -59,23 +59,24 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreByHead(
 }
 
 int64_t NumHeadRows(const HeadQuery& query) {
-  return query.prompt->length() + static_cast<int64_t>(query.text.size());
+  const at::Tensor& rows = query.prompt->rows;
+  return (rows.defined() ? rows.size(0) : 0) +
+         static_cast<int64_t>(query.text.size());
 }
 
 absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
-                                   const at::Tensor& prompt,
-                                   const ClassifierHead& head,
+                                   const AttachedPrompt& prompt,
                                    absl::Span<const HeadSample> samples) {
   return CatchTorchErrors("head loss", [&]() -> absl::StatusOr<BatchLoss> {
     EncoderBatch batch;
     std::vector<int64_t> labels;
     for (const HeadSample& sample : samples) {
-      batch.AddText(sample.text, prompt);
+      batch.AddText(sample.text, prompt.rows, prompt.prefix.get());
       labels.push_back(sample.label);
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor pooled, PooledTexts(model, batch));
     return BatchLoss{.sum = at::cross_entropy_loss(
-                         head.Logits(pooled),
+                         prompt.head.Logits(pooled),
                          at::tensor(labels, at::kLong).to(pooled.device()),
                          /*weight=*/{}, at::Reduction::Sum),
                      .weight = static_cast<double>(samples.size()),

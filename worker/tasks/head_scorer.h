@@ -37,12 +37,11 @@ struct HeadSample {
   int label = 0;
 };
 
-// Training: every sample stands behind its own copy of prompt [rows,
-// embedding_dim], fp32. The loss of a sample is -log P(label), differentiable
-// with regard to prompt and head; its weight is 1.
+// Training: all samples stand behind `prompt` with its head, each behind its
+// own copy of the rows if it has rows. The loss of a sample is -log P(label),
+// differentiable with regard to prompt and head; its weight is 1.
 absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
-                                   const at::Tensor& prompt,
-                                   const ClassifierHead& head,
+                                   const AttachedPrompt& prompt,
                                    absl::Span<const HeadSample> samples);
 
 }  // namespace attune::worker

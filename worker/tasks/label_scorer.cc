@@ -206,7 +206,7 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
 int64_t NumScoringRows(const LabelQuery& query) {
   int64_t rows = static_cast<int64_t>(query.text.size());
   if (query.prompt != nullptr && query.prompt->rows.defined()) {
-    rows += query.prompt->length();
+    rows += query.prompt->rows.size(0);
   }
   for (const LabelTrie::Branch& branch : query.trie->full_plan().branches) {
     rows += static_cast<int64_t>(branch.ids.size());
@@ -215,11 +215,11 @@ int64_t NumScoringRows(const LabelQuery& query) {
 }
 
 absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
-                                    const at::Tensor& prompt,
+                                    const AttachedPrompt& prompt,
                                     absl::Span<const LabelSample> samples) {
   return CatchTorchErrors("label loss", [&]() -> absl::StatusOr<BatchLoss> {
     LanguageBatch batch(model);
-    if (prompt.defined()) batch.SharePrompt(prompt);
+    batch.SharePrompt(prompt);
     std::vector<int> texts;
     for (const LabelSample& sample : samples) {
       texts.push_back(batch.AddText(sample.text, nullptr));
@@ -239,11 +239,11 @@ absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
 }
 
 absl::StatusOr<at::Tensor> LabelLogProbabilities(
-    const LanguageModel& model, const at::Tensor& prompt, const LabelTrie& trie,
-    absl::Span<const absl::Span<const int64_t>> texts) {
+    const LanguageModel& model, const AttachedPrompt& prompt,
+    const LabelTrie& trie, absl::Span<const absl::Span<const int64_t>> texts) {
   return CatchTorchErrors("label scores", [&]() -> absl::StatusOr<at::Tensor> {
     LanguageBatch batch(model);
-    if (prompt.defined()) batch.SharePrompt(prompt);
+    batch.SharePrompt(prompt);
     std::vector<int> segments;
     for (absl::Span<const int64_t> text : texts) {
       segments.push_back(batch.AddText(text, nullptr));

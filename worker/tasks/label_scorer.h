@@ -37,18 +37,18 @@ struct LabelSample {
   int label = 0;
 };
 
-// Training: all samples share prompt [rows, dim], fp32 (undefined: none), which
-// stands in the batch once; only the nodes on the way to the right label are
-// asked. The loss of a sample is -log P(label); its weight is 1.
+// Training: all samples share `prompt`, whose rows or prefix may be trained;
+// rows stand in the batch once; only the nodes on the way to the right label
+// are asked. The loss of a sample is -log P(label); its weight is 1.
 absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
-                                    const at::Tensor& prompt,
+                                    const AttachedPrompt& prompt,
                                     absl::Span<const LabelSample> samples);
 
 // -> [texts, labels], fp32: log-probabilities of all labels of every text,
-// differentiable with regard to prompt [rows, dim] (undefined: none).
+// differentiable with regard to `prompt`.
 absl::StatusOr<at::Tensor> LabelLogProbabilities(
-    const LanguageModel& model, const at::Tensor& prompt, const LabelTrie& trie,
-    absl::Span<const absl::Span<const int64_t>> texts);
+    const LanguageModel& model, const AttachedPrompt& prompt,
+    const LabelTrie& trie, absl::Span<const absl::Span<const int64_t>> texts);
 
 }  // namespace attune::worker
 

@@ -23,31 +23,34 @@ LanguageBatch::LanguageBatch(const LanguageModel& model)
     : model_(model),
       encoder_decoder_(dynamic_cast<const EncoderDecoderModel*>(&model)) {}
 
-void LanguageBatch::SharePrompt(const at::Tensor& rows) {
-  shared_prompt_ = rows;
-  if (encoder_decoder_ != nullptr) return;
-  root_ = rows_.AddPrompt(rows);
+void LanguageBatch::SharePrompt(const AttachedPrompt& prompt) {
+  shared_prompt_ = &prompt;
+  if (encoder_decoder_ != nullptr || !prompt.rows.defined()) return;
+  root_ = rows_.AddPrompt(prompt.rows);
   row_behind_text_.push_back(-1);
 }
 
 int LanguageBatch::AddText(absl::Span<const int64_t> text,
                            const AttachedPrompt* prompt,
                            absl::Span<const int64_t> following) {
+  const bool shares = prompt == nullptr;
+  if (shares) prompt = shared_prompt_;
+  const KvBlock* prefix = prompt != nullptr ? prompt->prefix.get() : nullptr;
   int segment = 0;
   int64_t offset = 0;
   if (encoder_decoder_ != nullptr) {
-    encoder_.AddText(text, prompt != nullptr ? prompt->rows : shared_prompt_);
+    encoder_.AddText(text, prompt != nullptr ? prompt->rows : at::Tensor(),
+                     /*prefix=*/nullptr);
     const EncoderBatch::Text& added = encoder_.texts().back();
     memories_.push_back(
         {.begin = added.begin, .length = added.end() - added.begin});
     const int64_t start = model_.config().decoder_start_token_id;
-    segment = rows_.AddRoot(Joined({&start, 1}, following), /*prefix=*/nullptr);
+    segment = rows_.AddRoot(Joined({&start, 1}, following), prefix);
   } else {
     const std::vector<int64_t> ids = Joined(text, following);
-    segment = prompt != nullptr || root_ == PackedBatch::kRoot
-                  ? rows_.AddRoot(
-                        ids, prompt != nullptr ? prompt->prefix.get() : nullptr)
-                  : rows_.AddTokens(ids, root_);
+    segment = shares && root_ != PackedBatch::kRoot
+                  ? rows_.AddTokens(ids, root_)
+                  : rows_.AddRoot(ids, prefix);
     offset = static_cast<int64_t>(text.size()) - 1;
   }
   row_behind_text_.push_back(rows_.RowOf(segment, offset));
@@ -90,7 +93,8 @@ absl::StatusOr<std::vector<std::shared_ptr<const KvBlock>>> EncodeMemories(
   EncoderBatch batch;
   for (const MemoryText& text : texts) {
     batch.AddText(text.text,
-                  text.prompt != nullptr ? text.prompt->rows : at::Tensor());
+                  text.prompt != nullptr ? text.prompt->rows : at::Tensor(),
+                  /*prefix=*/nullptr);
   }
   ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
                           model.Encode(batch.Build(model)));

@@ -27,9 +27,10 @@ class LanguageBatch {
   // `model` is borrowed.
   explicit LanguageBatch(const LanguageModel& model);
 
-  // Rows [n, embedding_dim], fp32, in front of every text that is added
-  // without a prompt of its own; trainable or fixed. Before all texts.
-  void SharePrompt(const at::Tensor& rows);
+  // What stands before every text that is added without a prompt of its own;
+  // borrowed, trainable or fixed. Before all texts. Only a shared prompt may
+  // have rows in front of a causal model: all texts read one copy.
+  void SharePrompt(const AttachedPrompt& prompt);
 
   // Adds a text (at least one token) behind `prompt` (borrowed; null: behind
   // the shared one, if there is one) and the tokens that follow on it; returns
@@ -62,8 +63,8 @@ class LanguageBatch {
  private:
   const LanguageModel& model_;
   const EncoderDecoderModel* const encoder_decoder_;  // null: causal
-  at::Tensor shared_prompt_;                          // undefined without one
-  int root_ = PackedBatch::kRoot;  // the shared prompt, of a causal model
+  const AttachedPrompt* shared_prompt_ = nullptr;
+  int root_ = PackedBatch::kRoot;  // its rows, of a causal model
   PackedBatch rows_;               // of an encoder-decoder: the decoder's
   std::vector<int64_t> row_behind_text_;  // per segment; -1: not a text
   // Of an encoder-decoder.

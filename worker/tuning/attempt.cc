@@ -150,7 +150,8 @@ class Attempt {
         const at::Tensor rows,
         MakeInitialRows(method(), *program_, train_, embedding_rms_,
                         spec_.training().seed()));
-    const TensorMap initial = MakeInitialValues(*program_, rows);
+    const TensorMap initial =
+        MakeInitialValues(*program_, {{std::string(kPromptValue), rows}});
     if (input_.checkpoint.has_value()) {
       absl::Status restored = Restore(job, initial);
       if (restored.ok()) return restored;

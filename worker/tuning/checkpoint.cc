@@ -77,11 +77,9 @@ absl::Status TakeAll(const std::string& bytes, TrainingState& state) {
         TakeTrained(*tensors, name, has_best, state.tensors[name]));
   }
   const size_t expected = state.tensors.size() * (has_best ? 4 : 3);
-  if (!state.tensors.contains(kPromptValue) ||
-      tensors->entries().size() != expected) {
+  if (state.tensors.empty() || tensors->entries().size() != expected) {
     return CorruptTensors(Concat("it holds ", tensors->entries().size(),
-                                 " tensors instead of ", expected,
-                                 ", the prompt's among them"));
+                                 " tensors instead of ", expected));
   }
   return absl::OkStatus();
 }

@@ -14,22 +14,29 @@
 
 namespace attune::worker {
 
-// Names of what is trained. "prompt" is always there.
+// Names of what is trained: the rows of a soft prompt [rows, embedding_dim], or
+// keys and values of a prefix, each [layers, kv_heads, length, head_dim];
+// beside either perhaps a head.
 inline constexpr std::string_view kPromptValue = "prompt";
+inline constexpr std::string_view kPrefixKeysValue = "prefix.keys";
+inline constexpr std::string_view kPrefixValuesValue = "prefix.values";
 inline constexpr std::string_view kHeadWeightValue = "head.weight";
 inline constexpr std::string_view kHeadBiasValue = "head.bias";
 
-// What training of `program` begins with: `prompt` [rows, embedding_dim] and,
-// where a head scores, a head of zeros, which likes all labels alike.
-TensorMap MakeInitialValues(const TaskProgram& program,
-                            const at::Tensor& prompt);
+// What training of `program` begins with: `front`, which is the prompt or the
+// prefix, and, where a head scores, a head of zeros, which likes all labels
+// alike.
+TensorMap MakeInitialValues(const TaskProgram& program, TensorMap front);
 
-// The prompt among trained values.
+bool HasPrefix(const TensorMap& values);
+// The rows of the soft prompt; only without a prefix.
 const at::Tensor& PromptOf(const TensorMap& values);
 // The head among trained values; undefined without one.
 ClassifierHead HeadOf(const TensorMap& values);
 
-// Both as `model` takes them. Errors of AttachPrompt.
+// The values as part of the graph that they are in.
+AttachedPrompt TrainedFront(const TensorMap& values);
+// The values as `model` serves them. Errors of AttachPrompt.
 absl::StatusOr<AttachedPrompt> AttachValues(const LoadedModel& model,
                                             const TensorMap& values);
 

@@ -52,13 +52,13 @@ int64_t NumTrainingRows(const TaskProgram& program,
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                                  const TensorMap& values, Batch batch) {
-  const at::Tensor& prompt = PromptOf(values);
+  const AttachedPrompt front = TrainedFront(values);
   if (program.scores_by_head()) {
     std::vector<HeadSample> samples;
     for (const PreparedExample* one : batch) {
       samples.push_back({.text = one->input.ids, .label = one->label});
     }
-    return HeadLoss(program.model().encoder(), prompt, HeadOf(values), samples);
+    return HeadLoss(program.model().encoder(), front, samples);
   }
   const LanguageModel& model = program.model().language();
   if (program.is_classification()) {
@@ -68,13 +68,13 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                          .trie = &program.trie(one->input),
                          .label = one->label});
     }
-    return LabelLoss(model, prompt, samples);
+    return LabelLoss(model, front, samples);
   }
   std::vector<AnswerSample> samples;
   for (const PreparedExample* one : batch) {
     samples.push_back({.text = one->input.ids, .answer = one->answer_ids});
   }
-  return AnswerLoss(model, prompt, samples);
+  return AnswerLoss(model, front, samples);
 }
 
 // Copies on `device` that ask for gradients.
@@ -124,7 +124,8 @@ absl::StatusOr<BatchGradient> ComputeGradient(const TaskProgram& program,
     const at::AutoGradMode grad_mode(true);
     const LoadedModel& model = program.model();
     const TensorMap leaves = MakeLeaves(values, model.model->device());
-    const int64_t prompt_rows = PromptOf(values).size(0);
+    const int64_t prompt_rows =
+        HasPrefix(values) ? 0 : PromptOf(values).size(0);
     const bool shared = model.info.config.kind == ModelKind::kCausal;
     std::vector<int64_t> rows;
     double total_weight = 0;
@@ -336,9 +337,9 @@ bool Trainer::Apply(BatchGradient& gradient, TrainingState& state,
   }
   const int64_t updates = step - progress.num_nonfinite_steps();
   for (auto& [name, trained] : state.tensors) {
-    const double rate = name == kPromptValue
-                            ? training_.learning_rate().value()
-                            : training_.head_learning_rate().value();
+    const bool is_head = name == kHeadWeightValue || name == kHeadBiasValue;
+    const double rate = is_head ? training_.head_learning_rate().value()
+                                : training_.learning_rate().value();
     AdamWUpdate({.beta1 = training_.adam_beta1().value(),
                  .beta2 = training_.adam_beta2().value(),
                  .epsilon = training_.adam_epsilon().value(),

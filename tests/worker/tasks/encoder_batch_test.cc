@@ -18,8 +18,8 @@ TEST(EncoderBatch, EveryTextHasItsOwnCopyOfItsPrompt) {
   const at::Tensor prompt = at::ones({2, 32});
   EncoderBatch batch;
 
-  batch.AddText(std::vector<int64_t>{5, 6, 7}, prompt);
-  batch.AddText(std::vector<int64_t>{8}, at::Tensor());
+  batch.AddText(std::vector<int64_t>{5, 6, 7}, prompt, nullptr);
+  batch.AddText(std::vector<int64_t>{8}, at::Tensor(), nullptr);
   const EncoderRows rows = batch.Build(model);
 
   EXPECT_EQ(batch.num_rows(), 6);
@@ -37,7 +37,7 @@ TEST(EncoderBatch, GradientsOfAllCopiesAddUp) {
   const at::Tensor prompt = at::ones({2, 32}).requires_grad_();
   EncoderBatch batch;
   for (int text = 0; text < 3; ++text) {
-    batch.AddText(std::vector<int64_t>{5}, prompt);
+    batch.AddText(std::vector<int64_t>{5}, prompt, nullptr);
   }
 
   batch.Build(*TinyModel("encoder")->model).embeddings.sum().backward();

@@ -61,7 +61,7 @@ TEST(GenerationLoss, WeighsByAnswerTokens) {
   const Ids shorter = {2};
 
   const BatchLoss loss = *AnswerLoss(
-      TinyCausalModel(), TinyPrompt(),
+      TinyCausalModel(), Front(TinyPrompt()),
       {{.text = text, .answer = longer}, {.text = text, .answer = shorter}});
 
   EXPECT_EQ(loss.weight, 5);
@@ -77,7 +77,8 @@ TEST(GenerationLoss, GradientEqualsFiniteDifferences) {
   const Ids answer = {60, 61, 2};
   const std::vector<AnswerSample> samples = {{.text = text, .answer = answer}};
   const at::Tensor prompt = TinyPrompt().requires_grad_();
-  const at::Tensor loss = AnswerLoss(TinyCausalModel(), prompt, samples)->sum;
+  const at::Tensor loss =
+      AnswerLoss(TinyCausalModel(), Front(prompt), samples)->sum;
   const at::Tensor gradient = torch::autograd::grad({loss}, {prompt})[0];
 
   const at::NoGradGuard no_grad;
@@ -85,7 +86,7 @@ TEST(GenerationLoss, GradientEqualsFiniteDifferences) {
     const at::Tensor direction = at::randn_like(prompt);
     const double step = 2e-3;
     const auto loss_at = [&](double distance) {
-      return AnswerLoss(TinyCausalModel(), prompt + direction * distance,
+      return AnswerLoss(TinyCausalModel(), Front(prompt + direction * distance),
                         samples)
           ->sum.item<double>();
     };

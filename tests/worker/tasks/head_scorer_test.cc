@@ -72,9 +72,8 @@ TEST(HeadScorer, TheLossIsThatOfTheRightLabels) {
   const HeadIds first = {20, 21};
   const HeadIds second = {50, 51, 52, 53};
 
-  const auto loss =
-      HeadLoss(TinyModel("encoder")->encoder(), prompt.rows, prompt.head,
-               std::vector<HeadSample>{{first, 2}, {second, 0}});
+  const auto loss = HeadLoss(TinyModel("encoder")->encoder(), prompt,
+                             std::vector<HeadSample>{{first, 2}, {second, 0}});
 
   ASSERT_OK(loss);
   const double expected = -ScoresByHand(prompt, first)[2].item<double>() -
@@ -89,9 +88,9 @@ TEST(HeadScorer, GradientsEqualFiniteDifferences) {
   const HeadIds text = {20, 21, 22};
   const std::vector<HeadSample> samples = {{text, 1}};
   const auto loss_at = [&](const std::vector<at::Tensor>& values) {
-    return HeadLoss(TinyModel("encoder")->encoder(), values[0],
-                    {values[1], values[2]}, samples)
-        ->sum;
+    AttachedPrompt front = Front(values[0]);
+    front.head = {values[1], values[2]};
+    return HeadLoss(TinyModel("encoder")->encoder(), front, samples)->sum;
   };
   std::vector<at::Tensor> values = {prompt.rows, prompt.head.weight,
                                     prompt.head.bias};

@@ -186,7 +186,7 @@ TEST(LabelLoss, IsMinusTheLogarithmOfTheRightLabelsProbability) {
   const Ids second = Encode("the and a");
 
   const BatchLoss loss =
-      *LabelLoss(TinyCausalModel(), TinyPrompt(),
+      *LabelLoss(TinyCausalModel(), Front(TinyPrompt()),
                  {{.text = first, .trie = &trie, .label = 1},
                   {.text = second, .trie = &trie, .label = 2}});
 
@@ -203,8 +203,8 @@ TEST(LabelLoss, RunsThePromptOnceAndOnlyTheBranchesItNeeds) {
   const Ids text = Encode("0");
   const LabelSample in_branch{.text = text, .trie = &trie, .label = 0};
 
-  const BatchLoss loss =
-      *LabelLoss(TinyCausalModel(), TinyPrompt(), {in_branch, in_branch});
+  const BatchLoss loss = *LabelLoss(TinyCausalModel(), Front(TinyPrompt()),
+                                    {in_branch, in_branch});
 
   EXPECT_EQ(loss.num_rows, 3 + 2 * (static_cast<int64_t>(text.size()) + 2));
 }
@@ -213,10 +213,11 @@ TEST(LabelLoss, EqualsTheDifferentiableScores) {
   const LabelTrie trie = TrieOf(HardCase());
   const Ids text = Encode("it is");
 
-  const at::Tensor scores = *LabelLogProbabilities(
-      TinyCausalModel(), TinyPrompt(), trie, {absl::Span<const int64_t>(text)});
+  const at::Tensor scores =
+      *LabelLogProbabilities(TinyCausalModel(), Front(TinyPrompt()), trie,
+                             {absl::Span<const int64_t>(text)});
   const BatchLoss loss =
-      *LabelLoss(TinyCausalModel(), TinyPrompt(),
+      *LabelLoss(TinyCausalModel(), Front(TinyPrompt()),
                  {{.text = text, .trie = &trie, .label = 3}});
 
   EXPECT_EQ(scores.size(0), 1);
@@ -232,7 +233,8 @@ TEST(LabelLoss, GradientEqualsFiniteDifferences) {
       {.text = first, .trie = &trie, .label = 0},
       {.text = second, .trie = &trie, .label = 1}};
   const at::Tensor prompt = TinyPrompt().requires_grad_();
-  const at::Tensor loss = LabelLoss(TinyCausalModel(), prompt, samples)->sum;
+  const at::Tensor loss =
+      LabelLoss(TinyCausalModel(), Front(prompt), samples)->sum;
   const at::Tensor gradient = torch::autograd::grad({loss}, {prompt})[0];
 
   const at::NoGradGuard no_grad;
@@ -240,7 +242,7 @@ TEST(LabelLoss, GradientEqualsFiniteDifferences) {
     const at::Tensor direction = at::randn_like(prompt);
     const double step = 2e-3;
     const auto loss_at = [&](double distance) {
-      return LabelLoss(TinyCausalModel(), prompt + direction * distance,
+      return LabelLoss(TinyCausalModel(), Front(prompt + direction * distance),
                        samples)
           ->sum.item<double>();
     };

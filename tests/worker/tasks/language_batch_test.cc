@@ -76,7 +76,8 @@ class LanguageBatchTest : public testing::TestWithParam<const char*> {
 TEST_P(LanguageBatchTest, TextsBehindASharedPromptAreAsIfAlone) {
   const at::NoGradGuard no_grad;
   LanguageBatch batch(model());
-  batch.SharePrompt(rows_);
+  const AttachedPrompt shared = Front(rows_);
+  batch.SharePrompt(shared);
   const int first = batch.AddText(kFirst, nullptr, kAnswer);
   const int second = batch.AddText(kSecond, nullptr);
 
@@ -134,7 +135,8 @@ TEST_P(LanguageBatchTest, StepsGoOnWhereTheLastOneEnded) {
 
 TEST_P(LanguageBatchTest, CountsTheRowsThatGoThroughTheModel) {
   LanguageBatch batch(model());
-  batch.SharePrompt(rows_);
+  const AttachedPrompt shared = Front(rows_);
+  batch.SharePrompt(shared);
   batch.AddText(kFirst, nullptr, kAnswer);
   batch.AddText(kSecond, nullptr);
 

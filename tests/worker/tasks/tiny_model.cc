@@ -62,6 +62,12 @@ at::Tensor TinyPrompt() {
   return TinyCausalModel().Embed(at::tensor(std::vector<int64_t>{20, 40, 60}));
 }
 
+AttachedPrompt Front(const at::Tensor& rows) {
+  AttachedPrompt front;
+  front.rows = rows;
+  return front;
+}
+
 attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels) {
   attune::v1::TaskSpec task;
   task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);

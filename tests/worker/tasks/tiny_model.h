@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attune/v1/task.pb.h"
+#include "worker/models/attached_prompt.h"
 #include "worker/models/model_store.h"
 #include "worker/tasks/task_program.h"
 
@@ -22,6 +23,8 @@ std::shared_ptr<const LoadedModel> TinyModel(const std::string& id = "tiny");
 const CausalModel& TinyCausalModel();  // of "tiny"
 // Three rows that a tuned prompt could be. [3, dim]
 at::Tensor TinyPrompt();
+// Rows [n, dim] in the form that training takes them.
+AttachedPrompt Front(const at::Tensor& rows);
 
 // A classification with template "Text: {{ text }}\nLabel:" where each label is
 // its own word.

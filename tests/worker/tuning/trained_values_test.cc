@@ -1,5 +1,6 @@
 #include "worker/tuning/trained_values.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -13,7 +14,8 @@ namespace {
 TEST(TrainedValues, APromptAloneWhereWordsScore) {
   const auto program = CompileTask(LabelTask({"yes", "no"}), 2);
 
-  const TensorMap values = MakeInitialValues(*program, at::ones({2, 32}));
+  const TensorMap values =
+      MakeInitialValues(*program, {{"prompt", at::ones({2, 32})}});
 
   EXPECT_EQ(values.size(), 1u);
   EXPECT_TRUE(PromptOf(values).equal(at::ones({2, 32})));
@@ -29,7 +31,8 @@ TEST(TrainedValues, AHeadOfZerosWhereAHeadScores) {
       TaskProgram::Compile(LabelTask({"a", "b", "c"}), TinyModel("encoder"), 2);
   ASSERT_OK(program);
 
-  const TensorMap values = MakeInitialValues(**program, at::ones({2, 32}));
+  const TensorMap values =
+      MakeInitialValues(**program, {{"prompt", at::ones({2, 32})}});
 
   EXPECT_TRUE(HeadOf(values).weight.equal(at::zeros({3, 32})));
   EXPECT_TRUE(HeadOf(values).bias.equal(at::zeros({3})));
@@ -37,6 +40,31 @@ TEST(TrainedValues, AHeadOfZerosWhereAHeadScores) {
   ASSERT_OK(attached);
   EXPECT_EQ(attached->prefix, nullptr);
   EXPECT_EQ(attached->head.num_labels(), 3);
+}
+
+TEST(TrainedValues, APrefixIsServedAsItIs) {
+  const at::Tensor keys = at::ones({2, 2, 3, 8});
+  const TensorMap values = {{"prefix.keys", keys}, {"prefix.values", 2 * keys}};
+
+  const auto attached = AttachValues(*TinyModel(), values);
+
+  EXPECT_TRUE(HasPrefix(values));
+  ASSERT_OK(attached);
+  EXPECT_EQ(attached->length(), 3);
+  EXPECT_TRUE(attached->prefix->keys(1).equal(keys[1]));
+  EXPECT_TRUE(attached->prefix->values(0).equal(2 * keys[0]));
+}
+
+TEST(TrainedValues, APrefixTakesPartInGradients) {
+  TensorMap values;
+  values["prefix.keys"] = at::ones({2, 2, 3, 8}).requires_grad_();
+  values["prefix.values"] = at::ones({2, 2, 3, 8}).requires_grad_();
+
+  const AttachedPrompt front = TrainedFront(values);
+
+  ASSERT_NE(front.prefix, nullptr);
+  EXPECT_TRUE(front.prefix->requires_grad());
+  EXPECT_FALSE(front.rows.defined());
 }
 
 }  // namespace
