@@ -30,7 +30,7 @@ constexpr UnsupportedMethod kMethods[] = {
 };
 
 constexpr std::string_view kMethodHint =
-    "this method is not trained yet; prompt_tuning is";
+    "this method is not trained yet; prompt_tuning and prefix_tuning are";
 constexpr std::string_view kTaskHint =
     "this task type is not served yet; TASK_TYPE_TEXT_CLASSIFICATION and "
     "TASK_TYPE_TEXT_GENERATION are";
@@ -40,13 +40,17 @@ constexpr std::string_view kOptimizerHint =
     "this optimiser is not built yet; OPTIMIZER_ADAMW is";
 
 constexpr UnsupportedValue kValues[] = {
-    {"attune.v1.TuningMethod.prefix_tuning", kMethodHint},
     {"attune.v1.TuningMethod.lora", kMethodHint},
     {"attune.v1.TuningMethod.head", kMethodHint},
     {"attune.v1.TuningMethod.top_layers", kMethodHint},
     {"attune.v1.TuningMethod.all_parameters", kMethodHint},
     {"attune.v1.TuningMethod.hard_prompt",
      "hard prompts are not served yet; prompt_tuning is"},
+    {"attune.v1.PrefixTuning.projection", kNetworkHint},
+    {"attune.v1.PrefixTuning.first_layer",
+     "a prefix stands before every layer; leave it 0"},
+    {"attune.v1.PrefixTuning.num_layers",
+     "a prefix stands before every layer; leave it 0"},
     {"attune.v1.PromptTuning.init_version",
      "rows cannot start as those of another version yet"},
     {"attune.v1.PromptTuning.INITIALISATION_VERSION",

@@ -138,7 +138,7 @@ absl::StatusOr<std::shared_ptr<const ResolvedTarget>> TargetResolver::Resolve(
   if (!target.artifact_digest.empty()) {
     ATTUNE_ASSIGN_OR_RETURN(
         resolved->prompt, LoadPrompt(target.artifact_digest, *resolved->model));
-    num_prompt_rows = resolved->prompt->stored.prompt.length();
+    num_prompt_rows = resolved->prompt->stored.length();
   }
   ATTUNE_ASSIGN_OR_RETURN(
       resolved->program,

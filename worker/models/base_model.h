@@ -3,6 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "worker/models/kv_cache.h"
 #include "worker/models/model_config.h"
 
 namespace attune::worker {
@@ -26,6 +30,16 @@ class BaseModel {
   // positions, types and norms, which the forward adds.
   // token_ids: [n], int64 -> [n, embedding_dim], fp32. Not differentiable.
   virtual at::Tensor Embed(const at::Tensor& token_ids) const = 0;
+
+  // Keys and values that every layer, of an encoder-decoder its decoder's,
+  // makes of embeddings [n, embedding_dim] alone: to be used as
+  // Segment::prefix. For a causal model that is the same as the rows in front
+  // of every text; for the others it is what a trained prefix may begin with.
+  // The decoder of an encoder-decoder reads the same rows across. Never
+  // differentiable. InvalidArgument for rows of another width or beyond the
+  // context; Internal if LibTorch fails.
+  virtual absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
+      const at::Tensor& embeddings) const = 0;
 };
 
 }  // namespace attune::worker

@@ -11,8 +11,8 @@
 
 namespace attune::worker {
 
-absl::StatusOr<at::Tensor> CausalDecoder::CheckedRun(
-    const PackedRows& rows, DecoderPass::LayerKeys* keep) const {
+absl::StatusOr<at::Tensor> CausalDecoder::CheckedRun(const PackedRows& rows,
+                                                     LayerKeys* keep) const {
   ATTUNE_RETURN_IF_ERROR(CheckPackedRows(rows, config_));
   ATTUNE_RETURN_IF_ERROR(DecoderPass::CheckSequences(
       rows.segments,
@@ -39,7 +39,7 @@ absl::StatusOr<std::shared_ptr<const KvBlock>> CausalDecoder::BuildPrefix(
     PackedRows rows;
     rows.embeddings = embeddings.detach();
     rows.segments = {{.begin = 0, .length = embeddings.size(0)}};
-    DecoderPass::LayerKeys kept;
+    LayerKeys kept;
     ATTUNE_RETURN_IF_ERROR(CheckedRun(rows, &kept).status());
     return std::make_shared<const KvBlock>(std::move(kept.keys),
                                            std::move(kept.values));

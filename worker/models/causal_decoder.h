@@ -52,7 +52,7 @@ class CausalDecoder : public CausalModel {
 
  private:
   absl::StatusOr<at::Tensor> CheckedRun(const PackedRows& rows,
-                                        DecoderPass::LayerKeys* keep) const;
+                                        LayerKeys* keep) const;
 
   TokenTables tables_;
 };

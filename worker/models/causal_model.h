@@ -20,11 +20,6 @@ class CausalModel : public LanguageModel {
   // it; they may not be used with grad mode on. InvalidArgument for a layout
   // that breaks the rules of PackedRows; Internal if LibTorch fails.
   virtual absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const = 0;
-
-  // Runs embeddings [n, embedding_dim] as one root segment and keeps its keys
-  // and values: a prompt to be used as Segment::prefix. Never differentiable.
-  virtual absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
-      const at::Tensor& embeddings) const = 0;
 };
 
 }  // namespace attune::worker

@@ -17,12 +17,6 @@ namespace attune::worker {
 // caches that it writes. Lives for one call.
 class DecoderPass {
  public:
-  // Keys and values of every layer, for those who keep them.
-  struct LayerKeys {
-    std::vector<at::Tensor> keys;
-    std::vector<at::Tensor> values;
-  };
-
   // A sequence's keys are constants: InvalidArgument if the batch has one and
   // is to be differentiable.
   static absl::Status CheckSequences(const std::vector<Segment>& segments,

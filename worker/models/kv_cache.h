@@ -30,6 +30,12 @@ class KvBlock {
   const int64_t length_;
 };
 
+// Keys and values of every layer while they are collected.
+struct LayerKeys {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+};
+
 // The growing keys and values of one sequence that is being decoded. Forward
 // appends to it. Owned by one generation; not thread-safe, and a sequence may
 // occur in one segment of a batch only.

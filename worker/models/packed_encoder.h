@@ -3,11 +3,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "worker/models/encoder_model.h"
 #include "worker/models/frozen_linear.h"
+#include "worker/models/kv_cache.h"
 #include "worker/models/layer_norm.h"
 #include "worker/models/prediction_head.h"
 
@@ -24,6 +26,8 @@ class PackedEncoder : public EncoderModel {
   at::ScalarType dtype() const override { return words_.scalar_type(); }
 
   at::Tensor Embed(const at::Tensor& token_ids) const override;
+  absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
+      const at::Tensor& embeddings) const override;
   absl::StatusOr<at::Tensor> Forward(const EncoderRows& rows) const override;
   absl::StatusOr<at::Tensor> HeadLogits(
       const at::Tensor& hidden) const override;
@@ -52,7 +56,8 @@ class PackedEncoder : public EncoderModel {
   PredictionHead head_;
 
  private:
-  at::Tensor Run(const EncoderRows& rows) const;
+  // `keep` (null: forget them) gets the keys and values of every layer.
+  at::Tensor Run(const EncoderRows& rows, LayerKeys* keep) const;
 };
 
 }  // namespace attune::worker

@@ -411,6 +411,27 @@ absl::StatusOr<at::Tensor> T5::Decode(const DecoderRows& rows) const {
   }
 }
 
+absl::StatusOr<std::shared_ptr<const KvBlock>> T5::BuildPrefix(
+    const at::Tensor& embeddings) const {
+  const at::NoGradGuard no_grad;
+  try {
+    EncoderRows inputs;
+    inputs.embeddings = embeddings.detach();
+    inputs.segments = {{.begin = 0, .length = embeddings.size(0)}};
+    DecoderRows outputs;
+    ATTUNE_ASSIGN_OR_RETURN(outputs.memory, Encode(inputs));
+    outputs.rows = {inputs.embeddings, inputs.segments};
+    outputs.memories = {{.begin = 0, .length = embeddings.size(0)}};
+    LayerKeys kept;
+    DecoderPass pass(outputs.rows, device(), &kept);
+    RunDecoder(outputs, pass);
+    return std::make_shared<const KvBlock>(std::move(kept.keys),
+                                           std::move(kept.values));
+  } catch (const std::exception& error) {
+    return StatusOfException(error, "building a prefix");
+  }
+}
+
 absl::StatusOr<std::shared_ptr<const KvBlock>> T5::BuildMemory(
     const at::Tensor& memory) const {
   if (!memory.defined() || memory.dim() != 2 || memory.size(0) < 1 ||

@@ -50,6 +50,8 @@ class T5 : public EncoderDecoderModel {
     return tables_.LogitsFor(hidden, token_ids);
   }
 
+  absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
+      const at::Tensor& embeddings) const override;
   absl::StatusOr<at::Tensor> Encode(const EncoderRows& rows) const override;
   absl::StatusOr<at::Tensor> Decode(const DecoderRows& rows) const override;
   absl::StatusOr<std::shared_ptr<const KvBlock>> BuildMemory(

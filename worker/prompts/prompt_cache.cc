@@ -31,11 +31,15 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
   }
   ATTUNE_ASSIGN_OR_RETURN(StoredPrompt stored, DecodePrompt(artifact));
   ATTUNE_RETURN_IF_ERROR(CheckPromptFits(stored, model.info));
-  ATTUNE_ASSIGN_OR_RETURN(
-      AttachedPrompt attached,
-      AttachPrompt(model, stored.prompt.rows(), stored.head));
-  const size_t num_bytes = attached.num_bytes() +
-                           stored.prompt.rows().nbytes() +
+  AttachedPrompt attached;
+  if (stored.rows.has_value()) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        attached, AttachPrompt(model, stored.rows->rows(), stored.head));
+  } else {
+    attached = AttachPrefix(model, stored.prefix.keys, stored.prefix.values,
+                            stored.head);
+  }
+  const size_t num_bytes = attached.num_bytes() + stored.num_bytes() +
                            static_cast<size_t>(stored.manifest.SpaceUsedLong());
   return std::make_shared<const ServedPrompt>(
       ServedPrompt{std::move(stored), std::move(attached), num_bytes});

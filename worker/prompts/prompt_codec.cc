@@ -1,6 +1,7 @@
 #include "worker/prompts/prompt_codec.h"
 
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -45,8 +46,12 @@ absl::StatusOr<const std::string*> FindFile(const Artifact& artifact,
 
 // What is read of adapter_config.json.
 struct AdapterShape {
+  bool is_prefix = false;
   int64_t num_virtual_tokens = 0;
   int64_t token_dim = 0;
+  // Of a prefix.
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
 };
 
 // The value of `key`, null or absent for a key that PEFT may leave out.
@@ -79,10 +84,10 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> type,
                           ReadString(config, "peft_type"));
-  if (type != "PROMPT_TUNING") {
+  if (type != "PROMPT_TUNING" && type != "PREFIX_TUNING") {
     return Corrupt(kAdapterConfigFile,
                    Concat("'peft_type' is '", type.value_or(""),
-                          "'; only PROMPT_TUNING is read"));
+                          "'; only PROMPT_TUNING and PREFIX_TUNING are read"));
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> task,
                           ReadString(config, "task_type"));
@@ -94,6 +99,12 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
                           "FEATURE_EXTRACTION are read"));
   }
   AdapterShape shape;
+  shape.is_prefix = type == "PREFIX_TUNING";
+  if (shape.is_prefix) {
+    ATTUNE_ASSIGN_OR_RETURN(shape.num_layers, ReadCount(config, "num_layers"));
+    ATTUNE_ASSIGN_OR_RETURN(shape.num_heads,
+                            ReadCount(config, "num_attention_heads"));
+  }
   ATTUNE_ASSIGN_OR_RETURN(shape.num_virtual_tokens,
                           ReadCount(config, "num_virtual_tokens"));
   ATTUNE_ASSIGN_OR_RETURN(shape.token_dim, ReadCount(config, "token_dim"));
@@ -168,8 +179,9 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
   return head;
 }
 
-absl::StatusOr<SoftPrompt> ParseRows(const std::string& bytes,
-                                     const AdapterShape& shape) {
+// The one tensor of the adapter: [rows, width], fp32, finite.
+absl::StatusOr<SoftPrompt> ParseEmbeddings(const std::string& bytes,
+                                           int64_t rows, int64_t width) {
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kAdapterModelFile));
   if (!tensors.ok()) {
@@ -180,31 +192,60 @@ absl::StatusOr<SoftPrompt> ParseRows(const std::string& bytes,
     return Corrupt(kAdapterModelFile,
                    Concat("it must hold the tensor '", name, "' and no other"));
   }
-  absl::StatusOr<at::Tensor> rows = tensors->Get(name);
-  if (!rows.ok())
-    return Corrupt(kAdapterModelFile, ToStd(rows.status().message()));
-  absl::StatusOr<SoftPrompt> prompt = SoftPrompt::Create(*rows);
+  absl::StatusOr<at::Tensor> tensor = tensors->Get(name);
+  if (!tensor.ok()) {
+    return Corrupt(kAdapterModelFile, ToStd(tensor.status().message()));
+  }
+  absl::StatusOr<SoftPrompt> prompt = SoftPrompt::Create(*tensor);
   if (!prompt.ok()) {
     return Corrupt(kAdapterModelFile, ToStd(prompt.status().message()));
   }
-  if (prompt->length() != shape.num_virtual_tokens ||
-      prompt->dim() != shape.token_dim) {
-    return Corrupt(kAdapterModelFile,
-                   Concat("the prompt is ", prompt->length(), " x ",
-                          prompt->dim(), ", but ", kAdapterConfigFile, " says ",
-                          shape.num_virtual_tokens, " x ", shape.token_dim));
+  if (prompt->length() != rows || prompt->dim() != width) {
+    return Corrupt(
+        kAdapterModelFile,
+        Concat("the prompt is ", prompt->length(), " x ", prompt->dim(),
+               ", but ", kAdapterConfigFile, " says ", rows, " x ", width));
   }
   return prompt;
 }
 
-}  // namespace
+// A row of the file is [layers, 2, kv_heads, head_dim]: keys, then values.
+absl::StatusOr<StoredPrefix> ParsePrefix(const std::string& bytes,
+                                         const AdapterShape& shape) {
+  // Numbers of a hostile file: their product must not overflow.
+  constexpr int64_t kMaxPrefixNumber = int64_t{1} << 20;
+  if (shape.num_layers > kMaxPrefixNumber ||
+      shape.token_dim > kMaxPrefixNumber) {
+    return Corrupt(kAdapterConfigFile, "its numbers are beyond any model's");
+  }
+  if (shape.token_dim % shape.num_heads != 0) {
+    return Corrupt(kAdapterConfigFile,
+                   "'num_attention_heads' does not divide 'token_dim'");
+  }
+  ATTUNE_ASSIGN_OR_RETURN(
+      const SoftPrompt flat,
+      ParseEmbeddings(bytes, shape.num_virtual_tokens,
+                      shape.num_layers * 2 * shape.token_dim));
+  const at::Tensor pairs =
+      flat.rows()
+          .view({shape.num_virtual_tokens, shape.num_layers, 2, shape.num_heads,
+                 shape.token_dim / shape.num_heads})
+          .permute({2, 1, 3, 0, 4});
+  return StoredPrefix{pairs[0].contiguous(), pairs[1].contiguous()};
+}
 
-absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
-                                      const ModelConfig& config) {
-  const SoftPrompt& prompt = stored.prompt;
-  // Keys come out sorted, as PEFT writes them. RANDOM: PEFT refuses TEXT
-  // without a tokenizer's path, and never runs the initialisation on loading.
-  const nlohmann::json adapter = {
+// keys, values: [layers, kv_heads, length, head_dim] -> as the file has them,
+// [length, layers * 2 * kv_heads * head_dim].
+at::Tensor FlatPrefix(const StoredPrefix& prefix) {
+  return at::stack({prefix.keys, prefix.values}, 1)
+      .permute({3, 0, 1, 2, 4})
+      .reshape({prefix.keys.size(2), -1});
+}
+
+// adapter_config.json. Keys come out sorted, as PEFT writes them.
+nlohmann::json AdapterConfig(const StoredPrompt& stored,
+                             const ModelConfig& config) {
+  nlohmann::json adapter = {
       {"auto_mapping", nullptr},
       {"base_model_name_or_path", ModelIdOf(stored.manifest.base_model())},
       {"inference_mode", true},
@@ -212,17 +253,48 @@ absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
       {"num_attention_heads", config.num_heads},
       {"num_layers", config.num_layers},
       {"num_transformer_submodules", 1},
-      {"num_virtual_tokens", prompt.length()},
-      {"peft_type", "PROMPT_TUNING"},
+      {"num_virtual_tokens", stored.length()},
       {"peft_version", kPeftVersion},
-      {"prompt_tuning_init", "RANDOM"},
-      {"prompt_tuning_init_text", nullptr},
       {"revision", nullptr},
-      {"task_type", PeftTaskType(config.kind)},
-      {"token_dim", prompt.dim()},
-      {"tokenizer_kwargs", nullptr},
-      {"tokenizer_name_or_path", nullptr}};
+      {"task_type", PeftTaskType(config.kind)}};
+  if (stored.rows.has_value()) {
+    // RANDOM: PEFT refuses TEXT without a tokenizer's path, and never runs the
+    // initialisation on loading.
+    adapter["peft_type"] = "PROMPT_TUNING";
+    adapter["prompt_tuning_init"] = "RANDOM";
+    adapter["prompt_tuning_init_text"] = nullptr;
+    adapter["token_dim"] = stored.rows->dim();
+    adapter["tokenizer_kwargs"] = nullptr;
+    adapter["tokenizer_name_or_path"] = nullptr;
+    return adapter;
+  }
+  // PEFT counts key and value heads here.
+  const at::Tensor& keys = stored.prefix.keys;
+  adapter["encoder_hidden_size"] = keys.size(1) * keys.size(3);
+  adapter["num_attention_heads"] = keys.size(1);
+  adapter["num_layers"] = keys.size(0);
+  adapter["peft_type"] = "PREFIX_TUNING";
+  adapter["prefix_projection"] = false;
+  adapter["token_dim"] = keys.size(1) * keys.size(3);
+  return adapter;
+}
 
+}  // namespace
+
+size_t StoredPrompt::num_bytes() const {
+  size_t bytes = rows.has_value() ? rows->rows().nbytes() : 0;
+  for (const at::Tensor* tensor :
+       {&prefix.keys, &prefix.values, &head.weight, &head.bias}) {
+    if (tensor->defined()) bytes += tensor->nbytes();
+  }
+  return bytes;
+}
+
+absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
+                                      const ModelConfig& config) {
+  const nlohmann::json adapter = AdapterConfig(stored, config);
+  const at::Tensor embeddings =
+      stored.rows.has_value() ? stored.rows->rows() : FlatPrefix(stored.prefix);
   v1::PromptManifest stamped = stored.manifest;
   stamped.set_format_version(kPromptFormatVersion);
   Artifact artifact;
@@ -231,7 +303,7 @@ absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
                    nlohmann::json::error_handler_t::replace);
   ATTUNE_ASSIGN_OR_RETURN(
       artifact.files[std::string(kAdapterModelFile)],
-      WriteSafetensors({{std::string(kPromptTensor), prompt.rows()}},
+      WriteSafetensors({{std::string(kPromptTensor), embeddings}},
                        {{"format", "pt"}}));
   if (stored.head.defined()) {
     ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kHeadFile)],
@@ -260,9 +332,17 @@ absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
                    Concat("its format_version is ", manifest.format_version(),
                           "; only ", kPromptFormatVersion, " is read"));
   }
-  ATTUNE_ASSIGN_OR_RETURN(SoftPrompt prompt, ParseRows(*model, shape));
-  ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ReadHead(artifact, manifest));
-  return StoredPrompt{std::move(prompt), std::move(head), std::move(manifest)};
+  StoredPrompt stored;
+  if (shape.is_prefix) {
+    ATTUNE_ASSIGN_OR_RETURN(stored.prefix, ParsePrefix(*model, shape));
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(
+        stored.rows,
+        ParseEmbeddings(*model, shape.num_virtual_tokens, shape.token_dim));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(stored.head, ReadHead(artifact, manifest));
+  stored.manifest = std::move(manifest);
+  return stored;
 }
 
 absl::Status CheckPromptFits(const StoredPrompt& stored,
@@ -278,9 +358,21 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
         {{"prompt_fingerprint", stored.manifest.model_fingerprint()},
          {"model_fingerprint", model.fingerprint}});
   }
-  if (stored.prompt.dim() != model.config.embedding_dim) {
+  if (!stored.rows.has_value()) {
+    const at::Tensor& keys = stored.prefix.keys;
+    if (keys.size(0) != model.config.NumCachedLayers() ||
+        keys.size(1) != model.config.num_kv_heads ||
+        keys.size(3) != model.config.head_dim) {
+      return MakeError(
+          Reason::kModelMismatch,
+          Concat("the prefix has ", keys.size(0), " layers of ", keys.size(1),
+                 " heads of ", keys.size(3), ", but model '", model.id,
+                 "' has ", model.config.NumCachedLayers(), " of ",
+                 model.config.num_kv_heads, " of ", model.config.head_dim));
+    }
+  } else if (stored.rows->dim() != model.config.embedding_dim) {
     return MakeError(Reason::kModelMismatch,
-                     Concat("the prompt's rows are ", stored.prompt.dim(),
+                     Concat("the prompt's rows are ", stored.rows->dim(),
                             " wide, but model '", model.id, "' has width ",
                             model.config.embedding_dim));
   }

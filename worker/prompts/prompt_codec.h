@@ -1,6 +1,11 @@
 #ifndef ATTUNE_WORKER_PROMPTS_PROMPT_CODEC_H_
 #define ATTUNE_WORKER_PROMPTS_PROMPT_CODEC_H_
 
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -15,8 +20,8 @@
 namespace attune::worker {
 
 // The files of a prompt version. The first two are a PEFT directory as PEFT
-// itself writes it for PROMPT_TUNING; the others are ours. There is a head
-// where one was learned.
+// itself writes it for PROMPT_TUNING or PREFIX_TUNING; the others are ours.
+// There is a head where one was learned.
 inline constexpr std::string_view kAdapterConfigFile = "adapter_config.json";
 inline constexpr std::string_view kAdapterModelFile =
     "adapter_model.safetensors";
@@ -24,11 +29,25 @@ inline constexpr std::string_view kHeadFile = "attune_head.safetensors";
 inline constexpr std::string_view kManifestFile = "attune_manifest.json";
 inline constexpr int kPromptFormatVersion = 1;
 
-// A prompt version as it is stored.
+// Keys and values in front of every layer's, each [layers, kv_heads, length,
+// head_dim], fp32, on the CPU; undefined where there are none.
+struct StoredPrefix {
+  at::Tensor keys;
+  at::Tensor values;
+};
+
+// A prompt version as it is stored: rows or a prefix.
 struct StoredPrompt {
-  SoftPrompt prompt;
+  std::optional<SoftPrompt> rows;
+  StoredPrefix prefix;
   ClassifierHead head;  // undefined without one
   v1::PromptManifest manifest;
+
+  // Positions of the context that it takes.
+  int64_t length() const {
+    return rows.has_value() ? rows->length() : prefix.keys.size(2);
+  }
+  size_t num_bytes() const;  // of the tensors
 };
 
 // The files. Equal input gives equal bytes. `config` is the shape of the model

@@ -69,6 +69,21 @@ std::vector<Example> Sample(std::vector<Example> examples, int limit,
   return drawn;
 }
 
+// Trained values as a version stores them.
+absl::StatusOr<StoredPrompt> ToStored(const TensorMap& values,
+                                      v1::PromptManifest manifest) {
+  StoredPrompt stored;
+  if (HasPrefix(values)) {
+    stored.prefix = {values.at(std::string(kPrefixKeysValue)),
+                     values.at(std::string(kPrefixValuesValue))};
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(stored.rows, SoftPrompt::Create(PromptOf(values)));
+  }
+  stored.head = HeadOf(values);
+  stored.manifest = std::move(manifest);
+  return stored;
+}
+
 // One attempt. Made for one call of RunAttempt.
 class Attempt {
  public:
@@ -118,7 +133,7 @@ class Attempt {
                     .dtype = model_->model->dtype()}));
     ATTUNE_ASSIGN_OR_RETURN(
         program_, TaskProgram::Compile(spec_.task(), model_,
-                                       method().num_virtual_tokens()));
+                                       NumVirtualTokens(spec_.method())));
     listener_.OnResolvedSpec(spec_);
     tracker_.SetPlan(spec_.training().max_steps(),
                      static_cast<int64_t>(splits.train.size()),
@@ -147,11 +162,10 @@ class Attempt {
     job.set_snapshot_digest(input_.job.snapshot().digest());
     *job.mutable_resolved_spec() = spec_;
     ATTUNE_ASSIGN_OR_RETURN(
-        const at::Tensor rows,
-        MakeInitialRows(method(), *program_, train_, embedding_rms_,
-                        spec_.training().seed()));
-    const TensorMap initial =
-        MakeInitialValues(*program_, {{std::string(kPromptValue), rows}});
+        TensorMap front,
+        MakeInitialFront(spec_.method(), *program_, train_, embedding_rms_,
+                         spec_.training().seed()));
+    const TensorMap initial = MakeInitialValues(*program_, std::move(front));
     if (input_.checkpoint.has_value()) {
       absl::Status restored = Restore(job, initial);
       if (restored.ok()) return restored;
@@ -245,13 +259,10 @@ class Attempt {
     *manifest.mutable_report() = result.report;
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
-    const TensorMap best = state_.Best();
-    ATTUNE_ASSIGN_OR_RETURN(SoftPrompt prompt,
-                            SoftPrompt::Create(PromptOf(best)));
-    ATTUNE_ASSIGN_OR_RETURN(
-        result.artifact,
-        EncodePrompt({std::move(prompt), HeadOf(best), std::move(manifest)},
-                     model_->info.config));
+    ATTUNE_ASSIGN_OR_RETURN(const StoredPrompt stored,
+                            ToStored(state_.Best(), std::move(manifest)));
+    ATTUNE_ASSIGN_OR_RETURN(result.artifact,
+                            EncodePrompt(stored, model_->info.config));
     return result;
   }
 
@@ -277,10 +288,6 @@ class Attempt {
                                   CountTruncated(test_));
     report.set_num_nonfinite_steps(progress.num_nonfinite_steps());
     return report;
-  }
-
-  const attune::v1::PromptTuning& method() const {
-    return spec_.method().prompt_tuning();
   }
 
   const AttemptInput& input_;

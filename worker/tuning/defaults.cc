@@ -15,6 +15,7 @@ namespace attune::worker {
 namespace {
 
 using attune::v1::EvaluationConfig;
+using attune::v1::PrefixTuning;
 using attune::v1::PromptTuning;
 using attune::v1::TaskSpec;
 using attune::v1::TrainingConfig;
@@ -31,6 +32,8 @@ constexpr int kMaxSteps = 1'000'000;
 constexpr int kDefaultBatchSize = 16;
 constexpr int kMaxBatchSize = 1024;
 constexpr double kLearningRatePerRms = 0.1;
+// Keys and values are of order one in every model.
+constexpr double kPrefixLearningRate = 0.005;
 constexpr double kDefaultHeadLearningRate = 0.005;
 constexpr double kDefaultWarmupRatio = 0.06;
 constexpr int kMinValidationInterval = 10;
@@ -88,24 +91,26 @@ class Resolver {
     if (method.method_case() == TuningMethod::METHOD_NOT_SET) {
       method.mutable_prompt_tuning();
     }
-    if (!method.has_prompt_tuning()) {
-      violations_.AddUnsupported(
-          "spec.method", "only prompt_tuning is trained by this release");
-      return;
+    if (method.has_prompt_tuning()) {
+      ResolvePromptTuning(*method.mutable_prompt_tuning());
+    } else if (method.has_prefix_tuning()) {
+      ResolvePrefixTuning(*method.mutable_prefix_tuning());
+    } else {
+      violations_.AddUnsupported("spec.method",
+                                 "only prompt_tuning and prefix_tuning are "
+                                 "trained by this release");
     }
-    PromptTuning& tuning = *method.mutable_prompt_tuning();
+  }
+
+  void ResolvePromptTuning(PromptTuning& tuning) {
     const std::string path = "spec.method.prompt_tuning.";
-    const int longest = static_cast<int>(
-        std::min<int64_t>(kMaxVirtualTokens, facts_.context_length / 2));
-    if (!tuning.has_num_virtual_tokens()) {
-      tuning.set_num_virtual_tokens(std::min(kDefaultVirtualTokens, longest));
+    ResolveRows(tuning, path);
+    if (tuning.initialisation() == PromptTuning::INITIALISATION_VERSION ||
+        !tuning.init_version().empty()) {
+      violations_.AddUnsupported(path + "init_version",
+                                 "starting from a version is not served by "
+                                 "this release");
     }
-    Require(tuning.num_virtual_tokens() >= 1 &&
-                tuning.num_virtual_tokens() <= longest,
-            path + "num_virtual_tokens",
-            Concat("must be 1 to ", longest, " for a model with a context of ",
-                   facts_.context_length));
-    ResolveInitialisation(tuning, path);
     if (tuning.reparameterisation() ==
         PromptTuning::REPARAMETERISATION_UNSPECIFIED) {
       tuning.set_reparameterisation(PromptTuning::REPARAMETERISATION_NONE);
@@ -117,7 +122,39 @@ class Resolver {
     }
   }
 
-  void ResolveInitialisation(PromptTuning& tuning, const std::string& path) {
+  void ResolvePrefixTuning(PrefixTuning& tuning) {
+    const std::string path = "spec.method.prefix_tuning.";
+    ResolveRows(tuning, path);
+    if (tuning.initialisation() == PromptTuning::INITIALISATION_VERSION) {
+      violations_.AddUnsupported(path + "initialisation",
+                                 "starting from a version is not served by "
+                                 "this release");
+    }
+    if (tuning.projection()) {
+      violations_.AddUnsupported(path + "projection",
+                                 "no projection is trained by this release");
+    }
+    if (tuning.first_layer() != 0 || tuning.num_layers() != 0) {
+      violations_.AddUnsupported(
+          path + (tuning.first_layer() != 0 ? "first_layer" : "num_layers"),
+          "a prefix stands before every layer in this release");
+    }
+  }
+
+  // How many rows there are and where they start. Tuning: PromptTuning or
+  // PrefixTuning.
+  template <typename Tuning>
+  void ResolveRows(Tuning& tuning, const std::string& path) {
+    const int longest = static_cast<int>(
+        std::min<int64_t>(kMaxVirtualTokens, facts_.context_length / 2));
+    if (!tuning.has_num_virtual_tokens()) {
+      tuning.set_num_virtual_tokens(std::min(kDefaultVirtualTokens, longest));
+    }
+    Require(tuning.num_virtual_tokens() >= 1 &&
+                tuning.num_virtual_tokens() <= longest,
+            path + "num_virtual_tokens",
+            Concat("must be 1 to ", longest, " for a model with a context of ",
+                   facts_.context_length));
     if (tuning.initialisation() == PromptTuning::INITIALISATION_UNSPECIFIED) {
       tuning.set_initialisation(
           !tuning.init_text().empty()
@@ -125,12 +162,6 @@ class Resolver {
               : (IsClassification(spec_.task())
                      ? PromptTuning::INITIALISATION_CLASS_LABELS
                      : PromptTuning::INITIALISATION_SAMPLED_VOCABULARY));
-    }
-    if (tuning.initialisation() == PromptTuning::INITIALISATION_VERSION ||
-        !tuning.init_version().empty()) {
-      violations_.AddUnsupported(path + "init_version",
-                                 "starting from a version is not served by "
-                                 "this release");
     }
     const bool from_text =
         tuning.initialisation() == PromptTuning::INITIALISATION_TEXT;
@@ -168,7 +199,9 @@ class Resolver {
   void ResolveLearningRate() {
     if (!training().has_learning_rate()) {
       training().mutable_learning_rate()->set_value(
-          Rounded(kLearningRatePerRms * facts_.embedding_rms));
+          spec_.method().has_prefix_tuning()
+              ? kPrefixLearningRate
+              : Rounded(kLearningRatePerRms * facts_.embedding_rms));
     }
     const double rate = training().learning_rate().value();
     RequireTraining(std::isfinite(rate) && rate > 0 && rate <= 10,
@@ -341,6 +374,12 @@ class Resolver {
 absl::StatusOr<TuningJobSpec> ResolveSpec(const TuningJobSpec& spec,
                                           const JobFacts& facts) {
   return Resolver(spec, facts).Run();
+}
+
+int NumVirtualTokens(const TuningMethod& method) {
+  return method.has_prefix_tuning()
+             ? method.prefix_tuning().num_virtual_tokens()
+             : method.prompt_tuning().num_virtual_tokens();
 }
 
 int WarmupSteps(const TrainingConfig& training) {

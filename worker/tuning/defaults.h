@@ -27,6 +27,9 @@ struct JobFacts {
 absl::StatusOr<attune::v1::TuningJobSpec> ResolveSpec(
     const attune::v1::TuningJobSpec& spec, const JobFacts& facts);
 
+// The positions of the context that a resolved method takes.
+int NumVirtualTokens(const attune::v1::TuningMethod& method);
+
 // The steps of the warm-up of a resolved config.
 int WarmupSteps(const attune::v1::TrainingConfig& training);
 

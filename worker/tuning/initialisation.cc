@@ -3,10 +3,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -15,6 +18,7 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tuning/trained_values.h"
 
 namespace attune::worker {
 namespace {
@@ -141,6 +145,38 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
                  " was let through"));
   }
   return EmbedRepeated(model, ids, count);
+}
+
+absl::StatusOr<TensorMap> MakeInitialFront(
+    const attune::v1::TuningMethod& method, const TaskProgram& program,
+    absl::Span<const PreparedExample> train, double embedding_rms,
+    uint64_t seed) {
+  if (!method.has_prefix_tuning()) {
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
+                            MakeInitialRows(method.prompt_tuning(), program,
+                                            train, embedding_rms, seed));
+    return TensorMap{{std::string(kPromptValue), rows}};
+  }
+  const attune::v1::PrefixTuning& prefix = method.prefix_tuning();
+  PromptTuning start;
+  start.set_num_virtual_tokens(prefix.num_virtual_tokens());
+  start.set_initialisation(prefix.initialisation());
+  start.set_init_text(prefix.init_text());
+  ATTUNE_ASSIGN_OR_RETURN(
+      const at::Tensor rows,
+      MakeInitialRows(start, program, train, embedding_rms, seed));
+  const BaseModel& model = *program.model().model;
+  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> block,
+                          model.BuildPrefix(rows.to(model.device())));
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (int64_t layer = 0; layer < block->num_layers(); ++layer) {
+    keys.push_back(block->keys(layer));
+    values.push_back(block->values(layer));
+  }
+  return TensorMap{
+      {std::string(kPrefixKeysValue), at::stack(keys).to(at::kCPU)},
+      {std::string(kPrefixValuesValue), at::stack(values).to(at::kCPU)}};
 }
 
 }  // namespace attune::worker

@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "attune/v1/method.pb.h"
 #include "worker/models/base_model.h"
+#include "worker/models/safetensors.h"
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/task_program.h"
 
@@ -22,6 +23,14 @@ double EmbeddingRms(const BaseModel& model);
 // INVALID_ARGUMENT if init_text has no tokens.
 absl::StatusOr<at::Tensor> MakeInitialRows(
     const attune::v1::PromptTuning& method, const TaskProgram& program,
+    absl::Span<const PreparedExample> train, double embedding_rms,
+    uint64_t seed);
+
+// What a method trains in front of the input, by its names of trained_values.h:
+// rows, or the keys and values that the model makes of such rows. Errors as
+// above.
+absl::StatusOr<TensorMap> MakeInitialFront(
+    const attune::v1::TuningMethod& method, const TaskProgram& program,
     absl::Span<const PreparedExample> train, double embedding_rms,
     uint64_t seed);
 

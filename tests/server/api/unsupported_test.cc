@@ -35,6 +35,9 @@ const char* const kSupported[] = {"Decoding.max_new_tokens",
                                   "InlineRows.rows",
                                   "LabelWords.label",
                                   "LabelWords.words",
+                                  "PrefixTuning.init_text",
+                                  "PrefixTuning.initialisation",
+                                  "PrefixTuning.num_virtual_tokens",
                                   "PromptTuning.init_text",
                                   "PromptTuning.initialisation",
                                   "PromptTuning.num_virtual_tokens",
@@ -84,6 +87,7 @@ const char* const kSupported[] = {"Decoding.max_new_tokens",
                                   "TuningJobSpec.prompt",
                                   "TuningJobSpec.task",
                                   "TuningJobSpec.training",
+                                  "TuningMethod.prefix_tuning",
                                   "TuningMethod.prompt_tuning"};
 
 bool IsRefused(const std::string& full_name) {

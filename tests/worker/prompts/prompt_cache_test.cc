@@ -28,7 +28,7 @@ Artifact MakeArtifact(float value) {
   manifest.set_base_model("models/tiny");
   manifest.set_model_fingerprint(TinyModel()->info.fingerprint);
   return *EncodePrompt(
-      {*SoftPrompt::Create(at::full({4, 32}, value)), {}, manifest},
+      {*SoftPrompt::Create(at::full({4, 32}, value)), {}, {}, manifest},
       TinyModel()->info.config);
 }
 
@@ -66,7 +66,7 @@ TEST(PromptCache, LoadsOnce) {
   EXPECT_EQ(first, second);
   EXPECT_EQ(source.num_fetches, 1);
   EXPECT_EQ(first->attached.length(), 4);
-  EXPECT_TRUE(first->stored.prompt.rows().equal(at::full({4, 32}, 0.5f)));
+  EXPECT_TRUE(first->stored.rows->rows().equal(at::full({4, 32}, 0.5f)));
   EXPECT_EQ(cache.num_bytes(), first->num_bytes);
   // Rows, and keys and values of two layers of two heads of eight.
   EXPECT_GE(first->num_bytes, 4u * 32 * 4 + 2u * 2 * 2 * 4 * 8 * 4);

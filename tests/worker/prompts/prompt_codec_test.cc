@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -50,7 +51,8 @@ v1::PromptManifest SampleManifest() {
 }
 
 Artifact SampleArtifact() {
-  return *EncodePrompt({SamplePrompt(), {}, SampleManifest()}, SampleConfig());
+  return *EncodePrompt({SamplePrompt(), {}, {}, SampleManifest()},
+                       SampleConfig());
 }
 
 // The error of reading `artifact`, which must be corrupt.
@@ -115,7 +117,7 @@ TEST(PromptCodec, ReadsBackWhatItWrote) {
 
   v1::PromptManifest expected = SampleManifest();
   expected.set_format_version(1);
-  EXPECT_TRUE(stored.prompt.rows().equal(SamplePrompt().rows()));
+  EXPECT_TRUE(stored.rows->rows().equal(SamplePrompt().rows()));
   EXPECT_TRUE(MessageDifferencer::Equals(stored.manifest, expected));
 }
 
@@ -129,9 +131,63 @@ Artifact SampleWithHead() {
   manifest.mutable_task()->add_labels()->set_label("b");
   return *EncodePrompt(
       {SamplePrompt(),
+       {},
        {at::arange(8, at::kFloat).view({2, 4}), at::arange(2, at::kFloat)},
        manifest},
       config);
+}
+
+// Two layers, three heads, five positions, four elements.
+StoredPrefix SamplePrefix() {
+  const at::Tensor keys = at::arange(120, at::kFloat).view({2, 3, 5, 4});
+  return {keys, -keys};
+}
+
+Artifact SampleWithPrefix() {
+  return *EncodePrompt({std::nullopt, SamplePrefix(), {}, SampleManifest()},
+                       SampleConfig());
+}
+
+TEST(PromptCodec, ReadsBackAPrefix) {
+  const StoredPrompt stored = *DecodePrompt(SampleWithPrefix());
+
+  EXPECT_FALSE(stored.rows.has_value());
+  EXPECT_EQ(stored.length(), 5);
+  EXPECT_TRUE(stored.prefix.keys.equal(SamplePrefix().keys));
+  EXPECT_TRUE(stored.prefix.values.equal(SamplePrefix().values));
+}
+
+TEST(PromptCodec, LaysAPrefixOutAsPeftDoes) {
+  const auto tensors = *Safetensors::FromBytes(
+      SampleWithPrefix().files.at(kModel), "adapter_model.safetensors");
+
+  const at::Tensor flat = *tensors.Get("prompt_embeddings");
+
+  // index = ((2 * layer + kv) * heads + head) * head_dim + element
+  ASSERT_EQ(flat.sizes(), (at::IntArrayRef{5, 2 * 2 * 3 * 4}));
+  const StoredPrefix prefix = SamplePrefix();
+  EXPECT_EQ(flat[3][((2 * 1 + 0) * 3 + 2) * 4 + 1].item<float>(),
+            prefix.keys[1][2][3][1].item<float>());
+  EXPECT_EQ(flat[4][((2 * 0 + 1) * 3 + 1) * 4 + 3].item<float>(),
+            prefix.values[0][1][4][3].item<float>());
+  const std::string& config = SampleWithPrefix().files.at(kConfig);
+  EXPECT_THAT(config, HasSubstr(R"("peft_type": "PREFIX_TUNING")"));
+  EXPECT_THAT(config, HasSubstr(R"("token_dim": 12)"));
+  EXPECT_THAT(config, HasSubstr(R"("num_attention_heads": 3)"));
+}
+
+TEST(PromptCodec, APrefixMustBeOfTheShapeThatItSays) {
+  Artifact heads = SampleWithPrefix();
+  std::string& text = heads.files.at(kConfig);
+  const std::string from = R"("num_attention_heads": 3)";
+  text.replace(text.find(from), from.size(), R"("num_attention_heads": 5)");
+  Artifact layers = SampleWithPrefix();
+  std::string& other = layers.files.at(kConfig);
+  const std::string two = R"("num_layers": 2)";
+  other.replace(other.find(two), two.size(), R"("num_layers": 3)");
+
+  EXPECT_THAT(CorruptionOf(heads), HasSubstr("does not divide"));
+  EXPECT_THAT(CorruptionOf(layers), HasSubstr("5 x 72"));
 }
 
 TEST(PromptCodec, ReadsBackAHead) {
@@ -181,7 +237,7 @@ TEST(PromptCodec, ReadsBfloat16AndHalf) {
         WithTensors({{"prompt_embeddings", SamplePrompt().rows().to(type)}});
 
     EXPECT_TRUE(
-        DecodePrompt(artifact)->prompt.rows().equal(SamplePrompt().rows()));
+        DecodePrompt(artifact)->rows->rows().equal(SamplePrompt().rows()));
   }
 }
 
@@ -225,8 +281,8 @@ TEST(PromptCodec, NoFlippedBitOfTheHeaderGetsThroughUnnoticed) {
     const auto stored = DecodePrompt(artifact);
     // A flip may hit what means nothing; rows of another size never pass.
     if (stored.ok()) {
-      EXPECT_EQ(stored->prompt.length(), 5);
-      EXPECT_EQ(stored->prompt.dim(), 4);
+      EXPECT_EQ(stored->rows->length(), 5);
+      EXPECT_EQ(stored->rows->dim(), 4);
     } else {
       EXPECT_EQ(ReasonOf(stored.status()), Reason::kCorruptArtifact);
     }
@@ -263,8 +319,8 @@ TEST(PromptCodec, RefusesOtherAndAdditionalTensors) {
 }
 
 TEST(PromptCodec, RefusesOtherMethodsAndTasks) {
-  EXPECT_THAT(CorruptionOf(WithEdit(kConfig, "PROMPT_TUNING", "PREFIX_TUNING")),
-              HasSubstr("PREFIX_TUNING"));
+  EXPECT_THAT(CorruptionOf(WithEdit(kConfig, "PROMPT_TUNING", "P_TUNING")),
+              HasSubstr("'P_TUNING'"));
   EXPECT_THAT(CorruptionOf(WithEdit(kConfig, "CAUSAL_LM", "SEQ_CLS")),
               HasSubstr("SEQ_CLS"));
   EXPECT_THAT(

@@ -99,7 +99,7 @@ TEST(Attempt, TheArtifactIsAPromptOfTheModel) {
 
   const StoredPrompt stored = *DecodePrompt(result.artifact);
 
-  EXPECT_EQ(stored.prompt.length(), 8);
+  EXPECT_EQ(stored.length(), 8);
   EXPECT_OK(CheckPromptFits(stored, TinyModel()->info));
   EXPECT_EQ(stored.manifest.tuning_job(), "tuningJobs/toy");
   EXPECT_EQ(stored.manifest.task().labels_size(), 2);
@@ -343,6 +343,40 @@ TEST(Attempt, TunesGenerationsOfAnEncoderDecoder) {
 
   EXPECT_LT(result.report.after().loss(), result.report.before().loss());
   EXPECT_TRUE(result.report.after().metrics().contains("exact_match"));
+}
+
+AttemptInput PrefixJobOn(const std::string& model, int max_steps) {
+  AttemptInput input = ToyJobOn(model, max_steps);
+  input.job.mutable_spec()
+      ->mutable_method()
+      ->mutable_prefix_tuning()
+      ->set_num_virtual_tokens(8);
+  return input;
+}
+
+TEST(Attempt, LearnsAPrefixOnModelsOfEveryKind) {
+  for (const char* model : {"tiny", "encoder", "t5"}) {
+    const AttemptResult result = *RunJob(PrefixJobOn(model, 100));
+
+    EXPECT_GT(result.report.after().metrics().at("accuracy"), 0.8) << model;
+    const StoredPrompt stored = *DecodePrompt(result.artifact);
+    EXPECT_FALSE(stored.rows.has_value()) << model;
+    EXPECT_EQ(stored.length(), 8) << model;
+    EXPECT_OK(CheckPromptFits(stored, TinyModel(model)->info)) << model;
+    EXPECT_EQ(stored.head.defined(), std::string(model) == "encoder");
+  }
+}
+
+TEST(Attempt, AKilledAndResumedPrefixGivesTheSameBytes) {
+  AttemptInput input = ResumableJob();
+  input.job.mutable_spec()
+      ->mutable_method()
+      ->mutable_prefix_tuning()
+      ->set_num_virtual_tokens(4);
+  const AttemptResult whole = *RunJob(input);
+
+  EXPECT_EQ(RunInPieces(input, /*killed=*/true, 1).artifact.files,
+            whole.artifact.files);
 }
 
 TEST(Attempt, RefusesWhatAnEncoderCannotDo) {
