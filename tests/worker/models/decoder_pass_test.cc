@@ -25,7 +25,7 @@ TEST(DecoderPass, SequencesTakeTheirRowsOfEveryLayer) {
   rows.embeddings = RandomTensor({3, 8}, 1);
   rows.segments = {{.begin = 0, .length = 1},
                    {.begin = 1, .length = 2, .sequence = &sequence}};
-  DecoderPass::LayerKeys kept;
+  LayerKeys kept;
   DecoderPass pass(rows, at::Device(at::kCPU), &kept);
   const QkvRows first = RowsOfLayer(10);
   const QkvRows second = RowsOfLayer(20);

@@ -356,7 +356,12 @@ AttemptInput PrefixJobOn(const std::string& model, int max_steps) {
 
 TEST(Attempt, LearnsAPrefixOnModelsOfEveryKind) {
   for (const char* model : {"tiny", "encoder", "t5"}) {
-    const AttemptResult result = *RunJob(PrefixJobOn(model, 100));
+    AttemptInput input = PrefixJobOn(model, 150);
+    input.job.mutable_spec()
+        ->mutable_training()
+        ->mutable_learning_rate()
+        ->set_value(0.05);
+    const AttemptResult result = *RunJob(input);
 
     EXPECT_GT(result.report.after().metrics().at("accuracy"), 0.8) << model;
     const StoredPrompt stored = *DecodePrompt(result.artifact);
