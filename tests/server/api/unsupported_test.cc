@@ -152,6 +152,9 @@ void SetField(google::protobuf::Message& message,
     case FieldDescriptor::CPPTYPE_DOUBLE:
       reflection.SetDouble(&message, field, 0.5);
       break;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      reflection.SetBool(&message, field, true);
+      break;
     default:
       FAIL() << field->full_name();
   }
