@@ -94,6 +94,7 @@ absl::Status CheckCounters(const v1::CheckpointManifest& progress) {
       progress.best_step() > progress.step() ||
       progress.validated_step() > progress.step() ||
       progress.num_nonfinite_steps() < 0 ||
+      progress.max_micro_batch_rows() < 0 ||
       progress.num_nonfinite_steps() > progress.step()) {
     return Corrupt(kCheckpointManifestFile,
                    "its counters contradict each other");

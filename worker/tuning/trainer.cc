@@ -17,6 +17,7 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tuning/adamw.h"
+#include "worker/tuning/batch_rows.h"
 #include "worker/tuning/defaults.h"
 #include "worker/tuning/micro_batches.h"
 #include "worker/tuning/schedule.h"
@@ -35,20 +36,6 @@ constexpr int kMaxNonfiniteInRow = 3;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 // Weight of the newest loss in the running mean that is shown.
 constexpr double kNewestLoss = 0.1;
-
-// `prompt_rows`: of the copy that stands before this example alone.
-int64_t NumTrainingRows(const TaskProgram& program,
-                        const PreparedExample& example, int64_t prompt_rows) {
-  int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size() +
-                                                    example.answer_ids.size());
-  if (program.is_classification() && !program.scores_by_head()) {
-    for (const LabelTrie::Branch& branch :
-         program.trie(example.input).label_plan(example.label).branches) {
-      rows += static_cast<int64_t>(branch.ids.size());
-    }
-  }
-  return rows;
-}
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                                  const TensorMap& values, Batch batch) {
@@ -124,20 +111,16 @@ absl::StatusOr<BatchGradient> ComputeGradient(const TaskProgram& program,
     const at::AutoGradMode grad_mode(true);
     const LoadedModel& model = program.model();
     const TensorMap leaves = MakeLeaves(values, model.model->device());
-    const int64_t prompt_rows =
-        HasPrefix(values) ? 0 : PromptOf(values).size(0);
-    const bool shared = model.info.config.kind == ModelKind::kCausal;
-    std::vector<int64_t> rows;
+    const BatchRows rows = CountBatchRows(program, values, batch);
     double total_weight = 0;
     for (const PreparedExample* one : batch) {
-      rows.push_back(NumTrainingRows(program, *one, shared ? 0 : prompt_rows));
       total_weight += program.is_classification()
                           ? 1.0
                           : static_cast<double>(one->answer_ids.size());
     }
     BatchGradient result;
     for (const MicroBatch& part :
-         SplitBatch(rows, shared ? prompt_rows : 0, max_rows)) {
+         SplitBatch(rows.samples, rows.shared, max_rows)) {
       absl::StatusOr<BatchLoss> loss =
           LossOf(program, leaves, batch.subspan(part.begin, part.count));
       if (!loss.ok()) return NameMemoryErrors(loss.status());
@@ -157,8 +140,9 @@ Trainer::Trainer(const TrainerInput& input, const Clock& clock,
       clock_(clock),
       listener_(listener),
       tracker_(tracker),
-      max_rows_(
-          MaxTrainingRows(input.program.model().info.config, kActivationBytes)),
+      memory_(
+          MaxTrainingRows(input.program.model().info.config, kActivationBytes),
+          listener),
       order_(static_cast<int64_t>(input.train.size()), training_.seed()),
       checkpoint_time_(clock.Monotonic()) {}
 
@@ -300,9 +284,15 @@ absl::Status Trainer::Step(TrainingState& state) {
        order_.Take(progress.rows_taken(), training_.batch_size())) {
     batch.push_back(&input_.train[row]);
   }
-  ATTUNE_ASSIGN_OR_RETURN(
-      BatchGradient gradient,
-      ComputeGradient(input_.program, state.Values(), batch, max_rows_));
+  const TensorMap values = state.Values();
+  BatchGradient gradient;
+  ATTUNE_RETURN_IF_ERROR(memory_.Run(
+      CountBatchRows(input_.program, values, batch), progress,
+      [&](int64_t max_rows) -> absl::Status {
+        ATTUNE_ASSIGN_OR_RETURN(
+            gradient, ComputeGradient(input_.program, values, batch, max_rows));
+        return absl::OkStatus();
+      }));
   StepFacts facts;
   facts.num_rows = gradient.num_rows;
   facts.finite = Apply(gradient, state, facts);

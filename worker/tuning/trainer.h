@@ -18,6 +18,7 @@
 #include "worker/tuning/attempt.h"
 #include "worker/tuning/checkpoint.h"
 #include "worker/tuning/data_order.h"
+#include "worker/tuning/memory_guard.h"
 #include "worker/tuning/progress_tracker.h"
 
 namespace attune::worker {
@@ -56,7 +57,8 @@ class Trainer {
   // Makes the steps that are left and validates; afterwards state.Best()
   // is the result. CANCELLED when the listener asked to stop, after handing it
   // a checkpoint; kNonfiniteLoss after 3 steps in a row without a finite loss
-  // and gradient, or without a single finite validation; kOutOfMemory.
+  // and gradient, or without a single finite validation; kOutOfMemory when
+  // memory does not suffice for a single sample.
   absl::StatusOr<attune::v1::TuningReport::StopReason> Run(
       TrainingState& state);
 
@@ -82,7 +84,7 @@ class Trainer {
   const Clock& clock_;
   AttemptListener& listener_;
   ProgressTracker& tracker_;
-  const int64_t max_rows_;
+  MemoryGuard memory_;
   DataOrder order_;
   int nonfinite_in_row_ = 0;
   int checkpoint_step_ = 0;  // of the newest checkpoint

@@ -27,6 +27,7 @@ namespace {
 
 using ::attune::v1::TuningJobSpec;
 using ::attune::v1::TuningReport;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
@@ -36,7 +37,8 @@ struct Faults {
   // no numbers.
   std::set<int> steps = {};
   std::set<int> validations = {};
-  bool out_of_memory = false;
+  // Rows that a training forward has memory for.
+  int64_t max_rows = std::numeric_limits<int64_t>::max();
 };
 
 // The tiny model with faults.
@@ -54,7 +56,7 @@ class FaultyModel : public CausalModel {
   absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const override {
     auto hidden = model_.Forward(rows);
     const bool trains = rows.embeddings.requires_grad();
-    if (trains && faults_.out_of_memory) {
+    if (trains && rows.embeddings.size(0) > faults_.max_rows) {
       return absl::InternalError("not enough memory: 9 bytes");
     }
     const bool is_bad = trains ? faults_.steps.contains(num_steps_++)
@@ -272,10 +274,64 @@ TEST_F(TrainerTest, FailsWhereNoValidationIsFinite) {
 }
 
 TEST_F(TrainerTest, MemoryThatDoesNotSufficeIsNamed) {
-  UseModel({.out_of_memory = true});
+  UseModel({.max_rows = 0});
   Resolve(5);
 
-  EXPECT_THAT(Run(), ReasonIs(Reason::kOutOfMemory, HasSubstr("batch_size")));
+  EXPECT_THAT(
+      Run(), ReasonIs(Reason::kOutOfMemory,
+                      AllOf(HasSubstr("step 1"), HasSubstr("virtual tokens"))));
+  EXPECT_EQ(state_.progress.step(), 0);
+}
+
+TEST_F(TrainerTest, ABatchBeyondTheMemoryIsRunInPartsWithTheSameResult) {
+  Resolve(6);
+  ASSERT_OK(Run());
+  const at::Tensor whole = prompt().value;
+
+  // Less than the four samples of a batch have, more than one has.
+  std::vector<const PreparedExample*> one = {&examples_[0]};
+  const int64_t rows_of_one =
+      ComputeGradient(*program_, InitialValues(), one, 10'000)->num_rows;
+  UseModel({.max_rows = 2 * rows_of_one});
+  state_ = MakeInitialState(InitialValues(), v1::CheckpointManifest());
+
+  ASSERT_OK(Run());
+
+  // Adam divides by the gradient's size, so another order of sums may turn the
+  // way of a number whose gradient is nearly zero, but of few.
+  const double way = (whole - InitialPrompt()).norm().item<double>();
+  EXPECT_LT((prompt().value - whole).norm().item<double>(), 0.02 * way);
+  EXPECT_EQ(state_.progress.num_nonfinite_steps(), 0);
+  EXPECT_GT(state_.progress.max_micro_batch_rows(), 0);
+  EXPECT_LE(state_.progress.max_micro_batch_rows(), 2 * rows_of_one);
+  EXPECT_THAT(listener_.notices,
+              Contains(AllOf(HasSubstr("step 1"),
+                             HasSubstr("memory did not suffice"))));
+}
+
+TEST_F(TrainerTest, AResumedTrainingKeepsTheSmallerParts) {
+  Resolve(10);
+  const std::vector<const PreparedExample*> one = {&examples_[0]};
+  const int64_t rows_of_one =
+      ComputeGradient(*program_, InitialValues(), one, 10'000)->num_rows;
+  UseModel({.max_rows = 2 * rows_of_one});
+  ASSERT_OK(Run());
+  const TrainingState whole = state_;
+  state_ = MakeInitialState(InitialValues(), v1::CheckpointManifest());
+  listener_.stop_phase = attune::v1::TuningProgress::PHASE_TRAINING;
+  listener_.stop_step = 4;
+  ASSERT_THAT(Run(), ReasonIs(Reason::kCancelled, HasSubstr("4 steps")));
+  state_ = *DecodeCheckpoint(listener_.checkpoints.back().second);
+  listener_ = RecordingListener();
+  // There is memory for everything again, but that would be other sums.
+  UseModel({});
+
+  ASSERT_OK(Run());
+
+  EXPECT_TRUE(prompt().value.equal(whole.tensors.at("prompt").value));
+  EXPECT_EQ(state_.progress.max_micro_batch_rows(),
+            whole.progress.max_micro_batch_rows());
+  EXPECT_TRUE(listener_.notices.empty());
 }
 
 TEST_F(TrainerTest, StopsEarlyWithoutImprovement) {

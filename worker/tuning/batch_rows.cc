@@ -1,0 +1,37 @@
+#include "worker/tuning/batch_rows.h"
+
+#include "worker/tuning/trained_values.h"
+
+namespace attune::worker {
+namespace {
+
+// `prompt_rows`: of the copy that stands before this example alone.
+int64_t NumTrainingRows(const TaskProgram& program,
+                        const PreparedExample& example, int64_t prompt_rows) {
+  int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size() +
+                                                    example.answer_ids.size());
+  if (program.is_classification() && !program.scores_by_head()) {
+    for (const LabelTrie::Branch& branch :
+         program.trie(example.input).label_plan(example.label).branches) {
+      rows += static_cast<int64_t>(branch.ids.size());
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
+                         absl::Span<const PreparedExample* const> batch) {
+  const int64_t prompt_rows = HasPrefix(values) ? 0 : PromptOf(values).size(0);
+  const bool shared = program.model().info.config.kind == ModelKind::kCausal;
+  BatchRows rows;
+  rows.shared = shared ? prompt_rows : 0;
+  for (const PreparedExample* one : batch) {
+    rows.samples.push_back(
+        NumTrainingRows(program, *one, shared ? 0 : prompt_rows));
+  }
+  return rows;
+}
+
+}  // namespace attune::worker
