@@ -357,8 +357,9 @@ absl::Status Trainer::CountNonfinite(const StepFacts& facts,
   return MakeError(
       Reason::kNonfiniteLoss,
       Concat("loss or gradient was not finite in ", nonfinite_in_row_,
-             " steps in a row, up to step ", progress.step(),
-             ": lower training.learning_rate (it is ",
+             " steps in a row, up to step ", progress.step(), " (its loss is ",
+             facts.loss, ", its gradient's norm ", facts.grad_norm,
+             "): lower training.learning_rate (it is ",
              training_.learning_rate().value(), ")"));
 }
 

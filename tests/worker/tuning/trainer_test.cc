@@ -228,8 +228,12 @@ TEST_F(TrainerTest, FailsAfterThreeInARow) {
   UseModel({.steps = {1, 2, 4, 5, 6, 7}});
   Resolve(10);
 
-  EXPECT_THAT(Run(), ReasonIs(Reason::kNonfiniteLoss,
-                              HasSubstr("up to step 7: lower")));
+  EXPECT_THAT(
+      Run(),
+      ReasonIs(Reason::kNonfiniteLoss,
+               AllOf(HasSubstr("up to step 7 (its loss is nan, its gradient's "
+                               "norm nan): lower training.learning_rate"),
+                     HasSubstr("3 steps in a row"))));
 }
 
 TEST_F(TrainerTest, StoresNoCheckpointAmongStepsThatWereLeftOut) {
