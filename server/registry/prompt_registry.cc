@@ -297,6 +297,9 @@ absl::StatusOr<Page<v1::PromptVersion>> PromptRegistry::ListVersions(
     int64_t num_bytes = 0;
     for (VersionRecord& record :
          store.ListVersions(prompt.number, before, size + 1)) {
+      if (record.version.has_report()) {
+        record.version.mutable_report()->clear_series();
+      }
       num_bytes += static_cast<int64_t>(record.version.ByteSizeLong());
       bool full = static_cast<int>(page.items.size()) == size ||
                   (num_bytes > kMaxPageBytes && !page.items.empty());

@@ -54,9 +54,10 @@ class PromptRegistry {
   absl::StatusOr<v1::Prompt> GetPrompt(std::string_view id) const;
   absl::StatusOr<Page<v1::Prompt>> ListPrompts(
       const PageRequest& request) const;
-  // Newest first. A page ends early rather than pass kMaxPageBytes.
   absl::StatusOr<v1::PromptVersion> GetVersion(
       const PromptReference& reference) const;
+  // Newest first, without the series of their reports. A page ends early rather
+  // than pass kMaxPageBytes.
   absl::StatusOr<Page<v1::PromptVersion>> ListVersions(
       std::string_view prompt_id, const PageRequest& request) const;
 

@@ -120,6 +120,7 @@ TEST_F(JobWay, DownloadedFilesHaveTheirDigests) {
           Pair("adapter_model.safetensors", HasSubstr("prompt_embeddings")),
           Pair("attune_manifest.json", HasSubstr("models/tiny"))));
   EXPECT_EQ(version.value.files_size(), 3);
+  EXPECT_GT(version.value.report().series_size(), 0);
   EXPECT_EQ(version.value.tuning_job(), job.name());
   EXPECT_EQ(version.value.base_model(), "models/tiny");
   EXPECT_EQ(version.value.model_fingerprint().size(), 64u);

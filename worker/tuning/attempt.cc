@@ -24,6 +24,7 @@
 #include "worker/tuning/progress_tracker.h"
 #include "worker/tuning/trained_values.h"
 #include "worker/tuning/trainer.h"
+#include "worker/tuning/training_series.h"
 
 namespace attune::worker {
 namespace {
@@ -165,15 +166,15 @@ class Attempt {
         TensorMap front,
         MakeInitialFront(spec_.method(), *program_, train_, embedding_rms_,
                          spec_.training().seed()));
-    const TensorMap initial = MakeInitialValues(*program_, std::move(front));
+    start_ = MakeInitialValues(*program_, std::move(front));
     if (input_.checkpoint.has_value()) {
-      absl::Status restored = Restore(job, initial);
+      absl::Status restored = Restore(job, start_);
       if (restored.ok()) return restored;
       listener_.OnNotice(
           Concat("training begins anew, without the checkpoint: ",
                  ToStd(restored.message())));
     }
-    state_ = MakeInitialState(initial, job);
+    state_ = MakeInitialState(start_, job);
     return absl::OkStatus();
   }
 
@@ -229,7 +230,8 @@ class Attempt {
     Trainer trainer({.program = *program_,
                      .train = train_,
                      .validation = validation_,
-                     .spec = spec_},
+                     .spec = spec_,
+                     .start = std::move(start_)},
                     clock_, listener_, tracker_);
     ATTUNE_ASSIGN_OR_RETURN(stop_reason_, trainer.Run(state_));
     return absl::OkStatus();
@@ -257,6 +259,7 @@ class Attempt {
     *manifest.mutable_method() = spec_.method();
     *manifest.mutable_snapshot() = input_.job.snapshot();
     *manifest.mutable_report() = result.report;
+    manifest.mutable_report()->clear_series();
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
     ATTUNE_ASSIGN_OR_RETURN(const StoredPrompt stored,
@@ -287,6 +290,9 @@ class Attempt {
                                   CountTruncated(validation_) +
                                   CountTruncated(test_));
     report.set_num_nonfinite_steps(progress.num_nonfinite_steps());
+    for (attune::v1::TrainingSeries& series : SeriesOf(progress)) {
+      *report.add_series() = std::move(series);
+    }
     return report;
   }
 
@@ -305,6 +311,7 @@ class Attempt {
   std::vector<PreparedExample> validation_;
   std::vector<PreparedExample> test_;
   TrainingState state_;
+  TensorMap start_;  // what training begins with, also where it goes on
   TuningReport::StopReason stop_reason_ = TuningReport::STOP_REASON_UNSPECIFIED;
   EvaluationReport after_;
 };

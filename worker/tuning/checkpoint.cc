@@ -3,6 +3,7 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "proto/cc/text.h"
 #include "worker/prompts/stable_json.h"
 #include "worker/tuning/trained_values.h"
+#include "worker/tuning/training_series.h"
 
 namespace attune::worker {
 namespace {
@@ -98,6 +100,9 @@ absl::Status CheckCounters(const v1::CheckpointManifest& progress) {
       progress.num_nonfinite_steps() > progress.step()) {
     return Corrupt(kCheckpointManifestFile,
                    "its counters contradict each other");
+  }
+  if (const std::optional<std::string> fault = FindSeriesFault(progress)) {
+    return Corrupt(kCheckpointManifestFile, *fault);
   }
   return absl::OkStatus();
 }

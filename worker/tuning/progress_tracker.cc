@@ -79,6 +79,10 @@ void ProgressTracker::AddStep(const StepFacts& step,
   SetCounters(counters);
   progress_.set_learning_rate(step.learning_rate);
   if (step.finite) progress_.set_grad_norm(step.grad_norm);
+  if (step.front.has_value()) {
+    progress_.set_prompt_norm(step.front->norm);
+    progress_.set_prompt_drift(step.front->drift);
+  }
   progress_.set_tokens_per_second(rows_per_second_);
   Tell();
 }

@@ -2,6 +2,7 @@
 #define ATTUNE_WORKER_TUNING_PROGRESS_TRACKER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -12,14 +13,22 @@
 
 namespace attune::worker {
 
+// How large what is trained is (the 2-norm over all of it), and how far from
+// what it began with.
+struct FrontNorms {
+  double norm = 0;
+  double drift = 0;
+};
+
 // What one optimiser step was like.
 struct StepFacts {
   double loss = 0;
   double learning_rate = 0;
   double grad_norm = 0;
   int64_t num_rows = 0;  // that went through the model
-  absl::Duration duration;
+  absl::Duration duration = absl::ZeroDuration();
   bool finite = true;
+  std::optional<FrontNorms> front = std::nullopt;  // where it was measured
 };
 
 // Keeps the progress of an attempt and tells its listener. Only the training

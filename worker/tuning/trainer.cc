@@ -22,6 +22,7 @@
 #include "worker/tuning/micro_batches.h"
 #include "worker/tuning/schedule.h"
 #include "worker/tuning/trained_values.h"
+#include "worker/tuning/training_series.h"
 
 namespace attune::worker {
 namespace {
@@ -143,6 +144,7 @@ Trainer::Trainer(const TrainerInput& input, const Clock& clock,
       memory_(
           MaxTrainingRows(input.program.model().info.config, kActivationBytes),
           listener),
+      drift_(input.start),
       order_(static_cast<int64_t>(input.train.size()), training_.seed()),
       checkpoint_time_(clock.Monotonic()) {}
 
@@ -237,6 +239,7 @@ absl::Status Trainer::Validate(TrainingState& state) {
 
   Judge(*report, state);
   progress.set_validated_step(progress.step());
+  RecordValidation(name, MetricOf(*report, name), report->loss(), progress);
   tracker_.SetValidation(MetricOf(*report, name), progress);
   tracker_.EnterPhase(TuningProgress::PHASE_TRAINING);
   return absl::OkStatus();
@@ -300,10 +303,12 @@ absl::Status Trainer::Step(TrainingState& state) {
   progress.set_rows_taken(progress.rows_taken() + training_.batch_size());
   progress.set_num_trained_tokens(progress.num_trained_tokens() +
                                   gradient.num_rows);
+  facts.front = drift_.Measure(state.Values(), progress.step());
   facts.duration = clock_.Monotonic() - begin;
   progress.set_training_seconds(progress.training_seconds() +
                                 absl::ToDoubleSeconds(facts.duration));
   tracker_.AddStep(facts, progress);
+  RecordStep(facts, tracker_.progress().remaining_seconds(), progress);
   if (!facts.finite) return CountNonfinite(facts, state);
   nonfinite_in_row_ = 0;
   return absl::OkStatus();

@@ -18,6 +18,7 @@
 #include "worker/tuning/attempt.h"
 #include "worker/tuning/checkpoint.h"
 #include "worker/tuning/data_order.h"
+#include "worker/tuning/front_drift.h"
 #include "worker/tuning/memory_guard.h"
 #include "worker/tuning/progress_tracker.h"
 
@@ -29,6 +30,8 @@ struct TrainerInput {
   absl::Span<const PreparedExample> train;
   absl::Span<const PreparedExample> validation;
   const attune::v1::TuningJobSpec& spec;  // resolved
+  // What training began with, by name, for the drift; empty: not measured.
+  TensorMap start = {};
 };
 
 // The mean loss of a batch and its gradient.
@@ -85,6 +88,7 @@ class Trainer {
   AttemptListener& listener_;
   ProgressTracker& tracker_;
   MemoryGuard memory_;
+  const FrontDrift drift_;
   DataOrder order_;
   int nonfinite_in_row_ = 0;
   int checkpoint_step_ = 0;  // of the newest checkpoint

@@ -287,5 +287,23 @@ TEST_F(PromptRegistryTest, ListsPromptsAndVersionsByPages) {
               ReasonIs(Reason::kResourceNotFound, HasSubstr("prompts/z")));
 }
 
+TEST_F(PromptRegistryTest, ListsLeaveOutTheSeriesOfReports) {
+  v1::PromptVersion version;
+  version.mutable_report()->set_num_steps(5);
+  version.mutable_report()->add_series()->set_name("loss");
+  ASSERT_OK(state_.database->Transact([&](soci::session& sql) {
+    return registry().AddVersion(sql, "p", "job-uid", {}, version);
+  }));
+  registry().Refresh("p");
+
+  const auto page = registry().ListVersions("p", {10, "", ""});
+
+  ASSERT_EQ(page->items.size(), 1u);
+  EXPECT_EQ(page->items[0].report().num_steps(), 5);
+  EXPECT_EQ(page->items[0].report().series_size(), 0);
+  EXPECT_EQ(registry().GetVersion(Alias("p", "latest"))->report().series_size(),
+            1);
+}
+
 }  // namespace
 }  // namespace attune::server

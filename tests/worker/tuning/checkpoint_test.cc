@@ -158,6 +158,35 @@ TEST(Checkpoint, RefusesCountersThatContradictEachOther) {
               ReasonIs(Reason::kCorruptArtifact, HasSubstr("contradict")));
 }
 
+TEST(Checkpoint, KeepsTheCourseOfTraining) {
+  TrainingState state = State(true);
+  v1::SeriesState& series = *state.progress.add_series();
+  series.set_name("loss");
+  series.set_values_per_point(2);
+  series.add_steps(2);
+  series.add_values(1.0 / 3.0);
+  series.set_num_pending(1);
+  series.set_pending_step(3);
+  series.set_pending_value(0.1);
+  state.progress.set_max_micro_batch_rows(77);
+
+  const TrainingState again = *DecodeCheckpoint(*EncodeCheckpoint(state));
+
+  EXPECT_TRUE(MessageDifferencer::Equals(again.progress, state.progress));
+}
+
+TEST(Checkpoint, RefusesSeriesThatContradictThemselves) {
+  TrainingState state = State(true);
+  v1::SeriesState& series = *state.progress.add_series();
+  series.set_name("loss");
+  series.set_values_per_point(1);
+  series.add_steps(41);  // after the last step
+  series.add_values(1);
+
+  EXPECT_THAT(ErrorOf(*EncodeCheckpoint(state)),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("'loss'")));
+}
+
 TEST(Checkpoint, RefusesAnotherFormat) {
   TrainingState state = State(true);
   state.progress.set_format_version(1);

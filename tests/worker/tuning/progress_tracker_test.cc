@@ -22,7 +22,8 @@ class ProgressTrackerTest : public testing::Test {
                       .learning_rate = 0.5,
                       .grad_norm = 3,
                       .num_rows = 100,
-                      .duration = absl::Seconds(2)},
+                      .duration = absl::Seconds(2),
+                      .front = FrontNorms{.norm = 7, .drift = 0.25}},
                      counters_);
   }
 
@@ -46,6 +47,8 @@ TEST_F(ProgressTrackerTest, TellsOfEveryStep) {
   EXPECT_DOUBLE_EQ(progress.learning_rate(), 0.5);
   EXPECT_DOUBLE_EQ(progress.grad_norm(), 3);
   EXPECT_DOUBLE_EQ(progress.tokens_per_second(), 50);
+  EXPECT_DOUBLE_EQ(progress.prompt_norm(), 7);
+  EXPECT_DOUBLE_EQ(progress.prompt_drift(), 0.25);
   EXPECT_EQ(progress.validation_metric_name(), "accuracy");
 }
 

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -21,6 +22,7 @@
 #include "tests/worker/tasks/tiny_model.h"
 #include "tests/worker/tuning/recording_listener.h"
 #include "worker/tuning/defaults.h"
+#include "worker/tuning/training_series.h"
 
 namespace attune::worker {
 namespace {
@@ -121,7 +123,8 @@ class TrainerTest : public testing::Test {
     Trainer trainer({.program = *program_,
                      .train = examples_,
                      .validation = validation_,
-                     .spec = spec_},
+                     .spec = spec_,
+                     .start = InitialValues()},
                     clock, listener_, tracker);
     return trainer.Run(state_);
   }
@@ -336,6 +339,27 @@ TEST_F(TrainerTest, AResumedTrainingKeepsTheSmallerParts) {
   EXPECT_EQ(state_.progress.max_micro_batch_rows(),
             whole.progress.max_micro_batch_rows());
   EXPECT_TRUE(listener_.notices.empty());
+}
+
+TEST_F(TrainerTest, KeepsTheCourseOfTraining) {
+  UseModel({.steps = {2}});
+  spec_.mutable_training()->set_validation_interval_steps(5);
+  Resolve(10);
+
+  ASSERT_OK(Run());
+
+  std::map<std::string, attune::v1::TrainingSeries> series;
+  for (const auto& one : SeriesOf(state_.progress)) series[one.name()] = one;
+  EXPECT_EQ(series["loss"].steps_size(), 9);  // step 3 had none
+  EXPECT_EQ(series["learning_rate"].steps_size(), 10);
+  EXPECT_EQ(series["validation_accuracy"].steps_size(), 2);
+  EXPECT_EQ(series["validation_accuracy"].steps(0), 5);
+  EXPECT_EQ(series["validation_loss"].steps(1), 10);
+  EXPECT_GT(series["prompt_norm"].values(0), 0);
+  const double norm = (prompt().value - InitialPrompt()).norm().item<double>();
+  EXPECT_NEAR(series["prompt_drift"].values(9), norm, 1e-5);
+  EXPECT_EQ(listener_.reports.back().prompt_drift(),
+            series["prompt_drift"].values(9));
 }
 
 TEST_F(TrainerTest, StopsEarlyWithoutImprovement) {
