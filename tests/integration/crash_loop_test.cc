@@ -288,7 +288,7 @@ class CrashLoop : public ServiceTest {
         const auto download = api().DownloadVersion(version.name());
         ASSERT_TRUE(download.ok()) << download.failure();
         EXPECT_THAT(download.value.wrong, IsEmpty());
-        EXPECT_EQ(download.value.files.size(), 3u);
+        EXPECT_EQ(download.value.files.size(), 4u);
       }
     }
     EXPECT_EQ(num_versions, version_of_job.size());

@@ -118,8 +118,9 @@ TEST_F(JobWay, DownloadedFilesHaveTheirDigests) {
       ElementsAre(
           Pair("adapter_config.json", HasSubstr("PROMPT_TUNING")),
           Pair("adapter_model.safetensors", HasSubstr("prompt_embeddings")),
-          Pair("attune_manifest.json", HasSubstr("models/tiny"))));
-  EXPECT_EQ(version.value.files_size(), 3);
+          Pair("attune_manifest.json", HasSubstr("models/tiny")),
+          Pair("events.out.tfevents.attune", HasSubstr("training/loss"))));
+  EXPECT_EQ(version.value.files_size(), 4);
   EXPECT_GT(version.value.report().series_size(), 0);
   EXPECT_EQ(version.value.tuning_job(), job.name());
   EXPECT_EQ(version.value.base_model(), "models/tiny");

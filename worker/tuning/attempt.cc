@@ -20,6 +20,7 @@
 #include "worker/tasks/task_program.h"
 #include "worker/tuning/checkpoint.h"
 #include "worker/tuning/defaults.h"
+#include "worker/tuning/event_file.h"
 #include "worker/tuning/initialisation.h"
 #include "worker/tuning/progress_tracker.h"
 #include "worker/tuning/trained_values.h"
@@ -266,6 +267,9 @@ class Attempt {
                             ToStored(state_.Best(), std::move(manifest)));
     ATTUNE_ASSIGN_OR_RETURN(result.artifact,
                             EncodePrompt(stored, model_->info.config));
+    result.artifact.files[std::string(kEventFile)] = EncodeEventFile(
+        {result.report.series().begin(), result.report.series().end()},
+        CreateTime());
     return result;
   }
 
@@ -294,6 +298,12 @@ class Attempt {
       *report.add_series() = std::move(series);
     }
     return report;
+  }
+
+  absl::Time CreateTime() const {
+    const google::protobuf::Timestamp& time = input_.job.create_time();
+    return absl::FromUnixSeconds(time.seconds()) +
+           absl::Nanoseconds(time.nanos());
   }
 
   const AttemptInput& input_;

@@ -24,6 +24,7 @@ using ::attune::v1::TrainingSeries;
 using ::attune::v1::TuningProgress;
 using ::attune::v1::TuningReport;
 using ::google::protobuf::util::MessageDifferencer;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -111,6 +112,9 @@ TEST(Attempt, ReportsTheCourseOfTraining) {
   EXPECT_EQ(series["validation_accuracy"].steps(0), 10);
   EXPECT_GT(series["prompt_drift"].values(19),
             series["prompt_drift"].values(0));
+  EXPECT_THAT(result.artifact.files.at("events.out.tfevents.attune"),
+              AllOf(HasSubstr("brain.Event:2"), HasSubstr("training/loss"),
+                    HasSubstr("validation/accuracy")));
 }
 
 TEST(Attempt, TheArtifactIsAPromptOfTheModel) {
@@ -124,7 +128,7 @@ TEST(Attempt, TheArtifactIsAPromptOfTheModel) {
   EXPECT_EQ(stored.manifest.task().labels_size(), 2);
   EXPECT_EQ(stored.manifest.task().labels(1).words(0), "right");
   TuningReport report = result.report;
-  report.clear_series();
+  report.clear_series();  // they are in the event file
   EXPECT_TRUE(MessageDifferencer::Equals(stored.manifest.report(), report));
   EXPECT_EQ(result.model_fingerprint, TinyModel()->info.fingerprint);
 }
