@@ -192,6 +192,11 @@ ProgressView ViewOf(const v1::TuningProgress& progress) {
     view.details.push_back(Concat(
         FormatCount(std::llround(progress.tokens_per_second())), " tokens/s"));
   }
+  if (progress.prompt_norm() > 0) {
+    view.details.push_back(
+        Concat("prompt norm ", FormatNumber(progress.prompt_norm()), ", drift ",
+               FormatNumber(progress.prompt_drift())));
+  }
   return view;
 }
 

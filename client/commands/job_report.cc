@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "client/commands/job_progress.h"
 #include "client/commands/names.h"
 #include "client/output/error_text.h"
 #include "client/output/figures.h"
+#include "client/output/sparkline.h"
 #include "client/output/table.h"
 #include "client/output/text_width.h"
 #include "google/rpc/status.pb.h"
@@ -16,6 +20,8 @@
 
 namespace attune::client {
 namespace {
+
+constexpr int kMaxCurveColumns = 40;
 
 // The metrics of `report` and its loss, in a steady order.
 std::map<std::string, double> MetricsOf(const v1::EvaluationReport& report) {
@@ -36,6 +42,39 @@ std::string LowerWords(std::string_view name) {
 absl::Duration Length(const google::protobuf::Timestamp& from,
                       const google::protobuf::Timestamp& to) {
   return ToTime(to) - ToTime(from);
+}
+
+// One line for each curve that tells how training went.
+void PrintCurves(const v1::TuningReport& report, Console& console) {
+  std::vector<std::pair<std::string, const v1::TrainingSeries*>> curves;
+  for (const v1::TrainingSeries& series : report.series()) {
+    if (series.values_size() < 2) continue;
+    if (series.name() == "loss") curves.emplace_back("training loss", &series);
+    if (series.name().starts_with("validation_")) {
+      curves.emplace_back(OneLine(LowerWords(series.name())), &series);
+    }
+  }
+  int title_columns = 0;
+  int plot_columns = 0;
+  for (const auto& [title, series] : curves) {
+    title_columns = std::max(title_columns, DisplayWidth(title));
+    plot_columns = std::max(plot_columns,
+                            std::min(kMaxCurveColumns, series->values_size()));
+  }
+  const bool unicode = console.unicode && console.out.terminal;
+  for (const auto& [title, series] : curves) {
+    const std::string metric =
+        series->name().substr(series->name().find('_') + 1);
+    const std::vector<double> values(series->values().begin(),
+                                     series->values().end());
+    *console.out.stream << PadRight(title, title_columns) << "  "
+                        << PadRight(
+                               Sparkline(values, kMaxCurveColumns, unicode),
+                               plot_columns)
+                        << "  " << FormatMetric(metric, values.front())
+                        << " -> " << FormatMetric(metric, values.back())
+                        << '\n';
+  }
 }
 
 // The first name in "{{ name ... }}", or "text".
@@ -63,7 +102,7 @@ void PrintSuccess(const v1::TuningJob& job, Console& console) {
   }
   out << "\n\n";
   if (job.has_report()) {
-    PrintTuningReport(job.report(), console.out);
+    PrintTuningReport(job.report(), console);
     out << '\n';
   }
   out << "version  "
@@ -74,7 +113,8 @@ void PrintSuccess(const v1::TuningJob& job, Console& console) {
 
 }  // namespace
 
-void PrintTuningReport(const v1::TuningReport& report, Stream& out) {
+void PrintTuningReport(const v1::TuningReport& report, Console& console) {
+  Stream& out = console.out;
   const auto before = MetricsOf(report.before());
   const auto after = MetricsOf(report.after());
   if (!report.has_before()) {
@@ -107,6 +147,7 @@ void PrintTuningReport(const v1::TuningReport& report, Stream& out) {
               << ", after " << FormatCount(report.num_steps())
               << " steps (best: step " << FormatCount(report.best_step())
               << ")\n";
+  PrintCurves(report, console);
 }
 
 void PrintJobEnd(const v1::TuningJob& job, Console& console) {
@@ -166,7 +207,7 @@ void PrintJobDetails(const v1::TuningJob& job, Console& console) {
   details.Print(console.out);
   if (job.has_report()) {
     *console.out.stream << '\n';
-    PrintTuningReport(job.report(), console.out);
+    PrintTuningReport(job.report(), console);
   }
   if (job.has_error()) {
     *console.out.stream << '\n';

@@ -11,8 +11,9 @@
 
 namespace attune::client {
 
-// The metrics of the base and of the tuned prompt, side by side.
-void PrintTuningReport(const v1::TuningReport& report, Stream& out);
+// The metrics of the base and of the tuned prompt, side by side, and the curves
+// of loss and validations.
+void PrintTuningReport(const v1::TuningReport& report, Console& console);
 
 // How a finished job ended: for a success the report, the version and the
 // command that uses it; for a failure the error, on `err`, and the remedy.

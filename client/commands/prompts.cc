@@ -94,7 +94,7 @@ void PrintVersion(const v1::PromptVersion& version, Console& console) {
   details.Print(console.out);
   if (version.has_report()) {
     *console.out.stream << '\n';
-    PrintTuningReport(version.report(), console.out);
+    PrintTuningReport(version.report(), console);
   }
   *console.out.stream << "try it: "
                       << ExampleCall(version.name(), version.task()) << '\n';

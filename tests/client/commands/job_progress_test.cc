@@ -48,14 +48,17 @@ TEST(ViewOf, TrainingShowsTheMostImportantFirst) {
   progress.set_best_step(60);
   progress.set_remaining_seconds(72);
   progress.set_tokens_per_second(1234.4);
+  progress.set_prompt_norm(12.3);
+  progress.set_prompt_drift(0.5);
 
   const ProgressView view = ViewOf(progress);
 
   EXPECT_EQ(view.phase, "training");
   EXPECT_DOUBLE_EQ(*view.fraction, 0.42);
-  EXPECT_THAT(view.details,
-              ElementsAre("step 63/150", "loss 0.412", "accuracy 88.0%",
-                          "1m 12s left", "1,234 tokens/s"));
+  EXPECT_THAT(
+      view.details,
+      ElementsAre("step 63/150", "loss 0.412", "accuracy 88.0%", "1m 12s left",
+                  "1,234 tokens/s", "prompt norm 12.30, drift 0.500"));
 }
 
 TEST(ViewOf, BeforeTheFirstStepThereIsNoLoss) {

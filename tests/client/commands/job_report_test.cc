@@ -1,6 +1,8 @@
 #include "client/commands/job_report.h"
 
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -44,7 +46,7 @@ class JobReportTest : public testing::Test {
 };
 
 TEST_F(JobReportTest, PutsBeforeAndAfterSideBySide) {
-  PrintTuningReport(report_, console_.out);
+  PrintTuningReport(report_, console_);
 
   EXPECT_EQ(out_.str(),
             "METRIC    BEFORE  AFTER        CHANGE\n"
@@ -57,7 +59,7 @@ TEST_F(JobReportTest, PutsBeforeAndAfterSideBySide) {
 TEST_F(JobReportTest, WithoutABaselineShowsTheTunedOneOnly) {
   report_.clear_before();
 
-  PrintTuningReport(report_, console_.out);
+  PrintTuningReport(report_, console_);
 
   EXPECT_EQ(out_.str(),
             "METRIC    TUNED\n"
@@ -65,6 +67,28 @@ TEST_F(JobReportTest, WithoutABaselineShowsTheTunedOneOnly) {
             "loss      0.310\n"
             "macro_f1  91.0%\n"
             "on 150 rows of test, after 150 steps (best: step 120)\n");
+}
+
+TEST_F(JobReportTest, ShowsHowTrainingWent) {
+  const auto add = [&](const std::string& name, std::vector<double> values) {
+    v1::TrainingSeries& series = *report_.add_series();
+    series.set_name(name);
+    for (size_t i = 0; i < values.size(); ++i) {
+      series.add_steps(static_cast<int>(i) + 1);
+      series.add_values(values[i]);
+    }
+  };
+  add("loss", {2.4, 2.4, 1.2, 0.6, 0.3});
+  add("grad_norm", {9, 8, 7});
+  add("validation_accuracy", {0.5, 0.75, 1});
+  add("validation_loss", {1});  // one point is no curve
+
+  PrintTuningReport(report_, console_);
+
+  EXPECT_THAT(out_.str(), testing::EndsWith(
+                              "(best: step 120)\n"
+                              "training loss        @@=._  2.400 -> 0.300\n"
+                              "validation accuracy  _+@    50.0% -> 100.0%\n"));
 }
 
 TEST_F(JobReportTest, ASuccessEndsWithTheVersionAndHowToUseIt) {
