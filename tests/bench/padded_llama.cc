@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<PaddedLlama>> PaddedLlama::Load(
       if (tensor.dim() == 1) {
         model->norms_[name] = tensor.to(at::kFloat);
       } else {
-        model->products_[name] = worker::FrozenLinear(tensor.to(dtype));
+        model->products_[name] = worker::LinearLayer(tensor.to(dtype));
       }
     }
   }

@@ -8,14 +8,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/model_config.h"
 
 namespace attune::bench {
 
 // The Llama family over padded batches, as a training library runs it: every
 // row of every sample, one operator after the other, autograd. It multiplies
-// matrices by the worker's own FrozenLinear, so that a comparison with the
+// matrices by the worker's own LinearLayer, so that a comparison with the
 // worker measures the way a batch is run and not the matrix library.
 class PaddedLlama {
  public:
@@ -39,7 +39,7 @@ class PaddedLlama {
   at::Tensor Ffn(const at::Tensor& x, const std::string& layer) const;
 
   worker::ModelConfig config_;
-  std::map<std::string, worker::FrozenLinear> products_;
+  std::map<std::string, worker::LinearLayer> products_;
   std::map<std::string, at::Tensor> norms_;
 };
 

@@ -113,20 +113,19 @@ absl::Status ReadApart(const EncoderDecoderModel& model,
   });
 }
 
-// -> log-probabilities of all labels of each item; all have one base model.
+// -> log-probabilities of all labels of each item; all have one model.
 absl::StatusOr<std::vector<std::vector<double>>> Score(
-    const LoadedModel& model,
-    absl::Span<const std::unique_ptr<WorkItem>> items) {
+    const BaseModel& model, absl::Span<const std::unique_ptr<WorkItem>> items) {
   using Scores = std::vector<std::vector<double>>;
   return CatchTorchErrors(kContext, [&]() -> absl::StatusOr<Scores> {
-    if (model.info.config.kind == ModelKind::kEncoder) {
+    if (model.config().kind == ModelKind::kEncoder) {
       std::vector<HeadQuery> queries;
       for (const auto& item : items) queries.push_back(item->head_query());
-      return ScoreByHead(model.encoder(), queries);
+      return ScoreByHead(AsEncoder(model), queries);
     }
     std::vector<LabelQuery> queries;
     for (const auto& item : items) queries.push_back(item->label_query());
-    return ScoreLabels(model.language(), queries);
+    return ScoreLabels(AsLanguage(model), queries);
   });
 }
 
@@ -154,7 +153,8 @@ BatchRunner::~BatchRunner() {
 }
 
 void BatchRunner::Add(std::unique_ptr<WorkItem> item) {
-  const std::shared_ptr<const LoadedModel>& model = item->target->model;
+  const std::shared_ptr<const BaseModel> model =
+      item->target->computing_model();
   auto lane =
       std::find_if(lanes_.begin(), lanes_.end(),
                    [&](const Lane& other) { return other.model == model; });
@@ -163,7 +163,19 @@ void BatchRunner::Add(std::unique_ptr<WorkItem> item) {
     lane = std::prev(lanes_.end());
   }
   lane->waiting.push_back(std::move(item));
-  lane->series->waiting.Set(static_cast<double>(lane->waiting.size()));
+  ShowWork(*lane);
+}
+
+void BatchRunner::ShowWork(const Lane& lane) const {
+  size_t waiting = lane.waiting.size();
+  size_t running = lane.running.size();
+  for (const Lane& other : lanes_) {
+    if (&other == &lane || other.series != lane.series) continue;
+    waiting += other.waiting.size();
+    running += other.running.size();
+  }
+  lane.series->waiting.Set(static_cast<double>(waiting));
+  lane.series->running.Set(static_cast<double>(running));
 }
 
 void BatchRunner::DropAbandoned(Lane& lane) {
@@ -223,7 +235,7 @@ void BatchRunner::Step() {
         item->target->program->end_token());
     generations.push_back(std::move(item));
   }
-  lane.series->waiting.Set(static_cast<double>(lane.waiting.size()));
+  ShowWork(lane);
   if (const size_t size =
           classifications.size() + generations.size() + lane.running.size();
       size > 0) {
@@ -238,10 +250,10 @@ void BatchRunner::Step() {
               std::back_inserter(lane.running));
   }
   if (!lane.running.empty()) {
-    lane.series->running.Set(static_cast<double>(lane.running.size()));
+    ShowWork(lane);
     Generate(lane);
   }
-  lane.series->running.Set(static_cast<double>(lane.running.size()));
+  ShowWork(lane);
   if (!lane.waiting.empty() || !lane.running.empty()) {
     lanes_.push_back(std::move(lane));
   }
@@ -266,8 +278,8 @@ void BatchRunner::Classify(const Lane& lane, Items items) {
 }
 
 void BatchRunner::Begin(const Lane& lane, Items& items) {
-  if (lane.model->info.config.kind != ModelKind::kEncoderDecoder) return;
-  const EncoderDecoderModel& model = lane.model->encoder_decoder();
+  if (lane.model->config().kind != ModelKind::kEncoderDecoder) return;
+  const EncoderDecoderModel& model = AsEncoderDecoder(*lane.model);
   const absl::Status all = ReadApart(model, items);
   if (all.ok()) return;
   // As in Classify: only those that fail alone end.
@@ -283,7 +295,7 @@ void BatchRunner::Begin(const Lane& lane, Items& items) {
 }
 
 void BatchRunner::Generate(Lane& lane) {
-  const LanguageModel& model = lane.model->language();
+  const LanguageModel& model = AsLanguage(*lane.model);
   const absl::Span<const std::unique_ptr<WorkItem>> items = lane.running;
   const auto all = NextLogits(model, items);
   for (size_t i = 0; i < items.size(); ++i) {

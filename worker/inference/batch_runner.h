@@ -11,15 +11,16 @@
 #include "proto/cc/clock.h"
 #include "worker/inference/batch_policy.h"
 #include "worker/inference/work_item.h"
-#include "worker/models/model_store.h"
+#include "worker/models/base_model.h"
 
 namespace attune::worker {
 
 // kDraining: what is asked of a worker that shuts down.
 absl::Status DrainingError();
 
-// Takes inputs to their answers in passes. A pass belongs to one base model:
-// all its classifications, whatever their prompts and tasks, share one packed
+// Takes inputs to their answers in passes. A pass belongs to one model, which
+// is a base model, or what a version with weights of its own makes of it: all
+// its classifications, whatever their prompts and tasks, share one packed
 // forward; another one brings every running generation one token further and
 // admits new ones (continuous batching). Models with work take turns. Owned by
 // the engine and used on its thread only.
@@ -41,9 +42,9 @@ class BatchRunner {
  private:
   using Items = std::vector<std::unique_ptr<WorkItem>>;
 
-  // The work of one base model.
+  // The work of one model.
   struct Lane {
-    std::shared_ptr<const LoadedModel> model;
+    std::shared_ptr<const BaseModel> model;
     std::deque<std::unique_ptr<WorkItem>> waiting = {};
     Items running = {};  // generations
 
@@ -52,6 +53,8 @@ class BatchRunner {
 
   // Ends items whose call was cancelled or is late.
   void DropAbandoned(Lane& lane);
+  // Shows how much work a model has, over all lanes that count as its.
+  void ShowWork(const Lane& lane) const;
   // Moves the inputs of the next pass out of the queue.
   Items TakeChosen(Lane& lane);
   void Classify(const Lane& lane, Items items);

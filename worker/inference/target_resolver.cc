@@ -42,7 +42,11 @@ TargetResolver::TargetResolver(Options options, ModelStore& models,
       metrics_(metrics),
       clock_(clock),
       artifacts_(artifacts),
-      cache_(options.max_prompt_bytes) {}
+      cache_(options.max_prompt_bytes) {
+  models_.SetEvictionListener([this] { cache_.DropOfGoneModels(); });
+}
+
+TargetResolver::~TargetResolver() { models_.SetEvictionListener(nullptr); }
 
 absl::StatusOr<std::shared_ptr<const LoadedModel>> TargetResolver::LoadModel(
     const std::string& name) {
@@ -60,7 +64,8 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> TargetResolver::LoadModel(
 }
 
 absl::StatusOr<std::shared_ptr<const ServedPrompt>> TargetResolver::LoadPrompt(
-    const std::string& digest, const LoadedModel& model) {
+    const std::string& digest,
+    const std::shared_ptr<const LoadedModel>& model) {
   const bool hit = cache_.Find(digest) != nullptr;
   auto prompt = cache_.Get(digest, model, [this](const std::string& wanted) {
     return artifacts_.Fetch(wanted, clock_.Now() + options_.fetch_timeout);
@@ -137,7 +142,7 @@ absl::StatusOr<std::shared_ptr<const ResolvedTarget>> TargetResolver::Resolve(
   int64_t num_prompt_rows = 0;
   if (!target.artifact_digest.empty()) {
     ATTUNE_ASSIGN_OR_RETURN(
-        resolved->prompt, LoadPrompt(target.artifact_digest, *resolved->model));
+        resolved->prompt, LoadPrompt(target.artifact_digest, resolved->model));
     num_prompt_rows = resolved->prompt->stored.length();
   }
   ATTUNE_ASSIGN_OR_RETURN(

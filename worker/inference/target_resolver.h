@@ -32,6 +32,13 @@ struct ResolvedTarget {
   const AttachedPrompt* attached() const {
     return prompt == nullptr ? nullptr : &prompt->attached;
   }
+  // What computes the answer: the base, or what the version makes of it.
+  std::shared_ptr<const BaseModel> computing_model() const {
+    if (prompt != nullptr && prompt->attached.adapted != nullptr) {
+      return prompt->attached.adapted;
+    }
+    return {model, model->model.get()};
+  }
 };
 
 // Turns targets into what answers them: loads models and prompts, compiles
@@ -50,6 +57,7 @@ class TargetResolver {
   // Everything but `options` is borrowed.
   TargetResolver(Options options, ModelStore& models, ArtifactSource& artifacts,
                  InferenceMetrics& metrics, const Clock& clock);
+  ~TargetResolver();
 
   // kUnknownBaseModel, kModelMismatch naming both fingerprints, and the errors
   // of ModelStore::Load, PromptCache::Get and TaskProgram::Compile.
@@ -74,7 +82,8 @@ class TargetResolver {
   };
 
   absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
-      const std::string& digest, const LoadedModel& model);
+      const std::string& digest,
+      const std::shared_ptr<const LoadedModel>& model);
   absl::StatusOr<std::shared_ptr<const TaskProgram>> CompileTask(
       const attune::v1::TaskSpec& task,
       const std::shared_ptr<const LoadedModel>& model, int64_t num_prompt_rows);

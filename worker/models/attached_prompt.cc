@@ -1,5 +1,7 @@
 #include "worker/models/attached_prompt.h"
 
+#include <c10/core/GradMode.h>
+
 #include "proto/cc/status_macros.h"
 
 namespace attune::worker {
@@ -16,6 +18,7 @@ ClassifierHead MovedTo(const at::Device& device, const ClassifierHead& head) {
 size_t AttachedPrompt::num_bytes() const {
   size_t bytes = rows.defined() ? rows.nbytes() : 0;
   if (prefix != nullptr) bytes += prefix->num_bytes();
+  bytes += adapted_bytes;
   if (head.defined()) bytes += head.weight.nbytes() + head.bias.nbytes();
   return bytes;
 }
@@ -45,6 +48,29 @@ AttachedPrompt AttachPrefix(const LoadedModel& model, const at::Tensor& keys,
       values.detach().to(device, at::kFloat).unbind(0));
   prompt.head = MovedTo(device, head);
   return prompt;
+}
+
+absl::StatusOr<AttachedPrompt> AttachAdaptation(const LoadedModel& model,
+                                                const Adaptation& adaptation,
+                                                const ClassifierHead& head) {
+  const at::NoGradGuard no_grad;
+  AttachedPrompt prompt = AttachHead(model, head);
+  ATTUNE_ASSIGN_OR_RETURN(prompt.adapted, AdaptModel(*model.model, adaptation));
+  prompt.adapted_bytes = adaptation.num_bytes();
+  return prompt;
+}
+
+AttachedPrompt AttachHead(const LoadedModel& model,
+                          const ClassifierHead& head) {
+  AttachedPrompt prompt;
+  prompt.head = MovedTo(model.model->device(), head);
+  return prompt;
+}
+
+const BaseModel& ModelWith(const AttachedPrompt* prompt,
+                           const LoadedModel& base) {
+  return prompt != nullptr && prompt->adapted != nullptr ? *prompt->adapted
+                                                         : *base.model;
 }
 
 }  // namespace attune::worker

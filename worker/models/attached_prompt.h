@@ -8,15 +8,17 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "worker/models/adaptation.h"
+#include "worker/models/base_model.h"
 #include "worker/models/classifier_head.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/model_store.h"
 
 namespace attune::worker {
 
-// A prompt in the form in which a model of its kind takes it: in training part
-// of the graph, in serving constant and shared by those who use it. Has a
-// prefix or rows, on the model's device.
+// What was tuned in the form in which a model of its kind takes it: in training
+// part of the graph, in serving constant and shared by those who use it. Has at
+// most one of a prefix, rows and a model, on the base's device.
 struct AttachedPrompt {
   // Keys and values before those of every layer: a trained prefix and, where a
   // causal model serves, what it made of a soft prompt's rows once. Of an
@@ -26,6 +28,9 @@ struct AttachedPrompt {
   // the prompt reads the text as much as the text the prompt and, in training,
   // of all.
   at::Tensor rows;
+  // The base with the weights that were tuned; null: the base itself.
+  std::shared_ptr<const BaseModel> adapted;
+  size_t adapted_bytes = 0;  // that `adapted` has beyond the base
   // The output layer learned beside it; undefined without one.
   ClassifierHead head;
 
@@ -48,6 +53,19 @@ absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
 AttachedPrompt AttachPrefix(const LoadedModel& model, const at::Tensor& keys,
                             const at::Tensor& values,
                             const ClassifierHead& head = {});
+
+// The same for weights of the base: shares all others with it, but not the
+// base's life. InvalidArgument for what does not fit the base, see AdaptModel.
+absl::StatusOr<AttachedPrompt> AttachAdaptation(
+    const LoadedModel& model, const Adaptation& adaptation,
+    const ClassifierHead& head = {});
+
+// The same for a head alone; may be undefined: then nothing was tuned.
+AttachedPrompt AttachHead(const LoadedModel& model, const ClassifierHead& head);
+
+// The model that computes what `prompt` (null: nothing) was tuned for.
+const BaseModel& ModelWith(const AttachedPrompt* prompt,
+                           const LoadedModel& base);
 
 }  // namespace attune::worker
 

@@ -129,12 +129,12 @@ void Bert::LoadLanguageHead(WeightLoader& top) {
   top.Ignore(output + ".bias");
   if (config_.tie_embeddings) {
     top.Ignore(output + ".weight");
-    head_.output = FrozenLinear(words_, std::move(biases));
+    head_.output = LinearLayer(words_, std::move(biases));
     return;
   }
   head_.output =
-      FrozenLinear(top.Table(output + ".weight", config_.vocab_size, width),
-                   std::move(biases));
+      LinearLayer(top.Table(output + ".weight", config_.vocab_size, width),
+                  std::move(biases));
 }
 
 void Bert::LoadHead(WeightLoader& body, WeightLoader& top) {

@@ -41,7 +41,7 @@ class Bert : public PackedEncoder {
   at::Tensor positions_;  // [context + offset, embedding_dim]
   at::Tensor types_;      // [num_token_types, embedding_dim]
   LayerNorm norm_;
-  FrozenLinear projection_;  // undefined unless the embeddings are narrower
+  LinearLayer projection_;  // undefined unless the embeddings are narrower
 };
 
 }  // namespace attune::worker

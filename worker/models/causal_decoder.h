@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "worker/models/causal_model.h"
 #include "worker/models/decoder_pass.h"
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/token_tables.h"
 
 namespace attune::worker {

@@ -22,6 +22,11 @@ class CausalModel : public LanguageModel {
   virtual absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const = 0;
 };
 
+// `model` must be one.
+inline const CausalModel& AsCausal(const BaseModel& model) {
+  return dynamic_cast<const CausalModel&>(model);
+}
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_CAUSAL_MODEL_H_

@@ -72,9 +72,9 @@ void DistilBert::LoadHead(WeightLoader& top) {
       at::Tensor bias = top.Vector("vocab_projector.bias", config_.vocab_size);
       if (config_.tie_embeddings) {
         top.Ignore("vocab_projector.weight");
-        head_.output = FrozenLinear(words_, std::move(bias));
+        head_.output = LinearLayer(words_, std::move(bias));
       } else {
-        head_.output = FrozenLinear(
+        head_.output = LinearLayer(
             top.Table("vocab_projector.weight", config_.vocab_size, dim),
             std::move(bias));
       }

@@ -34,6 +34,11 @@ class EncoderDecoderModel : public LanguageModel {
       const at::Tensor& memory) const = 0;
 };
 
+// `model` must be one.
+inline const EncoderDecoderModel& AsEncoderDecoder(const BaseModel& model) {
+  return dynamic_cast<const EncoderDecoderModel&>(model);
+}
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_ENCODER_DECODER_MODEL_H_

@@ -25,6 +25,11 @@ class EncoderModel : public BaseModel {
       const at::Tensor& hidden) const = 0;
 };
 
+// `model` must be one.
+inline const EncoderModel& AsEncoder(const BaseModel& model) {
+  return dynamic_cast<const EncoderModel&>(model);
+}
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_ENCODER_MODEL_H_

@@ -119,7 +119,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Gemma3::Load(
   model->final_norm_ =
       weights.Rms("norm", config.dim, config.norm_epsilon, kNormOffset);
   WeightLoader top = weights.Top();
-  FrozenLinear head;
+  LinearLayer head;
   if (config.tie_embeddings) {
     top.Ignore("lm_head.weight");
   } else {

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "worker/models/causal_decoder.h"
 #include "worker/models/config_reader.h"
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/rms_norm.h"
 #include "worker/models/rotary.h"
 #include "worker/models/weight_loader.h"
@@ -32,14 +32,14 @@ class Gemma3 : public CausalDecoder {
  private:
   struct Layer {
     RmsNorm before_attention;
-    FrozenLinear qkv;
+    LinearLayer qkv;
     RmsNorm query_norm;
     RmsNorm key_norm;
-    FrozenLinear output;
+    LinearLayer output;
     RmsNorm after_attention;
     RmsNorm before_ffn;
-    FrozenLinear gate_up;
-    FrozenLinear down;
+    LinearLayer gate_up;
+    LinearLayer down;
     RmsNorm after_ffn;
   };
 

@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Gpt2::Load(const ModelConfig& config,
   }
   model->final_norm_ = weights.Layer("ln_f", config.dim, config.norm_epsilon);
   WeightLoader top = weights.Top();
-  FrozenLinear head;
+  LinearLayer head;
   if (config.tie_embeddings) {
     top.Ignore("lm_head.weight");
   } else {

@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "worker/models/causal_decoder.h"
 #include "worker/models/config_reader.h"
-#include "worker/models/frozen_linear.h"
 #include "worker/models/layer_norm.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/weight_loader.h"
 
 namespace attune::worker {
@@ -29,11 +29,11 @@ class Gpt2 : public CausalDecoder {
  private:
   struct Layer {
     LayerNorm attention_norm;
-    FrozenLinear qkv;
-    FrozenLinear output;
+    LinearLayer qkv;
+    LinearLayer output;
     LayerNorm ffn_norm;
-    FrozenLinear up;
-    FrozenLinear down;
+    LinearLayer up;
+    LinearLayer down;
   };
 
   explicit Gpt2(const ModelConfig& config) : CausalDecoder(config) {}

@@ -1,6 +1,7 @@
 #include "worker/models/gpt_neox.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 
 #include <string>
 #include <utility>
@@ -17,13 +18,13 @@ int64_t RotaryDim(const ModelConfig& config) {
 }
 
 // The checkpoint holds query, key and value rows head by head; here all heads'
-// queries come first, then their keys, then their values. x: [3 * dim, ...]
-at::Tensor GroupByKind(const at::Tensor& x, const ModelConfig& config) {
-  if (!x.defined()) return x;
-  return x.view({config.num_heads, 3, config.head_dim, -1})
+// queries come first, then their keys, then their values. -> [3 * dim], int64:
+// for each row where it is in the checkpoint.
+at::Tensor RowOrder(const ModelConfig& config, const at::Device& device) {
+  return at::arange(3 * config.dim, at::TensorOptions(at::kLong).device(device))
+      .view({config.num_heads, 3, config.head_dim})
       .transpose(0, 1)
-      .reshape(x.sizes())
-      .contiguous();
+      .reshape({-1});
 }
 
 }  // namespace
@@ -78,12 +79,11 @@ GptNeox::Layer GptNeox::LoadLayer(int64_t index, WeightLoader& weights) const {
   for (const char* name : {"bias", "masked_bias", "rotary_emb.inv_freq"}) {
     weights.Ignore(attention + name);
   }
-  const FrozenLinear qkv = weights.Linear(attention + "query_key_value",
-                                          3 * dim, dim, config_.qkv_bias);
   return {.attention_norm = weights.Layer(layer + "input_layernorm", dim,
                                           config_.norm_epsilon),
-          .qkv = FrozenLinear(GroupByKind(qkv.weight(), config_),
-                              GroupByKind(qkv.bias(), config_)),
+          .qkv = weights.Reordered(attention + "query_key_value", dim,
+                                   config_.qkv_bias,
+                                   RowOrder(config_, weights.device())),
           .output = weights.Linear(attention + "dense", dim, dim,
                                    config_.output_bias),
           .ffn_norm = weights.Layer(layer + "post_attention_layernorm", dim,
@@ -106,7 +106,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> GptNeox::Load(
   model->final_norm_ =
       weights.Layer("final_layer_norm", config.dim, config.norm_epsilon);
   WeightLoader top = weights.Top();
-  FrozenLinear head;
+  LinearLayer head;
   if (config.tie_embeddings) {
     top.Ignore("embed_out.weight");
   } else {

@@ -19,6 +19,11 @@ class LanguageModel : public BaseModel {
                                const at::Tensor& token_ids) const = 0;
 };
 
+// `model` must be one.
+inline const LanguageModel& AsLanguage(const BaseModel& model) {
+  return dynamic_cast<const LanguageModel&>(model);
+}
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_LANGUAGE_MODEL_H_

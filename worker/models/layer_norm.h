@@ -5,15 +5,15 @@
 
 namespace attune::worker {
 
-// Layer normalisation (Ba et al., 2016) with frozen weights. Const after
-// construction, thread-safe.
+// Layer normalisation (Ba et al., 2016). Const after construction, thread-safe.
 class LayerNorm {
  public:
   LayerNorm() = default;
   // weight, bias: [dim], fp32
   LayerNorm(at::Tensor weight, at::Tensor bias, double epsilon);
 
-  // x: [n, dim] -> [n, dim]; differentiable with regard to x.
+  // x: [n, dim] -> [n, dim]; differentiable, also with regard to the
+  // weights.
   at::Tensor Forward(const at::Tensor& x) const;
 
  private:

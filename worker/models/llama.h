@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "worker/models/causal_decoder.h"
 #include "worker/models/config_reader.h"
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/rms_norm.h"
 #include "worker/models/rotary.h"
 #include "worker/models/weight_loader.h"
@@ -36,13 +36,13 @@ class Llama : public CausalDecoder {
  private:
   struct Layer {
     RmsNorm attention_norm;
-    FrozenLinear qkv;    // query, key and value rows, merged
+    LinearLayer qkv;     // query, key and value rows, merged
     RmsNorm query_norm;  // of Qwen3: over head_dim
     RmsNorm key_norm;
-    FrozenLinear output;
+    LinearLayer output;
     RmsNorm ffn_norm;
-    FrozenLinear gate_up;  // gate rows, then up rows
-    FrozenLinear down;
+    LinearLayer gate_up;  // gate rows, then up rows
+    LinearLayer down;
   };
 
   explicit Llama(const ModelConfig& config) : CausalDecoder(config) {}

@@ -9,6 +9,8 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/models/architectures.h"
+#include "worker/models/checkpoint_weights.h"
+#include "worker/models/parameter_table.h"
 #include "worker/models/torch_errors.h"
 #include "worker/models/weight_loader.h"
 
@@ -48,8 +50,13 @@ absl::StatusOr<std::unique_ptr<BaseModel>> LoadBaseModel(
   }
   try {
     const at::NoGradGuard no_grad;
-    WeightLoader weights(checkpoint, device, dtype);
-    return architecture->load(config, weights);
+    auto table = std::make_unique<ParameterTable>();
+    CheckpointWeights source(checkpoint, device, dtype, *table);
+    WeightLoader weights(source);
+    ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<BaseModel> model,
+                            architecture->load(config, weights));
+    model->SetParameters(std::move(table));
+    return model;
   } catch (const std::exception& error) {
     return StatusOfException(error,
                              Concat("loading a ", config.family, " model"));

@@ -141,19 +141,15 @@ struct ModelStore::Pending {
 
 // A model of another kind is the caller's mistake: the cast throws.
 const LanguageModel& LoadedModel::language() const {
-  return dynamic_cast<const LanguageModel&>(*model);
+  return AsLanguage(*model);
 }
 
-const CausalModel& LoadedModel::causal() const {
-  return dynamic_cast<const CausalModel&>(*model);
-}
+const CausalModel& LoadedModel::causal() const { return AsCausal(*model); }
 
-const EncoderModel& LoadedModel::encoder() const {
-  return dynamic_cast<const EncoderModel&>(*model);
-}
+const EncoderModel& LoadedModel::encoder() const { return AsEncoder(*model); }
 
 const EncoderDecoderModel& LoadedModel::encoder_decoder() const {
-  return dynamic_cast<const EncoderDecoderModel&>(*model);
+  return AsEncoderDecoder(*model);
 }
 
 ModelStore::ModelStore(Options options) : options_(std::move(options)) {}
@@ -253,6 +249,11 @@ ModelStore::Memory ModelStore::memory() const {
           .num_evictions = num_evictions_};
 }
 
+void ModelStore::SetEvictionListener(std::function<void()> listener) {
+  absl::MutexLock lock(&listener_mutex_);
+  eviction_listener_ = std::move(listener);
+}
+
 absl::Status ModelStore::MakePlace(const ModelInfo& info) {
   const int64_t wanted = LoadedBytes(info);
   if (wanted > options_.max_loaded_bytes) {
@@ -297,6 +298,10 @@ absl::Status ModelStore::MakePlace(const ModelInfo& info) {
                  model->info.id, info.id);
   }
   dropped.clear();
+  {
+    absl::MutexLock lock(&listener_mutex_);
+    if (eviction_listener_) eviction_listener_();
+  }
   ReturnFreedMemory();
   return absl::OkStatus();
 }

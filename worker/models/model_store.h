@@ -5,6 +5,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -112,6 +113,11 @@ class ModelStore {
 
   Memory memory() const;
 
+  // `listener` is called, on the thread that loads another model, whenever
+  // models have been dropped: what still keeps their weights should let go. An
+  // empty one ends this; it waits for a call under way.
+  void SetEvictionListener(std::function<void()> listener);
+
   const Options& options() const { return options_; }
 
  private:
@@ -138,6 +144,8 @@ class ModelStore {
   int64_t num_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of all places
   int64_t num_evictions_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t uses_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Mutex listener_mutex_;
+  std::function<void()> eviction_listener_ ABSL_GUARDED_BY(listener_mutex_);
   // What the last listing left out, by id, and why.
   mutable std::map<std::string, std::string> left_out_ ABSL_GUARDED_BY(mutex_);
 };

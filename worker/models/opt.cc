@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<BaseModel>> Opt::Load(const ModelConfig& config,
                                        config.norm_epsilon);
   }
   WeightLoader top = weights.Top();
-  FrozenLinear head;
+  LinearLayer head;
   if (config.tie_embeddings) {
     top.Ignore("lm_head.weight");
   } else {

@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "worker/models/causal_decoder.h"
 #include "worker/models/config_reader.h"
-#include "worker/models/frozen_linear.h"
 #include "worker/models/layer_norm.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/weight_loader.h"
 
 namespace attune::worker {
@@ -30,11 +30,11 @@ class Opt : public CausalDecoder {
  private:
   struct Layer {
     LayerNorm attention_norm;
-    FrozenLinear qkv;
-    FrozenLinear output;
+    LinearLayer qkv;
+    LinearLayer output;
     LayerNorm ffn_norm;
-    FrozenLinear up;
-    FrozenLinear down;
+    LinearLayer up;
+    LinearLayer down;
   };
 
   explicit Opt(const ModelConfig& config) : CausalDecoder(config) {}
@@ -42,9 +42,9 @@ class Opt : public CausalDecoder {
   Layer LoadLayer(int64_t index, WeightLoader& weights) const;
 
   // Constant after Load.
-  at::Tensor positions_;     // [context + 2, layer_dim]
-  FrozenLinear project_in_;  // undefined unless layer_dim is another
-  FrozenLinear project_out_;
+  at::Tensor positions_;    // [context + 2, layer_dim]
+  LinearLayer project_in_;  // undefined unless layer_dim is another
+  LinearLayer project_out_;
   std::vector<Layer> layers_;
   std::optional<LayerNorm> final_norm_;
 };

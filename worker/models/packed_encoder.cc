@@ -16,7 +16,6 @@
 namespace attune::worker {
 
 at::Tensor PackedEncoder::Embed(const at::Tensor& token_ids) const {
-  const at::NoGradGuard no_grad;
   return at::index_select(words_, 0, token_ids.to(device())).to(at::kFloat);
 }
 

@@ -8,9 +8,9 @@
 
 #include "absl/status/statusor.h"
 #include "worker/models/encoder_model.h"
-#include "worker/models/frozen_linear.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/layer_norm.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/prediction_head.h"
 
 namespace attune::worker {
@@ -34,11 +34,11 @@ class PackedEncoder : public EncoderModel {
 
  protected:
   struct Layer {
-    FrozenLinear qkv;  // query, key and value rows, merged
-    FrozenLinear output;
+    LinearLayer qkv;  // query, key and value rows, merged
+    LinearLayer output;
     LayerNorm attention_norm;
-    FrozenLinear up;
-    FrozenLinear down;
+    LinearLayer up;
+    LinearLayer down;
     LayerNorm ffn_norm;
   };
 

@@ -8,8 +8,8 @@
 #include "absl/status/statusor.h"
 #include "worker/models/activation.h"
 #include "worker/models/config_reader.h"
-#include "worker/models/frozen_linear.h"
 #include "worker/models/layer_norm.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/model_config.h"
 
 namespace attune::worker {
@@ -18,10 +18,10 @@ namespace attune::worker {
 // norm, then the layer that gives the logits. Const after construction,
 // thread-safe.
 struct PredictionHead {
-  FrozenLinear dense;  // undefined weight: there is none
+  LinearLayer dense;  // undefined weight: there is none
   Activation activation = Activation::kGelu;
   std::optional<LayerNorm> norm;
-  FrozenLinear output;
+  LinearLayer output;
 
   // hidden: [n, dim] -> [n, outputs]; differentiable.
   at::Tensor Forward(const at::Tensor& hidden) const;

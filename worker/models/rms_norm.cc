@@ -129,6 +129,11 @@ RmsNorm::RmsNorm(at::Tensor weight, double epsilon)
 
 RmsNorm::Output RmsNorm::Forward(const at::Tensor& x,
                                  const at::Tensor& delta) const {
+  if (at::GradMode::is_enabled() && weight_.requires_grad()) {
+    // A weight that is trained: autograd's own way.
+    const Normed result = NormAnywhere(x, delta, weight_, epsilon_);
+    return {result.sum, result.out};
+  }
   const bool needs_grad =
       at::GradMode::is_enabled() &&
       (x.requires_grad() || (delta.defined() && delta.requires_grad()));

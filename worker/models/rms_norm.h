@@ -6,7 +6,8 @@
 namespace attune::worker {
 
 // Adds to the residual stream and normalises it (Zhang and Sennrich, 2019), in
-// one pass. Frozen weight. Const after construction, thread-safe.
+// one pass. The weight is frozen as a rule; one that asks for a gradient gets
+// it. Const after construction, thread-safe.
 class RmsNorm {
  public:
   // What a layer goes on with.

@@ -135,7 +135,7 @@ absl::Status ReadT5Head(const ConfigReader& reader, ModelConfig& config) {
 
 struct T5Tables {
   at::Tensor embeddings;  // [vocab, dim]
-  FrozenLinear head;      // undefined weight: tied
+  LinearLayer head;       // undefined weight: tied
 };
 
 // The one table of tokens went by several names in memory, of which files have
@@ -160,7 +160,8 @@ T5Tables LoadT5Tables(const ModelConfig& config, WeightLoader& weights) {
   // Files of version 1.0 may hold the tied table twice; memory need not.
   if (tables.head.weight().defined() && tables.embeddings.defined() &&
       at::equal(tables.head.weight(), tables.embeddings)) {
-    tables.head = FrozenLinear();
+    tables.head = LinearLayer();
+    weights.Drop("lm_head.weight");
   }
   return tables;
 }

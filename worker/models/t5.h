@@ -12,7 +12,7 @@
 #include "worker/models/config_reader.h"
 #include "worker/models/decoder_pass.h"
 #include "worker/models/encoder_decoder_model.h"
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/relative_position_bias.h"
 #include "worker/models/rms_norm.h"
 #include "worker/models/token_tables.h"
@@ -61,19 +61,19 @@ class T5 : public EncoderDecoderModel {
   // Each block has its norm before it.
   struct SelfAttention {
     RmsNorm norm;
-    FrozenLinear qkv;  // query, key and value rows, merged
-    FrozenLinear output;
+    LinearLayer qkv;  // query, key and value rows, merged
+    LinearLayer output;
   };
   struct CrossAttention {
     RmsNorm norm;
-    FrozenLinear query;
-    FrozenLinear key_value;  // of the memory's rows, merged
-    FrozenLinear output;
+    LinearLayer query;
+    LinearLayer key_value;  // of the memory's rows, merged
+    LinearLayer output;
   };
   struct FeedForward {
     RmsNorm norm;
-    FrozenLinear up;  // with the gate's rows before it where there is one
-    FrozenLinear down;
+    LinearLayer up;  // with the gate's rows before it where there is one
+    LinearLayer down;
   };
   struct EncoderLayer {
     SelfAttention self;

@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 
 namespace attune::worker {
 
@@ -21,13 +21,13 @@ class TokenTables {
   TokenTables() = default;
   // embeddings: [vocab, embedding_dim]; head: [vocab, dim], with an undefined
   // weight where it is tied.
-  TokenTables(at::Tensor embeddings, FrozenLinear head,
+  TokenTables(at::Tensor embeddings, LinearLayer head,
               const TokenScales& scales = TokenScales());
 
   at::Device device() const { return embeddings_.device(); }
   at::ScalarType dtype() const { return embeddings_.scalar_type(); }
 
-  // token_ids: [n], int64 -> [n, embedding_dim], fp32. Not differentiable.
+  // token_ids: [n], int64 -> [n, embedding_dim], fp32; as BaseModel::Embed.
   at::Tensor Embed(const at::Tensor& token_ids) const;
   // hidden: [n, dim] -> [n, vocab]; differentiable.
   at::Tensor Logits(const at::Tensor& hidden) const;
@@ -38,7 +38,7 @@ class TokenTables {
 
  private:
   at::Tensor embeddings_;
-  FrozenLinear head_;  // shares embeddings_ when tied
+  LinearLayer head_;  // shares embeddings_ when tied
   TokenScales scales_;
 };
 

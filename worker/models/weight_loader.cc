@@ -1,103 +1,71 @@
 #include "worker/models/weight_loader.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/TensorOperators.h>
 
 #include <utility>
 
 namespace attune::worker {
 
-WeightLoader::WeightLoader(Checkpoint& checkpoint, const at::Device& device,
-                           at::ScalarType dtype)
-    : checkpoint_(checkpoint), device_(device), dtype_(dtype) {}
-
 void WeightLoader::ChoosePrefix(std::initializer_list<const char*> prefixes,
                                 const std::string& probe) {
-  prefix_ = *prefixes.begin();
+  canonical_prefix_ = *prefixes.begin();
+  source_.NameBody(canonical_prefix_);
+  prefix_ = canonical_prefix_;
   for (const char* prefix : prefixes) {
-    if (checkpoint_.Has(prefix + probe)) {
+    if (source_.Has({prefix + probe, canonical_prefix_ + probe})) {
       prefix_ = prefix;
       return;
     }
   }
 }
 
-WeightLoader WeightLoader::Top() const {
-  return WeightLoader(checkpoint_, device_, dtype_);
-}
+WeightLoader WeightLoader::Top() const { return WeightLoader(source_); }
 
 bool WeightLoader::Has(const std::string& name) const {
-  return checkpoint_.Has(prefix_ + name);
+  return source_.Has(NameOf(name));
 }
 
 void WeightLoader::Ignore(const std::string& name) {
-  checkpoint_.Ignore(prefix_ + name);
+  source_.Ignore(NameOf(name));
 }
 
-at::TensorOptions WeightLoader::MatrixOptions() const {
-  return at::TensorOptions().device(device_).dtype(dtype_);
-}
+void WeightLoader::Drop(const std::string& name) { source_.Drop(NameOf(name)); }
 
 at::Tensor WeightLoader::Table(const std::string& name, int64_t rows,
                                int64_t columns) {
-  const at::Tensor view = checkpoint_.Take(prefix_ + name, {rows, columns});
-  if (!view.defined()) return view;
-  at::Tensor copy = at::empty({rows, columns}, MatrixOptions());
-  copy.copy_(view);
-  return copy;
+  return source_.Table(NameOf(name), rows, columns);
 }
 
 at::Tensor WeightLoader::Vector(const std::string& name, int64_t size,
                                 double offset) {
-  const at::Tensor view = checkpoint_.Take(prefix_ + name, {size});
-  if (!view.defined()) return view;
-  at::Tensor copy = at::empty({size}, MatrixOptions().dtype(at::kFloat));
-  copy.copy_(view);
-  return offset == 0 ? copy : copy.add_(offset);
+  at::Tensor vector = source_.Vector(NameOf(name), size);
+  return offset == 0 || !vector.defined() ? vector : vector + offset;
 }
 
-FrozenLinear WeightLoader::Merged(const std::vector<Part>& parts,
-                                  int64_t columns, bool bias) {
-  int64_t rows = 0;
-  for (const Part& part : parts) rows += part.rows;
-  at::Tensor weights;
-  at::Tensor biases;
-  int64_t begin = 0;
-  bool complete = true;
+LinearLayer WeightLoader::Merged(const std::vector<Part>& parts,
+                                 int64_t columns, bool bias) {
+  std::vector<MatrixPart> named;
   for (const Part& part : parts) {
-    const at::Tensor view =
-        checkpoint_.Take(prefix_ + part.name + ".weight", {part.rows, columns});
-    complete = complete && view.defined();
-    if (complete && !weights.defined()) {
-      weights = at::empty({rows, columns}, MatrixOptions());
-    }
-    if (complete) weights.narrow(0, begin, part.rows).copy_(view);
-    if (bias) {
-      const at::Tensor vector = Vector(part.name + ".bias", part.rows);
-      complete = complete && vector.defined();
-      if (complete && !biases.defined()) {
-        biases = at::empty({rows}, vector.options());
-      }
-      if (complete) biases.narrow(0, begin, part.rows).copy_(vector);
-    }
-    begin += part.rows;
+    named.push_back({NameOf(part.name), part.rows});
   }
-  return complete ? FrozenLinear(weights, biases) : FrozenLinear();
+  return source_.Layer(named, columns, {.bias = bias, .row_order = {}});
 }
 
-FrozenLinear WeightLoader::Linear(const std::string& name, int64_t rows,
-                                  int64_t columns, bool bias) {
+LinearLayer WeightLoader::Linear(const std::string& name, int64_t rows,
+                                 int64_t columns, bool bias) {
   return Merged({{name, rows}}, columns, bias);
 }
 
-FrozenLinear WeightLoader::Transposed(const std::string& name, int64_t rows,
-                                      int64_t columns) {
-  const at::Tensor view =
-      checkpoint_.Take(prefix_ + name + ".weight", {columns, rows});
-  at::Tensor biases = Vector(name + ".bias", rows);
-  if (!view.defined() || !biases.defined()) return FrozenLinear();
-  at::Tensor weights = at::empty({rows, columns}, MatrixOptions());
-  weights.copy_(view.t());
-  return FrozenLinear(weights, std::move(biases));
+LinearLayer WeightLoader::Transposed(const std::string& name, int64_t rows,
+                                     int64_t columns) {
+  return source_.Layer({{NameOf(name), rows}}, columns,
+                       {.bias = true, .transposed = true, .row_order = {}});
+}
+
+LinearLayer WeightLoader::Reordered(const std::string& name, int64_t columns,
+                                    bool bias, const at::Tensor& row_order) {
+  return source_.Layer({{NameOf(name), row_order.size(0)}}, columns,
+                       {.bias = bias, .row_order = row_order});
 }
 
 RmsNorm WeightLoader::Rms(const std::string& name, int64_t dim, double epsilon,

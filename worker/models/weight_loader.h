@@ -9,25 +9,24 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "worker/models/checkpoint.h"
-#include "worker/models/frozen_linear.h"
 #include "worker/models/layer_norm.h"
+#include "worker/models/linear_layer.h"
 #include "worker/models/rms_norm.h"
+#include "worker/models/weight_source.h"
 
 namespace attune::worker {
 
-// Takes the weights of an architecture out of a checkpoint, by name and shape,
-// into tensors of the model's own: matrices in the model's dtype, vectors in
-// fp32. What is missing comes out undefined and is named by Finish. Used while
-// a model is loaded; not thread-safe.
+// Asks a source for the weights of an architecture, by name and shape, in words
+// that architectures use. What is missing comes out undefined and is named by
+// Finish. Used while a model is built; not thread-safe.
 class WeightLoader {
  public:
-  // `checkpoint` is borrowed.
-  WeightLoader(Checkpoint& checkpoint, const at::Device& device,
-               at::ScalarType dtype);
+  // `source` is borrowed.
+  explicit WeightLoader(WeightSource& source) : source_(source) {}
 
   // From here on every name begins with the first of `prefixes` under which
-  // the checkpoint has `probe`; with the first of all if none has it.
+  // the checkpoint has `probe`; with the first of all if none has it. That one
+  // is the canonical prefix.
   void ChoosePrefix(std::initializer_list<const char*> prefixes,
                     const std::string& probe);
   const std::string& prefix() const { return prefix_; }
@@ -37,6 +36,8 @@ class WeightLoader {
   bool Has(const std::string& name) const;
   // A tensor that may be there and is not needed.
   void Ignore(const std::string& name);
+  // A tensor that was taken and turned out not to be needed.
+  void Drop(const std::string& name);
 
   // [rows, columns], in the model's dtype.
   at::Tensor Table(const std::string& name, int64_t rows, int64_t columns);
@@ -49,32 +50,37 @@ class WeightLoader {
   };
   // The parts' rows one below the other: [sum of rows, columns], with biases
   // where `bias` says so.
-  FrozenLinear Merged(const std::vector<Part>& parts, int64_t columns,
-                      bool bias);
-  FrozenLinear Linear(const std::string& name, int64_t rows, int64_t columns,
-                      bool bias);
-  // A layer whose checkpoint holds the transpose: [columns, rows] (GPT-2).
-  FrozenLinear Transposed(const std::string& name, int64_t rows,
-                          int64_t columns);
+  LinearLayer Merged(const std::vector<Part>& parts, int64_t columns,
+                     bool bias);
+  LinearLayer Linear(const std::string& name, int64_t rows, int64_t columns,
+                     bool bias);
+  // A layer with a bias whose checkpoint holds the transpose: [columns, rows]
+  // (GPT-2).
+  LinearLayer Transposed(const std::string& name, int64_t rows,
+                         int64_t columns);
+  // A layer whose rows stand in another order than in the checkpoint, see
+  // MatrixForm (GPT-NeoX). row_order: [rows], int64
+  LinearLayer Reordered(const std::string& name, int64_t columns, bool bias,
+                        const at::Tensor& row_order);
 
   // `name` without ".weight" and ".bias". `offset`: see Vector.
   RmsNorm Rms(const std::string& name, int64_t dim, double epsilon,
               double offset = 0);
   LayerNorm Layer(const std::string& name, int64_t dim, double epsilon);
 
-  const at::Device& device() const { return device_; }
-  at::ScalarType dtype() const { return dtype_; }
+  at::Device device() const { return source_.device(); }
 
   // FailedPrecondition naming missing, misshapen and surplus tensors.
-  absl::Status Finish() const { return checkpoint_.Finish(); }
+  absl::Status Finish() const { return source_.Finish(); }
 
  private:
-  at::TensorOptions MatrixOptions() const;
+  WeightName NameOf(const std::string& name) const {
+    return {prefix_ + name, canonical_prefix_ + name};
+  }
 
-  Checkpoint& checkpoint_;
-  const at::Device device_;
-  const at::ScalarType dtype_;
+  WeightSource& source_;
   std::string prefix_;
+  std::string canonical_prefix_;
 };
 
 }  // namespace attune::worker

@@ -31,14 +31,7 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
   }
   ATTUNE_ASSIGN_OR_RETURN(StoredPrompt stored, DecodePrompt(artifact));
   ATTUNE_RETURN_IF_ERROR(CheckPromptFits(stored, model.info));
-  AttachedPrompt attached;
-  if (stored.rows.has_value()) {
-    ATTUNE_ASSIGN_OR_RETURN(
-        attached, AttachPrompt(model, stored.rows->rows(), stored.head));
-  } else {
-    attached = AttachPrefix(model, stored.prefix.keys, stored.prefix.values,
-                            stored.head);
-  }
+  ATTUNE_ASSIGN_OR_RETURN(AttachedPrompt attached, AttachStored(model, stored));
   const size_t num_bytes = attached.num_bytes() + stored.num_bytes() +
                            static_cast<size_t>(stored.manifest.SpaceUsedLong());
   return std::make_shared<const ServedPrompt>(
@@ -48,7 +41,8 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const ServedPrompt>> PromptCache::Get(
-    const std::string& digest, const LoadedModel& model, const Fetch& fetch) {
+    const std::string& digest, const std::shared_ptr<const LoadedModel>& model,
+    const Fetch& fetch) {
   std::shared_ptr<const ServedPrompt> held;
   std::shared_ptr<Load> load;
   bool leader = false;
@@ -65,12 +59,13 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> PromptCache::Get(
   if (held == nullptr) {
     if (leader) {
       // Others wait for the result: what it throws becomes one.
-      load->result = CatchTorchErrors(
-          "loading a prompt", [&] { return LoadPrompt(digest, model, fetch); });
+      load->result = CatchTorchErrors("loading a prompt", [&] {
+        return LoadPrompt(digest, *model, fetch);
+      });
       {
         absl::MutexLock lock(&mutex_);
         loads_.erase(digest);
-        if (load->result.ok()) Insert(digest, *load->result);
+        if (load->result.ok()) Insert(digest, *load->result, model);
       }
       load->done.Notify();
     } else {
@@ -79,7 +74,7 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> PromptCache::Get(
     ATTUNE_ASSIGN_OR_RETURN(held, load->result);
   }
   // The caller may ask with another model than whoever loaded it.
-  ATTUNE_RETURN_IF_ERROR(CheckPromptFits(held->stored, model.info));
+  ATTUNE_RETURN_IF_ERROR(CheckPromptFits(held->stored, model->info));
   return held;
 }
 
@@ -98,16 +93,34 @@ std::shared_ptr<const ServedPrompt> PromptCache::Touch(
 }
 
 void PromptCache::Insert(const std::string& digest,
-                         std::shared_ptr<const ServedPrompt> prompt) {
+                         std::shared_ptr<const ServedPrompt> prompt,
+                         const std::shared_ptr<const LoadedModel>& model) {
   recency_.push_front(digest);
   num_bytes_ += prompt->num_bytes;
-  entries_[digest] = Entry{std::move(prompt), recency_.begin()};
+  Entry entry = {std::move(prompt), {}, recency_.begin()};
+  if (entry.prompt->attached.adapted != nullptr) entry.base = model;
+  entries_[digest] = std::move(entry);
   while (num_bytes_ > max_bytes_ && entries_.size() > 1) {
-    const auto oldest = entries_.find(recency_.back());
-    num_bytes_ -= oldest->second.prompt->num_bytes;
-    entries_.erase(oldest);
-    recency_.pop_back();
+    Erase(std::string(recency_.back()));
   }
+}
+
+void PromptCache::Erase(const std::string& digest) {
+  const auto found = entries_.find(digest);
+  num_bytes_ -= found->second.prompt->num_bytes;
+  recency_.erase(found->second.place);
+  entries_.erase(found);
+}
+
+void PromptCache::DropOfGoneModels() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> gone;
+  for (const auto& [digest, entry] : entries_) {
+    if (entry.prompt->attached.adapted != nullptr && entry.base.expired()) {
+      gone.push_back(digest);
+    }
+  }
+  for (const std::string& digest : gone) Erase(digest);
 }
 
 std::vector<std::string> PromptCache::Digests() const {

@@ -45,7 +45,12 @@ class PromptCache {
   // artifact's digest is another; kModelMismatch when the prompt belongs to
   // other weights. A failure is not remembered, but those who waited get it.
   absl::StatusOr<std::shared_ptr<const ServedPrompt>> Get(
-      const std::string& digest, const LoadedModel& model, const Fetch& fetch);
+      const std::string& digest,
+      const std::shared_ptr<const LoadedModel>& model, const Fetch& fetch);
+
+  // Drops the prompts that share weights with a model which has left the
+  // memory (ModelStore::SetEvictionListener).
+  void DropOfGoneModels();
 
   // The prompt if it is ready, else null; never loads or waits for a load.
   std::shared_ptr<const ServedPrompt> Find(const std::string& digest);
@@ -61,13 +66,17 @@ class PromptCache {
   std::shared_ptr<const ServedPrompt> Touch(const std::string& digest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Insert(const std::string& digest,
-              std::shared_ptr<const ServedPrompt> prompt)
+              std::shared_ptr<const ServedPrompt> prompt,
+              const std::shared_ptr<const LoadedModel>& model)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Erase(const std::string& digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const size_t max_bytes_;
 
   mutable absl::Mutex mutex_;
   struct Entry {
     std::shared_ptr<const ServedPrompt> prompt;
+    // Whose weights the prompt shares; empty if it shares none.
+    std::weak_ptr<const LoadedModel> base;
     std::list<std::string>::iterator place;
   };
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);

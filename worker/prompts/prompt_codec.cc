@@ -13,13 +13,15 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/models/safetensors.h"
+#include "worker/prompts/adaptation_codec.h"
+#include "worker/prompts/artifact_files.h"
 #include "worker/prompts/stable_json.h"
 
 namespace attune::worker {
 namespace {
 
-// The release of PEFT whose files these are.
-constexpr std::string_view kPeftVersion = "0.21.2";
+using attune::v1::TuningMethod;
+
 constexpr std::string_view kPromptTensor = "prompt_embeddings";
 constexpr char kHeadWeight[] = "weight";
 constexpr char kHeadBias[] = "bias";
@@ -27,21 +29,6 @@ constexpr char kHeadBias[] = "bias";
 // "models/x" -> "x".
 std::string ModelIdOf(std::string_view name) {
   return std::string(name.substr(name.find('/') + 1));
-}
-
-absl::Status Corrupt(std::string_view file, std::string_view what) {
-  return MakeError(Reason::kCorruptArtifact,
-                   Concat("file '", file, "' of the prompt's artifact: ", what),
-                   {{"file", std::string(file)}});
-}
-
-absl::StatusOr<const std::string*> FindFile(const Artifact& artifact,
-                                            std::string_view name) {
-  const auto found = artifact.files.find(std::string(name));
-  if (found == artifact.files.end()) {
-    return Corrupt(name, "it is missing");
-  }
-  return &found->second;
 }
 
 // What is read of adapter_config.json.
@@ -60,7 +47,8 @@ absl::StatusOr<std::optional<std::string>> ReadString(
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return std::nullopt;
   if (!found->is_string()) {
-    return Corrupt(kAdapterConfigFile, Concat("'", key, "' must be a string"));
+    return CorruptFile(kAdapterConfigFile,
+                       Concat("'", key, "' must be a string"));
   }
   return found->get<std::string>();
 }
@@ -70,8 +58,8 @@ absl::StatusOr<int64_t> ReadCount(const nlohmann::json& config,
   const auto found = config.find(key);
   if (found == config.end() || !found->is_number_integer() ||
       found->get<int64_t>() < 1) {
-    return Corrupt(kAdapterConfigFile,
-                   Concat("'", key, "' must be a positive integer"));
+    return CorruptFile(kAdapterConfigFile,
+                       Concat("'", key, "' must be a positive integer"));
   }
   return found->get<int64_t>();
 }
@@ -80,23 +68,24 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
   const nlohmann::json config =
       nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) {
-    return Corrupt(kAdapterConfigFile, "it is not a JSON object");
+    return CorruptFile(kAdapterConfigFile, "it is not a JSON object");
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> type,
                           ReadString(config, "peft_type"));
   if (type != "PROMPT_TUNING" && type != "PREFIX_TUNING") {
-    return Corrupt(kAdapterConfigFile,
-                   Concat("'peft_type' is '", type.value_or(""),
-                          "'; only PROMPT_TUNING and PREFIX_TUNING are read"));
+    return CorruptFile(
+        kAdapterConfigFile,
+        Concat("'peft_type' is '", type.value_or(""),
+               "'; only PROMPT_TUNING and PREFIX_TUNING are read"));
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> task,
                           ReadString(config, "task_type"));
   if (task.has_value() && task != "CAUSAL_LM" && task != "SEQ_2_SEQ_LM" &&
       task != "FEATURE_EXTRACTION") {
-    return Corrupt(kAdapterConfigFile,
-                   Concat("'task_type' is '", *task,
-                          "'; only CAUSAL_LM, SEQ_2_SEQ_LM and "
-                          "FEATURE_EXTRACTION are read"));
+    return CorruptFile(kAdapterConfigFile,
+                       Concat("'task_type' is '", *task,
+                              "'; only CAUSAL_LM, SEQ_2_SEQ_LM and "
+                              "FEATURE_EXTRACTION are read"));
   }
   AdapterShape shape;
   shape.is_prefix = type == "PREFIX_TUNING";
@@ -111,47 +100,35 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
   const auto submodules = config.find("num_transformer_submodules");
   if (submodules != config.end() && !submodules->is_null() &&
       *submodules != 1) {
-    return Corrupt(kAdapterConfigFile,
-                   "'num_transformer_submodules' must be 1");
+    return CorruptFile(kAdapterConfigFile,
+                       "'num_transformer_submodules' must be 1");
   }
   return shape;
-}
-
-// PEFT's name for what models of a kind are used for.
-std::string_view PeftTaskType(ModelKind kind) {
-  switch (kind) {
-    case ModelKind::kCausal:
-      return "CAUSAL_LM";
-    case ModelKind::kEncoder:
-      return "FEATURE_EXTRACTION";
-    case ModelKind::kEncoderDecoder:
-      return "SEQ_2_SEQ_LM";
-  }
-  return "";
 }
 
 absl::StatusOr<ClassifierHead> ParseHead(const std::string& bytes) {
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kHeadFile));
   if (!tensors.ok())
-    return Corrupt(kHeadFile, ToStd(tensors.status().message()));
+    return CorruptFile(kHeadFile, ToStd(tensors.status().message()));
   if (!tensors->Contains(kHeadWeight) || !tensors->Contains(kHeadBias) ||
       tensors->entries().size() != 2) {
-    return Corrupt(kHeadFile, Concat("it must hold the tensors '", kHeadWeight,
-                                     "' and '", kHeadBias, "' and no other"));
+    return CorruptFile(
+        kHeadFile, Concat("it must hold the tensors '", kHeadWeight, "' and '",
+                          kHeadBias, "' and no other"));
   }
   const at::Tensor weight = *tensors->Get(kHeadWeight);
   const at::Tensor bias = *tensors->Get(kHeadBias);
   if (weight.scalar_type() != at::kFloat || weight.dim() != 2 ||
       bias.scalar_type() != at::kFloat || bias.dim() != 1 ||
       bias.size(0) != weight.size(0)) {
-    return Corrupt(kHeadFile,
-                   "'weight' must be F32 [labels, width] and 'bias' F32 "
-                   "[labels]");
+    return CorruptFile(kHeadFile,
+                       "'weight' must be F32 [labels, width] and 'bias' F32 "
+                       "[labels]");
   }
   if (!at::isfinite(weight).all().item<bool>() ||
       !at::isfinite(bias).all().item<bool>()) {
-    return Corrupt(kHeadFile, "it holds numbers that are not finite");
+    return CorruptFile(kHeadFile, "it holds numbers that are not finite");
   }
   return ClassifierHead{weight.clone(), bias.clone()};
 }
@@ -164,7 +141,7 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
       manifest.task().label_scoring() == attune::v1::LABEL_SCORING_HEAD;
   if (!wanted) {
     if (artifact.files.contains(std::string(kHeadFile))) {
-      return Corrupt(kHeadFile, "the task has no head");
+      return CorruptFile(kHeadFile, "the task has no head");
     }
     return ClassifierHead();
   }
@@ -172,9 +149,9 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
                           FindFile(artifact, kHeadFile));
   ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ParseHead(*bytes));
   if (head.num_labels() != manifest.task().labels_size()) {
-    return Corrupt(kHeadFile, Concat("it weighs ", head.num_labels(),
-                                     " labels; the task has ",
-                                     manifest.task().labels_size()));
+    return CorruptFile(kHeadFile, Concat("it weighs ", head.num_labels(),
+                                         " labels; the task has ",
+                                         manifest.task().labels_size()));
   }
   return head;
 }
@@ -185,23 +162,23 @@ absl::StatusOr<SoftPrompt> ParseEmbeddings(const std::string& bytes,
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kAdapterModelFile));
   if (!tensors.ok()) {
-    return Corrupt(kAdapterModelFile, ToStd(tensors.status().message()));
+    return CorruptFile(kAdapterModelFile, ToStd(tensors.status().message()));
   }
   const std::string name(kPromptTensor);
   if (!tensors->Contains(name) || tensors->entries().size() != 1) {
-    return Corrupt(kAdapterModelFile,
-                   Concat("it must hold the tensor '", name, "' and no other"));
+    return CorruptFile(kAdapterModelFile, Concat("it must hold the tensor '",
+                                                 name, "' and no other"));
   }
   absl::StatusOr<at::Tensor> tensor = tensors->Get(name);
   if (!tensor.ok()) {
-    return Corrupt(kAdapterModelFile, ToStd(tensor.status().message()));
+    return CorruptFile(kAdapterModelFile, ToStd(tensor.status().message()));
   }
   absl::StatusOr<SoftPrompt> prompt = SoftPrompt::Create(*tensor);
   if (!prompt.ok()) {
-    return Corrupt(kAdapterModelFile, ToStd(prompt.status().message()));
+    return CorruptFile(kAdapterModelFile, ToStd(prompt.status().message()));
   }
   if (prompt->length() != rows || prompt->dim() != width) {
-    return Corrupt(
+    return CorruptFile(
         kAdapterModelFile,
         Concat("the prompt is ", prompt->length(), " x ", prompt->dim(),
                ", but ", kAdapterConfigFile, " says ", rows, " x ", width));
@@ -216,11 +193,12 @@ absl::StatusOr<StoredPrefix> ParsePrefix(const std::string& bytes,
   constexpr int64_t kMaxPrefixNumber = int64_t{1} << 20;
   if (shape.num_layers > kMaxPrefixNumber ||
       shape.token_dim > kMaxPrefixNumber) {
-    return Corrupt(kAdapterConfigFile, "its numbers are beyond any model's");
+    return CorruptFile(kAdapterConfigFile,
+                       "its numbers are beyond any model's");
   }
   if (shape.token_dim % shape.num_heads != 0) {
-    return Corrupt(kAdapterConfigFile,
-                   "'num_attention_heads' does not divide 'token_dim'");
+    return CorruptFile(kAdapterConfigFile,
+                       "'num_attention_heads' does not divide 'token_dim'");
   }
   ATTUNE_ASSIGN_OR_RETURN(
       const SoftPrompt flat,
@@ -279,6 +257,39 @@ nlohmann::json AdapterConfig(const StoredPrompt& stored,
   return adapter;
 }
 
+absl::Status EncodeFront(const StoredPrompt& stored, const ModelConfig& config,
+                         Artifact& artifact) {
+  const nlohmann::json adapter = AdapterConfig(stored, config);
+  const at::Tensor embeddings =
+      stored.rows.has_value() ? stored.rows->rows() : FlatPrefix(stored.prefix);
+  artifact.files[std::string(kAdapterConfigFile)] =
+      adapter.dump(/*indent=*/2, ' ', /*ensure_ascii=*/true,
+                   nlohmann::json::error_handler_t::replace);
+  ATTUNE_ASSIGN_OR_RETURN(
+      artifact.files[std::string(kAdapterModelFile)],
+      WriteSafetensors({{std::string(kPromptTensor), embeddings}},
+                       {{"format", "pt"}}));
+  return absl::OkStatus();
+}
+
+// Reads rows or a prefix.
+absl::Status DecodeFront(const Artifact& artifact, StoredPrompt& stored) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::string* config,
+                          FindFile(artifact, kAdapterConfigFile));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string* model,
+                          FindFile(artifact, kAdapterModelFile));
+  ATTUNE_ASSIGN_OR_RETURN(const AdapterShape shape,
+                          ParseAdapterConfig(*config));
+  if (shape.is_prefix) {
+    ATTUNE_ASSIGN_OR_RETURN(stored.prefix, ParsePrefix(*model, shape));
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(
+        stored.rows,
+        ParseEmbeddings(*model, shape.num_virtual_tokens, shape.token_dim));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 size_t StoredPrompt::num_bytes() const {
@@ -287,24 +298,23 @@ size_t StoredPrompt::num_bytes() const {
        {&prefix.keys, &prefix.values, &head.weight, &head.bias}) {
     if (tensor->defined()) bytes += tensor->nbytes();
   }
-  return bytes;
+  return bytes + adaptation.num_bytes();
 }
 
 absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
                                       const ModelConfig& config) {
-  const nlohmann::json adapter = AdapterConfig(stored, config);
-  const at::Tensor embeddings =
-      stored.rows.has_value() ? stored.rows->rows() : FlatPrefix(stored.prefix);
   v1::PromptManifest stamped = stored.manifest;
   stamped.set_format_version(kPromptFormatVersion);
   Artifact artifact;
-  artifact.files[std::string(kAdapterConfigFile)] =
-      adapter.dump(/*indent=*/2, ' ', /*ensure_ascii=*/true,
-                   nlohmann::json::error_handler_t::replace);
-  ATTUNE_ASSIGN_OR_RETURN(
-      artifact.files[std::string(kAdapterModelFile)],
-      WriteSafetensors({{std::string(kPromptTensor), embeddings}},
-                       {{"format", "pt"}}));
+  if (stored.rows.has_value() || stored.prefix.keys.defined()) {
+    ATTUNE_RETURN_IF_ERROR(EncodeFront(stored, config, artifact));
+  } else if (stored.manifest.method().has_lora()) {
+    ATTUNE_RETURN_IF_ERROR(
+        EncodeLora(stored.adaptation, stored.manifest.method().lora(), config,
+                   ModelIdOf(stored.manifest.base_model()), artifact));
+  } else if (!stored.adaptation.weights.empty()) {
+    ATTUNE_RETURN_IF_ERROR(EncodeWeights(stored.adaptation, artifact));
+  }
   if (stored.head.defined()) {
     ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kHeadFile)],
                             WriteSafetensors({{kHeadWeight, stored.head.weight},
@@ -316,33 +326,58 @@ absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
 }
 
 absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::string* config,
-                          FindFile(artifact, kAdapterConfigFile));
-  ATTUNE_ASSIGN_OR_RETURN(const std::string* model,
-                          FindFile(artifact, kAdapterModelFile));
   ATTUNE_ASSIGN_OR_RETURN(const std::string* manifest_json,
                           FindFile(artifact, kManifestFile));
-  ATTUNE_ASSIGN_OR_RETURN(const AdapterShape shape,
-                          ParseAdapterConfig(*config));
-  v1::PromptManifest manifest;
-  const absl::Status parsed = FromStrictJson(*manifest_json, manifest);
-  if (!parsed.ok()) return Corrupt(kManifestFile, ToStd(parsed.message()));
-  if (manifest.format_version() != kPromptFormatVersion) {
-    return Corrupt(kManifestFile,
-                   Concat("its format_version is ", manifest.format_version(),
-                          "; only ", kPromptFormatVersion, " is read"));
-  }
   StoredPrompt stored;
-  if (shape.is_prefix) {
-    ATTUNE_ASSIGN_OR_RETURN(stored.prefix, ParsePrefix(*model, shape));
-  } else {
-    ATTUNE_ASSIGN_OR_RETURN(
-        stored.rows,
-        ParseEmbeddings(*model, shape.num_virtual_tokens, shape.token_dim));
+  const absl::Status parsed = FromStrictJson(*manifest_json, stored.manifest);
+  if (!parsed.ok()) return CorruptFile(kManifestFile, ToStd(parsed.message()));
+  if (stored.manifest.format_version() != kPromptFormatVersion) {
+    return CorruptFile(
+        kManifestFile,
+        Concat("its format_version is ", stored.manifest.format_version(),
+               "; only ", kPromptFormatVersion, " is read"));
   }
-  ATTUNE_ASSIGN_OR_RETURN(stored.head, ReadHead(artifact, manifest));
-  stored.manifest = std::move(manifest);
+  switch (stored.manifest.method().method_case()) {
+    case TuningMethod::kLora: {
+      ATTUNE_ASSIGN_OR_RETURN(stored.adaptation, DecodeLora(artifact));
+      break;
+    }
+    case TuningMethod::kTopLayers:
+    case TuningMethod::kAllParameters:
+    case TuningMethod::kBiasOnly: {
+      ATTUNE_ASSIGN_OR_RETURN(stored.adaptation, DecodeWeights(artifact));
+      break;
+    }
+    case TuningMethod::kHead:
+    case TuningMethod::kHardPrompt:
+      break;
+    default:
+      ATTUNE_RETURN_IF_ERROR(DecodeFront(artifact, stored));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(stored.head, ReadHead(artifact, stored.manifest));
   return stored;
+}
+
+absl::StatusOr<AttachedPrompt> AttachStored(const LoadedModel& model,
+                                            const StoredPrompt& stored) {
+  if (stored.rows.has_value()) {
+    return AttachPrompt(model, stored.rows->rows(), stored.head);
+  }
+  if (stored.prefix.keys.defined()) {
+    return AttachPrefix(model, stored.prefix.keys, stored.prefix.values,
+                        stored.head);
+  }
+  if (stored.adaptation.empty()) return AttachHead(model, stored.head);
+  absl::StatusOr<Adaptation> adaptation =
+      ResolveModules(stored.adaptation, *model.model);
+  absl::StatusOr<AttachedPrompt> attached =
+      adaptation.ok() ? AttachAdaptation(model, *adaptation, stored.head)
+                      : adaptation.status();
+  if (absl::IsInvalidArgument(attached.status())) {
+    return MakeError(Reason::kModelMismatch,
+                     ToStd(attached.status().message()));
+  }
+  return attached;
 }
 
 absl::Status CheckPromptFits(const StoredPrompt& stored,
@@ -358,7 +393,7 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
         {{"prompt_fingerprint", stored.manifest.model_fingerprint()},
          {"model_fingerprint", model.fingerprint}});
   }
-  if (!stored.rows.has_value()) {
+  if (stored.prefix.keys.defined()) {
     const at::Tensor& keys = stored.prefix.keys;
     if (keys.size(0) != model.config.NumCachedLayers() ||
         keys.size(1) != model.config.num_kv_heads ||
@@ -370,7 +405,8 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
                  "' has ", model.config.NumCachedLayers(), " of ",
                  model.config.num_kv_heads, " of ", model.config.head_dim));
     }
-  } else if (stored.rows->dim() != model.config.embedding_dim) {
+  } else if (stored.rows.has_value() &&
+             stored.rows->dim() != model.config.embedding_dim) {
     return MakeError(Reason::kModelMismatch,
                      Concat("the prompt's rows are ", stored.rows->dim(),
                             " wide, but model '", model.id, "' has width ",

@@ -12,19 +12,19 @@
 #include "absl/status/statusor.h"
 #include "attune/worker/v1/manifest.pb.h"
 #include "proto/cc/artifact.h"
+#include "worker/models/adaptation.h"
+#include "worker/models/attached_prompt.h"
 #include "worker/models/classifier_head.h"
 #include "worker/models/model_config.h"
 #include "worker/models/model_store.h"
+#include "worker/prompts/peft_names.h"
 #include "worker/prompts/soft_prompt.h"
 
 namespace attune::worker {
 
-// The files of a prompt version. The first two are a PEFT directory as PEFT
-// itself writes it for PROMPT_TUNING or PREFIX_TUNING; the others are ours.
-// There is a head where one was learned.
-inline constexpr std::string_view kAdapterConfigFile = "adapter_config.json";
-inline constexpr std::string_view kAdapterModelFile =
-    "adapter_model.safetensors";
+// The files of a prompt version, beside those of peft_names.h, which are a PEFT
+// directory as PEFT itself writes it for PROMPT_TUNING, PREFIX_TUNING or LORA,
+// and that of adaptation_codec.h. There is a head where one was learned.
 inline constexpr std::string_view kHeadFile = "attune_head.safetensors";
 inline constexpr std::string_view kManifestFile = "attune_manifest.json";
 inline constexpr int kPromptFormatVersion = 1;
@@ -36,16 +36,19 @@ struct StoredPrefix {
   at::Tensor values;
 };
 
-// A prompt version as it is stored: rows or a prefix.
+// A prompt version as it is stored: rows, a prefix, weights of the model, or
+// nothing but perhaps a head, as the manifest's method says.
 struct StoredPrompt {
   std::optional<SoftPrompt> rows;
   StoredPrefix prefix;
+  Adaptation adaptation;
   ClassifierHead head;  // undefined without one
   v1::PromptManifest manifest;
 
   // Positions of the context that it takes.
   int64_t length() const {
-    return rows.has_value() ? rows->length() : prefix.keys.size(2);
+    if (rows.has_value()) return rows->length();
+    return prefix.keys.defined() ? prefix.keys.size(2) : 0;
   }
   size_t num_bytes() const;  // of the tensors
 };
@@ -60,6 +63,11 @@ absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& prompt,
 // of another name, dtype, rank or size than the config says, numbers that are
 // not finite; a head that the task does not have or lacks.
 absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact);
+
+// What was stored as `model` serves it. Errors of AttachPrompt; kModelMismatch
+// for weights that the model does not have.
+absl::StatusOr<AttachedPrompt> AttachStored(const LoadedModel& model,
+                                            const StoredPrompt& stored);
 
 // FAILED_PRECONDITION (kModelMismatch) naming both sides unless the prompt was
 // made for the weights of `model` and has its widths.

@@ -61,6 +61,10 @@ class Evaluator {
                                 : absl::OkStatus();
   }
 
+  const BaseModel& model() const {
+    return ModelWith(options_.prompt, program_.model());
+  }
+
   LabelQuery QueryOf(const PreparedExample& example) const {
     return {.text = example.input.ids,
             .trie = &program_.trie(example.input),
@@ -84,11 +88,11 @@ class Evaluator {
       for (const PreparedExample& one : batch) {
         queries.push_back(HeadQueryOf(one));
       }
-      return ScoreByHead(program_.model().encoder(), queries);
+      return ScoreByHead(AsEncoder(model()), queries);
     }
     std::vector<LabelQuery> queries;
     for (const PreparedExample& one : batch) queries.push_back(QueryOf(one));
-    return ScoreLabels(program_.model().language(), queries);
+    return ScoreLabels(AsLanguage(model()), queries);
   }
 
   absl::Status ScoreAll() {
@@ -135,9 +139,8 @@ class Evaluator {
                            .prompt = options_.prompt});
         tokens += static_cast<int64_t>(one.answer_ids.size());
       }
-      ATTUNE_ASSIGN_OR_RETURN(
-          const std::vector<double> losses,
-          AnswerLosses(program_.model().language(), samples));
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> losses,
+                              AnswerLosses(AsLanguage(model()), samples));
       for (double sample_loss : losses) loss += sample_loss;
       done += static_cast<int64_t>(batch.size());
       rest.remove_prefix(batch.size());

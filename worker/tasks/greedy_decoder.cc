@@ -55,7 +55,7 @@ absl::Status Extend(const TaskProgram& program, int64_t token,
 // Runs the next tokens of all that are not done and takes the likeliest ones.
 absl::Status RunPass(const TaskProgram& program, const AttachedPrompt* prompt,
                      std::vector<Decoding>& decodings) {
-  const LanguageModel& model = program.model().language();
+  const LanguageModel& model = AsLanguage(ModelWith(prompt, program.model()));
   LanguageBatch batch(model);
   std::vector<int64_t> rows;
   std::vector<Decoding*> running;
@@ -84,7 +84,8 @@ absl::Status RunPass(const TaskProgram& program, const AttachedPrompt* prompt,
 absl::Status ReadInputs(const TaskProgram& program,
                         const AttachedPrompt* prompt,
                         std::vector<Decoding>& decodings) {
-  const EncoderDecoderModel& model = program.model().encoder_decoder();
+  const EncoderDecoderModel& model =
+      AsEncoderDecoder(ModelWith(prompt, program.model()));
   std::vector<MemoryText> texts;
   for (const Decoding& decoding : decodings) {
     texts.push_back({decoding.next_ids, prompt});

@@ -31,11 +31,11 @@ TEST(PredictionHead, DenseLayerAndNormAreOptional) {
   const at::Tensor dense = RandomTensor({4, 4}, 2);
   const at::Tensor output = RandomTensor({2, 4}, 3);
   PredictionHead head;
-  head.output = FrozenLinear(output);
+  head.output = LinearLayer(output);
 
   EXPECT_LT(RelativeDifference(head.Forward(x), at::mm(x, output.t())), 1e-6);
 
-  head.dense = FrozenLinear(dense);
+  head.dense = LinearLayer(dense);
   head.activation = Activation::kTanh;
   EXPECT_LT(
       RelativeDifference(head.Forward(x),

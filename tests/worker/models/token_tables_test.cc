@@ -24,21 +24,21 @@ at::Tensor TableOf(uint64_t seed) {
 at::Tensor SomeIds() { return at::tensor({6, 0, 6}, at::kLong); }
 
 TEST(TokenTables, EmbedsRowsOfTheTable) {
-  const TokenTables tables(TableOf(1), FrozenLinear());
+  const TokenTables tables(TableOf(1), LinearLayer());
 
   EXPECT_TRUE(at::equal(tables.Embed(SomeIds()),
                         at::index_select(TableOf(1), 0, SomeIds())));
 }
 
 TEST(TokenTables, NarrowRowsComeOutAsFp32) {
-  const TokenTables tables(TableOf(1).to(at::kBFloat16), FrozenLinear());
+  const TokenTables tables(TableOf(1).to(at::kBFloat16), LinearLayer());
 
   EXPECT_EQ(tables.dtype(), at::kBFloat16);
   EXPECT_EQ(tables.Embed(SomeIds()).scalar_type(), at::kFloat);
 }
 
 TEST(TokenTables, WithoutAHeadTheTableIsTheHead) {
-  const TokenTables tables(TableOf(1), FrozenLinear());
+  const TokenTables tables(TableOf(1), LinearLayer());
   const at::Tensor hidden = RandomTensor({2, kWidth}, 2);
 
   EXPECT_LT(
@@ -48,7 +48,7 @@ TEST(TokenTables, WithoutAHeadTheTableIsTheHead) {
 
 TEST(TokenTables, AHeadOfItsOwnHasItsBias) {
   const at::Tensor bias = RandomTensor({kTokens}, 4);
-  const TokenTables tables(TableOf(1), FrozenLinear(TableOf(3), bias));
+  const TokenTables tables(TableOf(1), LinearLayer(TableOf(3), bias));
   const at::Tensor hidden = RandomTensor({2, kWidth}, 2);
   const at::Tensor expected = at::mm(hidden, TableOf(3).t()) + bias;
 
@@ -62,7 +62,7 @@ TEST(TokenTables, ScalesWhatGoesInAndWhatComesOut) {
   TokenScales scales;
   scales.embedding = 3;
   scales.hidden = 0.5;
-  const TokenTables tables(TableOf(1), FrozenLinear(), scales);
+  const TokenTables tables(TableOf(1), LinearLayer(), scales);
   const at::Tensor hidden = RandomTensor({2, kWidth}, 2);
   const at::Tensor logits = at::mm(hidden, TableOf(1).t()) * 0.5;
 
@@ -78,7 +78,7 @@ TEST(TokenTables, ScalesWhatGoesInAndWhatComesOut) {
 TEST(TokenTables, LogitsOfSomeTokensHaveTheGradientsOfAll) {
   TokenScales scales;
   scales.hidden = 0.5;
-  const TokenTables tables(TableOf(1), FrozenLinear(), scales);
+  const TokenTables tables(TableOf(1), LinearLayer(), scales);
   const std::vector<at::Tensor> hidden = {RandomTensor({2, kWidth}, 2)};
 
   const auto some = Gradients(

@@ -45,7 +45,7 @@ TEST_F(WeightLoaderTest, MergesRowsAndBiases) {
                                  {"b.bias", bias_b_}});
   WeightLoader weights = LoaderOf(checkpoint);
 
-  const FrozenLinear merged = weights.Merged({{"a", 2}, {"b", 4}}, 3, true);
+  const LinearLayer merged = weights.Merged({{"a", 2}, {"b", 4}}, 3, true);
 
   EXPECT_TRUE(merged.weight().equal(at::cat({a_, b_})));
   EXPECT_TRUE(merged.bias().equal(at::cat({bias_a_, bias_b_})));

@@ -1,8 +1,10 @@
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -134,37 +136,70 @@ at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight) {
   return sum;
 }
 
-struct FrozenLinearFunction
-    : public torch::autograd::Function<FrozenLinearFunction> {
+// grad: [n, out], x: [n, in] -> gradient of the weight, [out, in], fp32
+at::Tensor WeightGradient(const at::Tensor& grad, const at::Tensor& x) {
+  return at::mm(grad.t(), x);
+}
+
+struct LinearLayerFunction
+    : public torch::autograd::Function<LinearLayerFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
-    // The weight outlives the graph; saving it costs no memory.
-    context->save_for_backward({weight});
+    // A frozen weight outlives the graph; saving it costs no memory. The rows
+    // are kept only for the gradient of a weight that is trained.
+    context->save_for_backward(
+        {weight, weight.requires_grad() ? x : at::Tensor()});
+    context->saved_data["bias"] = bias.has_value() && bias->requires_grad();
     return Product(x, weight, bias.value_or(at::Tensor()));
   }
 
   static torch::autograd::variable_list backward(
       torch::autograd::AutogradContext* context,
       torch::autograd::variable_list grads) {
-    const at::Tensor weight = context->get_saved_variables()[0];
-    return {TransposedProduct(grads[0].contiguous(), weight), at::Tensor(),
-            at::Tensor()};
+    const auto saved = context->get_saved_variables();
+    const at::Tensor grad = grads[0].contiguous();
+    torch::autograd::variable_list inputs(3);
+    if (context->needs_input_grad(0)) {
+      inputs[0] = TransposedProduct(grad, saved[0]);
+    }
+    if (saved[1].defined()) inputs[1] = WeightGradient(grad, saved[1]);
+    if (context->saved_data["bias"].toBool()) inputs[2] = grad.sum(0);
+    return inputs;
   }
 };
 
+// x -> x with some numbers dropped and the others enlarged to make up for it.
+at::Tensor Dropped(const at::Tensor& x, const LowRank& low_rank) {
+  const double kept = 1 - low_rank.dropout;
+  const at::Tensor mask =
+      at::empty_like(x).bernoulli_(kept, low_rank.generator).div_(kept);
+  return x * mask;
+}
+
+bool NeedsGradient(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.requires_grad();
+}
+
 }  // namespace
 
-FrozenLinear::FrozenLinear(at::Tensor weight, at::Tensor bias)
-    : weight_(std::move(weight)), bias_(std::move(bias)) {}
+LinearLayer::LinearLayer(at::Tensor weight, at::Tensor bias, LowRank low_rank)
+    : weight_(std::move(weight)),
+      bias_(std::move(bias)),
+      low_rank_(std::move(low_rank)) {}
 
-at::Tensor FrozenLinear::Forward(const at::Tensor& x) const {
-  if (at::GradMode::is_enabled() && x.requires_grad()) {
-    const std::optional<at::Tensor> bias =
-        bias_.defined() ? std::optional(bias_) : std::nullopt;
-    return FrozenLinearFunction::apply(x, weight_, bias);
-  }
-  return Product(x, weight_, bias_);
+at::Tensor LinearLayer::Forward(const at::Tensor& x) const {
+  const bool graph =
+      at::GradMode::is_enabled() &&
+      (x.requires_grad() || NeedsGradient(weight_) || NeedsGradient(bias_));
+  const at::Tensor y =
+      graph ? LinearLayerFunction::apply(
+                  x, weight_,
+                  bias_.defined() ? std::optional(bias_) : std::nullopt)
+            : Product(x, weight_, bias_);
+  if (!low_rank_.defined()) return y;
+  const at::Tensor in = low_rank_.dropout > 0 ? Dropped(x, low_rank_) : x;
+  return at::addmm(y, at::mm(in, low_rank_.down.t()), low_rank_.up.t());
 }
 
 }  // namespace attune::worker

@@ -1,4 +1,4 @@
-#include "worker/models/frozen_linear.h"
+#include "worker/models/linear_layer.h"
 
 #include <ATen/ops/mm.h>
 
@@ -17,9 +17,9 @@ using ::testing::ElementsAre;
 // widened weights holds.
 constexpr int64_t kRows[] = {1, 3, 6, 7, 16, 33};
 
-TEST(FrozenLinear, EqualsAMatrixProduct) {
+TEST(LinearLayer, EqualsAMatrixProduct) {
   const at::Tensor weight = RandomTensor({1200, 500}, 1);
-  const FrozenLinear linear(weight);
+  const LinearLayer linear(weight);
   for (const int64_t rows : kRows) {
     const at::Tensor x = RandomTensor({rows, 500}, 2);
 
@@ -30,9 +30,9 @@ TEST(FrozenLinear, EqualsAMatrixProduct) {
   }
 }
 
-TEST(FrozenLinear, Bf16WeightsGiveThePrecisionOfTheCpu) {
+TEST(LinearLayer, Bf16WeightsGiveThePrecisionOfTheCpu) {
   const at::Tensor weight = RandomTensor({1200, 500}, 1).to(at::kBFloat16);
-  const FrozenLinear linear(weight);
+  const LinearLayer linear(weight);
   for (const int64_t rows : kRows) {
     const at::Tensor x = RandomTensor({rows, 500}, 2);
 
@@ -45,11 +45,11 @@ TEST(FrozenLinear, Bf16WeightsGiveThePrecisionOfTheCpu) {
   }
 }
 
-TEST(FrozenLinear, GradientIsTheTransposedProduct) {
+TEST(LinearLayer, GradientIsTheTransposedProduct) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const at::Tensor weight = RandomTensor({1200, 500}, 1).to(dtype);
     const at::Tensor wide = weight.to(at::kFloat);
-    const FrozenLinear linear(weight);
+    const LinearLayer linear(weight);
     const double tolerance = dtype == at::kFloat ? 1e-6 : 5e-3;
     for (const int64_t rows : kRows) {
       const std::vector<at::Tensor> inputs = {RandomTensor({rows, 500}, 2)};
@@ -64,17 +64,17 @@ TEST(FrozenLinear, GradientIsTheTransposedProduct) {
   }
 }
 
-TEST(FrozenLinear, OtherDtypesTakeLibTorchsWay) {
+TEST(LinearLayer, OtherDtypesTakeLibTorchsWay) {
   const at::Tensor weight = RandomTensor({7, 5}, 1, at::kDouble);
   const at::Tensor x = RandomTensor({2, 5}, 2, at::kDouble);
 
-  EXPECT_LT(RelativeDifference(FrozenLinear(weight).Forward(x),
+  EXPECT_LT(RelativeDifference(LinearLayer(weight).Forward(x),
                                at::mm(x, weight.t())),
             1e-14);
 }
 
-TEST(FrozenLinear, RemembersNothingWithoutGradients) {
-  const FrozenLinear linear(RandomTensor({8, 8}, 1));
+TEST(LinearLayer, RemembersNothingWithoutGradients) {
+  const LinearLayer linear(RandomTensor({8, 8}, 1));
 
   EXPECT_FALSE(linear.Forward(RandomTensor({9, 8}, 2)).requires_grad());
 }
