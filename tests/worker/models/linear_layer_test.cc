@@ -1,5 +1,6 @@
 #include "worker/models/linear_layer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/mm.h>
 
 #include <vector>
@@ -68,15 +69,64 @@ TEST(LinearLayer, OtherDtypesTakeLibTorchsWay) {
   const at::Tensor weight = RandomTensor({7, 5}, 1, at::kDouble);
   const at::Tensor x = RandomTensor({2, 5}, 2, at::kDouble);
 
-  EXPECT_LT(RelativeDifference(LinearLayer(weight).Forward(x),
-                               at::mm(x, weight.t())),
-            1e-14);
+  EXPECT_LT(
+      RelativeDifference(LinearLayer(weight).Forward(x), at::mm(x, weight.t())),
+      1e-14);
 }
 
 TEST(LinearLayer, RemembersNothingWithoutGradients) {
   const LinearLayer linear(RandomTensor({8, 8}, 1));
 
   EXPECT_FALSE(linear.Forward(RandomTensor({9, 8}, 2)).requires_grad());
+}
+
+TEST(LinearLayer, TrainedWeightsGetTheirGradients) {
+  const std::vector<at::Tensor> inputs = {RandomTensor({7, 50}, 1),
+                                          RandomTensor({30, 50}, 2),
+                                          RandomTensor({30}, 3)};
+
+  const auto ours = Gradients(
+      [](const auto& in) { return LinearLayer(in[1], in[2]).Forward(in[0]); },
+      inputs);
+  const auto expected = Gradients(
+      [](const auto& in) { return at::mm(in[0], in[1].t()) + in[2]; }, inputs);
+
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    EXPECT_LT(RelativeDifference(ours[i], expected[i]), 1e-5) << i;
+  }
+}
+
+TEST(LinearLayer, TrainedWeightsNeedNoGradientOfTheRows) {
+  const at::Tensor x = RandomTensor({7, 50}, 1);
+
+  const auto ours =
+      Gradients([&](const auto& in) { return LinearLayer(in[0]).Forward(x); },
+                {RandomTensor({30, 50}, 2)});
+  const auto expected =
+      Gradients([&](const auto& in) { return at::mm(x, in[0].t()); },
+                {RandomTensor({30, 50}, 2)});
+
+  EXPECT_LT(RelativeDifference(ours[0], expected[0]), 1e-5);
+}
+
+TEST(LinearLayer, AddsItsLowRankPart) {
+  const at::Tensor weight = RandomTensor({30, 50}, 2);
+  const std::vector<at::Tensor> inputs = {RandomTensor({7, 50}, 1),
+                                          RandomTensor({4, 50}, 3),
+                                          RandomTensor({30, 4}, 4)};
+  const auto ours_of = [&](const auto& in) {
+    return LinearLayer(weight, {}, {.down = in[1], .up = in[2]}).Forward(in[0]);
+  };
+  const auto expected_of = [&](const auto& in) {
+    return at::mm(in[0], (weight + at::mm(in[2], in[1])).t());
+  };
+
+  EXPECT_LT(RelativeDifference(ours_of(inputs), expected_of(inputs)), 1e-5);
+  const auto ours = Gradients(ours_of, inputs);
+  const auto expected = Gradients(expected_of, inputs);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    EXPECT_LT(RelativeDifference(ours[i], expected[i]), 1e-5) << i;
+  }
 }
 
 }  // namespace

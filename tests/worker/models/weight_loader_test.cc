@@ -2,8 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/tensor.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +15,9 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_directory.h"
 #include "tests/worker/models/gradients.h"
+#include "worker/models/checkpoint.h"
+#include "worker/models/checkpoint_weights.h"
+#include "worker/models/parameter_table.h"
 #include "worker/models/safetensors.h"
 
 namespace attune::worker {
@@ -27,11 +33,15 @@ class WeightLoaderTest : public testing::Test {
                *WriteSafetensors(tensors, {}));
     return *Checkpoint::Open(directory_.path());
   }
-  static WeightLoader LoaderOf(Checkpoint& checkpoint) {
-    return WeightLoader(checkpoint, at::Device(at::kCPU), at::kFloat);
+  WeightLoader LoaderOf(Checkpoint& checkpoint) {
+    sources_.push_back(std::make_unique<CheckpointWeights>(
+        checkpoint, at::Device(at::kCPU), at::kFloat, table_));
+    return WeightLoader(*sources_.back());
   }
 
   TempDirectory directory_;
+  ParameterTable table_;
+  std::vector<std::unique_ptr<CheckpointWeights>> sources_;
   const at::Tensor a_ = RandomTensor({2, 3}, 1);
   const at::Tensor b_ = RandomTensor({4, 3}, 2);
   const at::Tensor bias_a_ = RandomTensor({2}, 3);
@@ -72,6 +82,48 @@ TEST_F(WeightLoaderTest, TurnsTransposedMatricesAround) {
   WeightLoader weights = LoaderOf(checkpoint);
 
   EXPECT_TRUE(weights.Transposed("a", 3, 2).weight().equal(a_.t()));
+}
+
+TEST_F(WeightLoaderTest, PutsRowsIntoTheOrderOfTheLayer) {
+  Checkpoint checkpoint = Write({{"b.weight", b_}, {"b.bias", bias_b_}});
+  WeightLoader weights = LoaderOf(checkpoint);
+  const at::Tensor order = at::tensor(std::vector<int64_t>{2, 0, 3, 1});
+
+  const LinearLayer layer = weights.Reordered("b", 3, true, order);
+
+  EXPECT_TRUE(layer.weight().equal(at::index_select(b_, 0, order)));
+  EXPECT_TRUE(layer.bias().equal(at::index_select(bias_b_, 0, order)));
+  EXPECT_TRUE(table_.Value("b.weight").equal(b_));
+  EXPECT_TRUE(table_.Value("b.bias").equal(bias_b_));
+}
+
+TEST_F(WeightLoaderTest, WritesDownWhereEveryWeightIs) {
+  Checkpoint checkpoint = Write({{"a.weight", a_},
+                                 {"a.bias", bias_a_},
+                                 {"b.weight", b_},
+                                 {"b.bias", bias_b_},
+                                 {"norm.weight", bias_a_},
+                                 {"t.weight", RandomTensor({3, 2}, 7)},
+                                 {"t.bias", bias_a_}});
+  WeightLoader weights = LoaderOf(checkpoint);
+  weights.ChoosePrefix({"model.", ""}, "a.weight");
+  const LinearLayer merged = weights.Merged({{"a", 2}, {"b", 4}}, 3, true);
+  weights.Rms("norm", 2, 1e-5, /*offset=*/1);
+  weights.Transposed("t", 2, 3);
+
+  EXPECT_EQ(table_.body_prefix(), "model.");
+  EXPECT_THAT(table_.Modules(),
+              testing::ElementsAre("model.a", "model.b", "model.t"));
+  EXPECT_TRUE(table_.Value("model.b.weight").equal(b_));
+  EXPECT_TRUE(table_.Value("model.b.bias").equal(bias_b_));
+  EXPECT_TRUE(table_.Value("model.norm.weight").equal(bias_a_));
+  EXPECT_TRUE(table_.Value("model.t.weight").equal(RandomTensor({3, 2}, 7)));
+  EXPECT_THAT(table_.Shape("model.t.weight"), testing::ElementsAre(3, 2));
+  // Not a copy.
+  EXPECT_EQ(table_.parameters().at("model.a.weight").stored.data_ptr(),
+            merged.weight().data_ptr());
+  table_.Drop("model.norm.weight");
+  EXPECT_FALSE(table_.Contains("model.norm.weight"));
 }
 
 TEST_F(WeightLoaderTest, WhatIsMissingIsNamedAtTheEnd) {

@@ -60,8 +60,8 @@ TEST(PromptCache, LoadsOnce) {
   PromptCache cache(1 << 20);
   const std::string digest = source.Add(MakeArtifact(0.5f));
 
-  const auto first = *cache.Get(digest, *TinyModel(), source.fetch());
-  const auto second = *cache.Get(digest, *TinyModel(), source.fetch());
+  const auto first = *cache.Get(digest, TinyModel(), source.fetch());
+  const auto second = *cache.Get(digest, TinyModel(), source.fetch());
 
   EXPECT_EQ(first, second);
   EXPECT_EQ(source.num_fetches, 1);
@@ -78,13 +78,13 @@ TEST(PromptCache, TheLeastRecentlyUsedGoesFirst) {
   const std::string b = source.Add(MakeArtifact(2));
   const std::string c = source.Add(MakeArtifact(3));
   PromptCache probe(1 << 20);
-  const size_t one = (*probe.Get(a, *TinyModel(), source.fetch()))->num_bytes;
+  const size_t one = (*probe.Get(a, TinyModel(), source.fetch()))->num_bytes;
   PromptCache cache(2 * one + one / 2);
 
-  ASSERT_OK(cache.Get(a, *TinyModel(), source.fetch()));
-  ASSERT_OK(cache.Get(b, *TinyModel(), source.fetch()));
-  ASSERT_OK(cache.Get(a, *TinyModel(), source.fetch()));
-  ASSERT_OK(cache.Get(c, *TinyModel(), source.fetch()));
+  ASSERT_OK(cache.Get(a, TinyModel(), source.fetch()));
+  ASSERT_OK(cache.Get(b, TinyModel(), source.fetch()));
+  ASSERT_OK(cache.Get(a, TinyModel(), source.fetch()));
+  ASSERT_OK(cache.Get(c, TinyModel(), source.fetch()));
 
   EXPECT_THAT(cache.Digests(), ElementsAre(c, a));
   EXPECT_EQ(cache.num_bytes(), 2 * one);
@@ -96,8 +96,8 @@ TEST(PromptCache, KeepsOnePromptThatIsLargerThanItsRoom) {
   const std::string b = source.Add(MakeArtifact(2));
   PromptCache cache(1);
 
-  ASSERT_OK(cache.Get(a, *TinyModel(), source.fetch()));
-  ASSERT_OK(cache.Get(b, *TinyModel(), source.fetch()));
+  ASSERT_OK(cache.Get(a, TinyModel(), source.fetch()));
+  ASSERT_OK(cache.Get(b, TinyModel(), source.fetch()));
 
   EXPECT_THAT(cache.Digests(), ElementsAre(b));
 }
@@ -106,10 +106,10 @@ TEST(PromptCache, APromptOutlivesItsPlace) {
   Source source;
   const std::string a = source.Add(MakeArtifact(1));
   PromptCache cache(1);
-  const auto held = *cache.Get(a, *TinyModel(), source.fetch());
+  const auto held = *cache.Get(a, TinyModel(), source.fetch());
 
   ASSERT_OK(
-      cache.Get(source.Add(MakeArtifact(2)), *TinyModel(), source.fetch()));
+      cache.Get(source.Add(MakeArtifact(2)), TinyModel(), source.fetch()));
 
   EXPECT_EQ(cache.Find(a), nullptr);
   EXPECT_EQ(held->attached.length(), 4);
@@ -121,7 +121,7 @@ TEST(PromptCache, FindNeverLoads) {
   const std::string digest = source.Add(MakeArtifact(1));
   EXPECT_EQ(cache.Find(digest), nullptr);
 
-  const auto loaded = *cache.Get(digest, *TinyModel(), source.fetch());
+  const auto loaded = *cache.Get(digest, TinyModel(), source.fetch());
 
   EXPECT_EQ(cache.Find(digest), loaded);
 }
@@ -140,12 +140,12 @@ TEST(PromptCache, ThoseWhoWaitShareOneLoad) {
   std::vector<std::shared_ptr<const ServedPrompt>> results(3);
   const auto model = TinyModel();
 
-  std::thread leader([&] { results[0] = *cache.Get(digest, *model, slow); });
+  std::thread leader([&] { results[0] = *cache.Get(digest, model, slow); });
   begun.WaitForNotification();
   std::thread second(
-      [&] { results[1] = *cache.Get(digest, *model, source.fetch()); });
+      [&] { results[1] = *cache.Get(digest, model, source.fetch()); });
   std::thread third(
-      [&] { results[2] = *cache.Get(digest, *model, source.fetch()); });
+      [&] { results[2] = *cache.Get(digest, model, source.fetch()); });
   go_on.Notify();
   leader.join();
   second.join();
@@ -161,12 +161,12 @@ TEST(PromptCache, AFailureIsNotRemembered) {
   PromptCache cache(1 << 20);
   const Artifact artifact = MakeArtifact(1);
   const std::string digest = ArtifactDigest(artifact);
-  EXPECT_THAT(cache.Get(digest, *TinyModel(), source.fetch()),
+  EXPECT_THAT(cache.Get(digest, TinyModel(), source.fetch()),
               ReasonIs(Reason::kResourceNotFound, HasSubstr(digest)));
 
   source.Add(artifact);
 
-  EXPECT_OK(cache.Get(digest, *TinyModel(), source.fetch()));
+  EXPECT_OK(cache.Get(digest, TinyModel(), source.fetch()));
 }
 
 TEST(PromptCache, WhatALoadThrowsIsItsResult) {
@@ -175,10 +175,10 @@ TEST(PromptCache, WhatALoadThrowsIsItsResult) {
   const std::string digest = source.Add(MakeArtifact(1));
 
   const auto failed = cache.Get(
-      digest, *TinyModel(), [](const std::string&) -> absl::StatusOr<Artifact> {
+      digest, TinyModel(), [](const std::string&) -> absl::StatusOr<Artifact> {
         throw std::bad_alloc();
       });
-  const auto again = cache.Get(digest, *TinyModel(), source.fetch());
+  const auto again = cache.Get(digest, TinyModel(), source.fetch());
 
   EXPECT_EQ(ReasonOf(failed.status()), Reason::kOutOfMemory);
   EXPECT_OK(again);
@@ -189,7 +189,7 @@ TEST(PromptCache, RefusesAnArtifactOfAnotherDigest) {
   const std::string digest = ArtifactDigest(MakeArtifact(1));
 
   EXPECT_THAT(
-      cache.Get(digest, *TinyModel(),
+      cache.Get(digest, TinyModel(),
                 [](const std::string&) { return MakeArtifact(2); }),
       ReasonIs(Reason::kCorruptArtifact, HasSubstr("arrived with digest")));
   EXPECT_THAT(cache.Digests(), IsEmpty());
@@ -199,12 +199,12 @@ TEST(PromptCache, RefusesAPromptOfAnotherModel) {
   Source source;
   PromptCache cache(1 << 20);
   const std::string digest = source.Add(MakeArtifact(1));
-  EXPECT_THAT(cache.Get(digest, *TinyModel("other"), source.fetch()),
+  EXPECT_THAT(cache.Get(digest, TinyModel("other"), source.fetch()),
               ReasonIs(Reason::kModelMismatch, HasSubstr("fingerprint")));
 
   // Also where it is held already.
-  ASSERT_OK(cache.Get(digest, *TinyModel(), source.fetch()));
-  EXPECT_THAT(cache.Get(digest, *TinyModel("other"), source.fetch()),
+  ASSERT_OK(cache.Get(digest, TinyModel(), source.fetch()));
+  EXPECT_THAT(cache.Get(digest, TinyModel("other"), source.fetch()),
               ReasonIs(Reason::kModelMismatch, HasSubstr("fingerprint")));
 }
 
