@@ -90,7 +90,7 @@ InferenceTarget InferenceFixture::WithPrompt(InferenceTarget target, int seed) {
   manifest.set_model_fingerprint(model->info.fingerprint);
   *manifest.mutable_task() = target.task;
   const auto artifact =
-      EncodePrompt({*prompt, {}, {}, manifest}, model->info.config);
+      EncodePrompt({*prompt, {}, {}, {}, manifest}, model->info.config);
   EXPECT_TRUE(artifact.ok()) << artifact.status();
   target.artifact_digest = artifacts_.Add(*artifact);
   target.prompt_version = absl::StrCat("prompts/p", seed, "/versions/1");

@@ -115,7 +115,7 @@ TEST(LinearLayer, AddsItsLowRankPart) {
                                           RandomTensor({4, 50}, 3),
                                           RandomTensor({30, 4}, 4)};
   const auto ours_of = [&](const auto& in) {
-    return LinearLayer(weight, {}, {.down = in[1], .up = in[2]}).Forward(in[0]);
+    return LinearLayer(weight, {}, {in[1], in[2], 0, {}}).Forward(in[0]);
   };
   const auto expected_of = [&](const auto& in) {
     return at::mm(in[0], (weight + at::mm(in[2], in[1])).t());

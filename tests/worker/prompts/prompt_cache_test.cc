@@ -27,9 +27,12 @@ Artifact MakeArtifact(float value) {
   v1::PromptManifest manifest;
   manifest.set_base_model("models/tiny");
   manifest.set_model_fingerprint(TinyModel()->info.fingerprint);
-  return *EncodePrompt(
-      {*SoftPrompt::Create(at::full({4, 32}, value)), {}, {}, manifest},
-      TinyModel()->info.config);
+  return *EncodePrompt({.rows = *SoftPrompt::Create(at::full({4, 32}, value)),
+                        .prefix = {},
+                        .adaptation = {},
+                        .head = {},
+                        .manifest = manifest},
+                       TinyModel()->info.config);
 }
 
 // Fetches artifacts it was given and counts how often.

@@ -51,7 +51,7 @@ v1::PromptManifest SampleManifest() {
 }
 
 Artifact SampleArtifact() {
-  return *EncodePrompt({SamplePrompt(), {}, {}, SampleManifest()},
+  return *EncodePrompt({SamplePrompt(), {}, {}, {}, SampleManifest()},
                        SampleConfig());
 }
 
@@ -132,6 +132,7 @@ Artifact SampleWithHead() {
   return *EncodePrompt(
       {SamplePrompt(),
        {},
+       {},
        {at::arange(8, at::kFloat).view({2, 4}), at::arange(2, at::kFloat)},
        manifest},
       config);
@@ -144,7 +145,7 @@ StoredPrefix SamplePrefix() {
 }
 
 Artifact SampleWithPrefix() {
-  return *EncodePrompt({std::nullopt, SamplePrefix(), {}, SampleManifest()},
+  return *EncodePrompt({std::nullopt, SamplePrefix(), {}, {}, SampleManifest()},
                        SampleConfig());
 }
 
