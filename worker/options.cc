@@ -98,6 +98,14 @@ void AddServeFlags(CLI::App& app, ServeOptions& options, std::string& drain) {
                  "for each core.")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  app.add_option(
+         "--max-jobs", options.max_jobs,
+         "Tuning jobs that train at once, 1 to 64, on one copy of the "
+         "base model's weights. They compute in turns: together as fast "
+         "as one alone, each at its share. A further job costs its "
+         "rows and trained values, not another model.")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   app.add_option("--preload", options.preload,
                  "A base model (models/ID) to load before the worker is ready, "
                  "or several with commas; may be given several times. One that "

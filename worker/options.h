@@ -25,6 +25,7 @@ struct ServeOptions {
   std::string device = "cpu";
   std::string dtype = "auto";
   int threads = 0;                   // 0: one per core
+  int max_jobs = 4;                  // that train at once
   std::vector<std::string> preload;  // models/{id}
   // Bytes for the weights of loaded models. Unset: chosen by the machine.
   std::optional<int64_t> model_memory;

@@ -221,6 +221,7 @@ void Worker::BeginControl(const ServeOptions& options) {
           : options.worker_id;
   control.instance_id = NewUuid();
   control.version = std::string(kVersion);
+  control.max_jobs = options.max_jobs;
   report_ = std::make_unique<ModelReport>(models_, control.worker_id, clock_);
   auto runner = std::make_unique<AttemptRunner>(
       AttemptRunner::Options{}, *stub_, budget_, train_metrics_,
@@ -238,11 +239,11 @@ void Worker::BeginControl(const ServeOptions& options) {
   loop_thread_ = std::thread([this] { loop_->Run(); });
   spdlog::info(
       "worker {} on {}, {} threads, device {}, dtype {}, {} bytes of memory "
-      "for models",
+      "for models, {} jobs at once",
       control.worker_id, control.engine_address, budget_.total(),
       models_.options().device.str(),
       models_.options().dtype == c10::kFloat ? "fp32" : "bf16",
-      models_.options().max_loaded_bytes);
+      models_.options().max_loaded_bytes, control.max_jobs);
 }
 
 void Worker::Drain(absl::Duration limit) {
@@ -254,7 +255,7 @@ void Worker::Drain(absl::Duration limit) {
     spdlog::warn("predictions are cut off: the drain's time is over");
   }
   if (!loop_->WaitDrained(end - clock_.Monotonic())) {
-    spdlog::warn("the job is not given back: the drain's time is over");
+    spdlog::warn("not all jobs are given back: the drain's time is over");
   }
   Stop();
 }

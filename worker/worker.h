@@ -45,10 +45,10 @@ class Worker {
   // Ends what still runs, without a word to the server.
   ~Worker();
 
-  // Takes nothing new; the running job stops at its next step, leaves a
-  // checkpoint with the server and is given back; predictions that run are
-  // answered. Returns when all is done, or after `limit` at the latest but for
-  // the step that runs.
+  // Takes nothing new; running jobs stop at their next steps, leave checkpoints
+  // with the server and are given back; predictions that run are answered.
+  // Returns when all is done, or after `limit` at the latest but for the step
+  // that runs.
   void Drain(absl::Duration limit);
 
   // host:port as bound.

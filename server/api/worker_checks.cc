@@ -79,8 +79,8 @@ absl::Status CheckWorkerRequest(const worker::v1::SynchronizeRequest& request) {
   if (wait < absl::ZeroDuration() || wait > kMaxSynchronizeWait) {
     violations.Add("wait_duration", "must be 0 to 30 seconds");
   }
-  if (request.has_attempt() && wait != absl::ZeroDuration()) {
-    violations.Add("wait_duration", "is only for a worker without an attempt");
+  if (request.attempts_size() > 0 && wait != absl::ZeroDuration()) {
+    violations.Add("wait_duration", "is only for a worker without attempts");
   }
   return violations.ToStatus();
 }

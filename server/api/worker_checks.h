@@ -13,7 +13,7 @@ inline constexpr int kMaxWarmArtifacts = 1'000;
 inline constexpr int kMaxModelsPerWorker = 1'000;
 inline constexpr size_t kMaxWorkerIdBytes = 253;
 
-// The worker's own part and the wait; the attempt is the job manager's.
+// The worker's own part and the wait; the attempts are the job manager's.
 absl::Status CheckWorkerRequest(const worker::v1::SynchronizeRequest& request);
 
 }  // namespace attune::server

@@ -74,6 +74,7 @@ class WorkerControlService::SynchronizeCall final
       registration_ = service_.jobs_.OnWork([weak = weak_from_this()] {
         if (const auto call = weak.lock()) call->Wake();
       });
+      waiting_ = service_.jobs_.AddWaiting(request_.worker());
     }
     ATTUNE_ASSIGN_OR_RETURN(response_, service_.jobs_.Synchronize(request_));
     return response_.has_assignment() || !may_wait;
@@ -81,7 +82,7 @@ class WorkerControlService::SynchronizeCall final
 
   void TellFleet(absl::Duration wait) {
     const worker::v1::WorkerState& worker = request_.worker();
-    if (!worker.accepts_jobs() && !request_.has_attempt()) {
+    if (!worker.accepts_jobs() && request_.attempts_size() == 0) {
       // Its last word before it goes away.
       service_.fleet_.Remove(worker.id(), worker.instance_id());
       return;
@@ -110,6 +111,7 @@ class WorkerControlService::SynchronizeCall final
   std::string worker_id_;
   absl::Duration wait_mark_;
   WakeUps::Registration registration_;
+  WaitingWorkers::Registration waiting_;
   absl::Duration wait_;  // set by the first step, before any tick
   std::optional<absl::Duration> waiting_since_;  // used by ticks only
   std::atomic<bool> timed_out_ = false;

@@ -143,6 +143,7 @@ absl::Status JobManager::Reconcile() {
   const absl::Duration deadline = clock_.Monotonic() + options_.lease_duration;
   for (const JobRecord& record : unfinished) {
     const J& job = record.job;
+    const bool alone = NeedsWorkerAlone(record.losses, options_.max_attempts);
     if (last_progress.count(record.number) > 0 &&
         progress_.count(record.number) == 0) {
       Progress& progress = progress_[record.number];
@@ -154,14 +155,22 @@ absl::Status JobManager::Reconcile() {
       QueuedJob queued{job.spec().base_model(),
                        absl::FromUnixMicros(TimeUtil::TimestampToMicroseconds(
                            job.update_time()))};
-      queue.Add(record.number, known != nullptr ? *known : queued);
+      if (known != nullptr) queued = *known;
+      queued.alone = alone;
+      queue.Add(record.number, std::move(queued));
       continue;
     }
     std::optional<Lease> lease = leases_.FindByJob(record.number);
     if (!lease || lease->attempt != job.attempt()) {
-      lease = Lease{record.number, job.attempt(), job.worker(), record.instance,
-                    deadline};
+      lease = Lease{.job = record.number,
+                    .job_id = record.id,
+                    .base_model = job.spec().base_model(),
+                    .attempt = job.attempt(),
+                    .worker = job.worker(),
+                    .instance = record.instance,
+                    .deadline = deadline};
     }
+    lease->alone = alone;
     ATTUNE_RETURN_IF_ERROR(leases.Grant(*std::move(lease)));
   }
   queue_ = std::move(queue);
@@ -197,16 +206,23 @@ absl::Status JobManager::Apply(Change change) {
 void JobManager::Adopt(const JobEffects& effects) {
   const absl::Duration now = clock_.Monotonic();
   for (const JobEffects::Changed& changed : effects.changed) {
+    const bool alone = NeedsWorkerAlone(changed.losses, options_.max_attempts);
     if (changed.to == J::STATE_QUEUED) {
       leases_.Release(changed.number);
       queue_.Add(changed.number,
-                 {changed.base_model, clock_.Now(), changed.not_before});
+                 {changed.base_model, clock_.Now(), changed.not_before, alone});
     } else if (changed.to == J::STATE_RUNNING) {
       queue_.Remove(changed.number);
-      // Cannot fail: both were checked in the same critical section.
+      // Cannot fail: the job was queued in the same critical section.
       leases_
-          .Grant({changed.number, changed.attempt, changed.worker,
-                  changed.instance, now + options_.lease_duration})
+          .Grant({.job = changed.number,
+                  .job_id = changed.id,
+                  .base_model = changed.base_model,
+                  .attempt = changed.attempt,
+                  .worker = changed.worker,
+                  .instance = changed.instance,
+                  .deadline = now + options_.lease_duration,
+                  .alone = alone})
           .IgnoreError();
     } else if (!IsHeld(changed.to)) {
       queue_.Remove(changed.number);

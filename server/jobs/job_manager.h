@@ -26,6 +26,7 @@
 #include "server/jobs/job_queue.h"
 #include "server/jobs/job_writer.h"
 #include "server/jobs/lease_table.h"
+#include "server/jobs/waiting_workers.h"
 #include "server/jobs/wake_ups.h"
 #include "server/store/job_store.h"
 #include "server/store/page.h"
@@ -99,6 +100,10 @@ class JobManager {
       const worker::v1::SynchronizeRequest& request);
   // Calls back when a worker without a job might get one.
   [[nodiscard]] WakeUps::Registration OnWork(std::function<void()> callback);
+  // Says that the worker waits for a job: others that have some leave new ones
+  // to it.
+  [[nodiscard]] WaitingWorkers::Registration AddWaiting(
+      const worker::v1::WorkerState& worker);
   // kLeaseLost unless `attempt` holds the job. tuning_job: the full name.
   // method: for the observer.
   absl::Status CheckAttempt(std::string_view tuning_job, int32_t attempt,
@@ -135,6 +140,12 @@ class JobManager {
     std::string current;
     std::vector<std::string> replaced;  // the last few
   };
+  // A reported attempt whose lease is renewed, and what to answer.
+  struct Reported {
+    int64_t job = 0;
+    const worker::v1::AttemptState& attempt;
+    worker::v1::AttemptDirective& directive;
+  };
   using Change = absl::FunctionRef<absl::Status(JobWriter&)>;
 
   JobManager(Options options, Database& database, PromptRegistry& registry,
@@ -161,18 +172,29 @@ class JobManager {
   bool IsReplaced(const worker::v1::WorkerState& worker)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status LoseOfOtherInstance(const worker::v1::WorkerState& worker);
-  absl::Status Report(const worker::v1::WorkerState& worker,
-                      const worker::v1::AttemptState& attempt,
+  std::vector<Reported> RenewReported(
+      const worker::v1::SynchronizeRequest& request,
+      worker::v1::SynchronizeResponse& response);
+  absl::Status Report(const worker::v1::SynchronizeRequest& request,
                       worker::v1::SynchronizeResponse& response);
-  absl::Status StoreReport(JobWriter& writer,
-                           const worker::v1::AttemptState& attempt,
+  absl::Status StoreReport(JobWriter& writer, const Reported& reported,
                            JobRecord& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status StoreCheckpoint(JobWriter& writer,
-                               const worker::v1::AttemptState& attempt,
-                               JobRecord& record);
+  void StoreCheckpoint(JobWriter& writer, const Reported& reported,
+                       JobRecord& record);
+  // Offers a job again that the worker holds and does not report, or takes it
+  // back.
+  absl::Status SettleUnreported(const worker::v1::SynchronizeRequest& request,
+                                worker::v1::SynchronizeResponse& response);
+  // The job that the worker gets now, if any.
+  std::optional<int64_t> ChooseJob(const worker::v1::WorkerState& worker) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Offer(const worker::v1::WorkerState& worker,
                      worker::v1::SynchronizeResponse& response);
+  absl::Status Assign(JobWriter& writer, int64_t number,
+                      const worker::v1::WorkerState& worker,
+                      worker::v1::Assignment& assignment)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OfferAgain(JobWriter& writer, const Lease& lease,
                           const worker::v1::WorkerState& worker,
                           worker::v1::SynchronizeResponse& response)
@@ -200,6 +222,7 @@ class JobManager {
 
   // Thread-safe themselves.
   WakeUps wake_ups_;
+  WaitingWorkers waiting_;
   std::atomic<bool> granting_{true};
 
   // Held over transactions. Taken before the database's lock.

@@ -1,11 +1,10 @@
-// What workers ask of JobManager: leases, reports and the ends of attempts.
+// What workers ask of JobManager while they work: leases and reports.
 
 #include <soci/soci.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "proto/cc/resource_names.h"
 #include "proto/cc/status.h"
@@ -13,19 +12,16 @@
 #include "proto/cc/text.h"
 #include "server/jobs/job_manager.h"
 #include "server/jobs/job_state.h"
-#include "server/jobs/retry_policy.h"
 #include "server/jobs/worker_requests.h"
-#include "server/registry/prompt_registry.h"
 #include "server/store/artifact_store.h"
 #include "server/store/database.h"
-#include "server/store/request_ids.h"
 
 namespace attune::server {
 namespace {
 
 using google::protobuf::util::MessageDifferencer;
+using worker::v1::AttemptDirective;
 using worker::v1::AttemptState;
-using worker::v1::FinishAttemptRequest;
 using worker::v1::SynchronizeRequest;
 using worker::v1::SynchronizeResponse;
 using worker::v1::WorkerState;
@@ -46,9 +42,14 @@ size_t CountKnown(const std::vector<std::string>& before,
   return again ? before.size() : 0;
 }
 
-void ObserveEnd(std::string_view outcome, JobWriter& writer) {
-  writer.effects().observations.push_back(
-      [outcome](JobObserver& observer) { observer.OnAttemptEnded(outcome); });
+bool IsLoaded(const v1::Model& model) {
+  return std::any_of(model.holders().begin(), model.holders().end(),
+                     [](const v1::ModelHolder& h) { return h.loaded(); });
+}
+
+bool Holds(const WorkerState& worker, const std::string& model) {
+  return std::any_of(worker.models().begin(), worker.models().end(),
+                     [&](const v1::Model& m) { return m.name() == model; });
 }
 
 }  // namespace
@@ -60,24 +61,34 @@ absl::StatusOr<SynchronizeResponse> JobManager::Synchronize(
   SynchronizeResponse response;
   *response.mutable_lease_duration() = ToProto(options_.lease_duration);
   *response.mutable_next_call() = ToProto(options_.lease_duration / 3);
-  if (IsReplaced(worker)) {
-    if (request.has_attempt()) {
-      response.set_directive(SynchronizeResponse::ATTEMPT_DIRECTIVE_ABANDON);
+  for (const AttemptState& attempt : request.attempts()) {
+    AttemptDirective& directive = *response.add_directives();
+    directive.set_tuning_job(attempt.tuning_job());
+    directive.set_attempt(attempt.attempt());
+    directive.set_action(AttemptDirective::ACTION_ABANDON);
+  }
+  if (!IsReplaced(worker)) {
+    ATTUNE_RETURN_IF_ERROR(LoseOfOtherInstance(worker));
+    ATTUNE_RETURN_IF_ERROR(Report(request, response));
+    ATTUNE_RETURN_IF_ERROR(SettleUnreported(request, response));
+    if (!response.has_assignment()) {
+      ATTUNE_RETURN_IF_ERROR(Offer(worker, response));
+    }
+  }
+  for (const AttemptDirective& directive : response.directives()) {
+    if (directive.action() == AttemptDirective::ACTION_ABANDON) {
       Observe([](JobObserver& o) { o.OnLeaseFenced("Synchronize"); });
     }
-    return response;
-  }
-  ATTUNE_RETURN_IF_ERROR(LoseOfOtherInstance(worker));
-  if (request.has_attempt()) {
-    ATTUNE_RETURN_IF_ERROR(Report(worker, request.attempt(), response));
-  } else {
-    ATTUNE_RETURN_IF_ERROR(Offer(worker, response));
   }
   return response;
 }
 
 WakeUps::Registration JobManager::OnWork(std::function<void()> callback) {
   return wake_ups_.Register(kWorkKey, std::move(callback));
+}
+
+WaitingWorkers::Registration JobManager::AddWaiting(const WorkerState& worker) {
+  return waiting_.Add(worker);
 }
 
 bool JobManager::IsReplaced(const WorkerState& worker) {
@@ -96,99 +107,92 @@ bool JobManager::IsReplaced(const WorkerState& worker) {
 }
 
 absl::Status JobManager::LoseOfOtherInstance(const WorkerState& worker) {
+  const auto find_lost = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::vector<Lease> lost = leases_.FindByWorker(worker.id());
+    lost.erase(std::remove_if(lost.begin(), lost.end(),
+                              [&](const Lease& lease) {
+                                return lease.instance == worker.instance_id();
+                              }),
+               lost.end());
+    return lost;
+  };
   {
     absl::MutexLock lock(&mutex_);
-    std::optional<Lease> lease = leases_.FindByWorker(worker.id());
-    if (!lease || lease->instance == worker.instance_id()) {
-      return absl::OkStatus();
-    }
+    if (find_lost().empty()) return absl::OkStatus();
   }
   auto change = [&](JobWriter& writer)
                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    std::optional<Lease> lease = leases_.FindByWorker(worker.id());
-    if (!lease || lease->instance == worker.instance_id()) {
-      return absl::OkStatus();
+    for (const Lease& lease : find_lost()) {
+      std::optional<JobRecord> record = writer.store().FindByNumber(lease.job);
+      if (!record) continue;
+      ATTUNE_RETURN_IF_ERROR(
+          Lose(writer,
+               MakeError(Reason::kWorkerLost,
+                         Concat("worker '", worker.id(),
+                                "' was started again and lost the attempt")),
+               /*counted=*/true, *record));
     }
-    std::optional<JobRecord> record = writer.store().FindByNumber(lease->job);
-    if (!record) return absl::OkStatus();
-    return Lose(writer,
-                MakeError(Reason::kWorkerLost,
-                          Concat("worker '", worker.id(),
-                                 "' was started again and lost the attempt")),
-                /*counted=*/true, *record);
+    return absl::OkStatus();
   };
   return Apply(change);
 }
 
-absl::Status JobManager::Lose(JobWriter& writer, const absl::Status& why,
-                              bool counted, JobRecord& record) {
-  std::string message(ToStd(why.message()));
-  if (record.job.state() == J::STATE_CANCELLING) {
-    ObserveEnd("cancelled", writer);
-    return writer.Move(J::STATE_CANCELLED, message, record);
-  }
-  if (!counted) {
-    ObserveEnd("released", writer);
-    return writer.Move(J::STATE_QUEUED, message, record);
-  }
-  ObserveEnd("lost", writer);
-  ++record.losses;
-  if (record.losses >= options_.max_attempts) {
-    *record.job.mutable_error() =
-        ToRpcStatus(AttemptsExhausted(record.losses, why));
-    return writer.Move(J::STATE_FAILED, message, record);
-  }
-  return writer.Move(
-      J::STATE_QUEUED, message, record,
-      clock_.Monotonic() + RetryDelay(record.losses, options_.uniform()));
-}
-
-absl::Status JobManager::Report(const WorkerState& worker,
-                                const AttemptState& attempt,
-                                SynchronizeResponse& response) {
-  int64_t number = 0;
-  bool fenced = true;
-  {
-    // Renewed before anything is stored: a full disk must not take jobs away
-    // from workers that live.
-    absl::MutexLock lock(&mutex_);
-    std::optional<Lease> lease = leases_.FindByWorker(worker.id());
-    if (lease) {
-      number = lease->job;
-      fenced = !leases_
-                    .Renew(number, attempt.attempt(), worker.instance_id(),
-                           clock_.Monotonic() + options_.lease_duration)
-                    .ok();
+std::vector<JobManager::Reported> JobManager::RenewReported(
+    const SynchronizeRequest& request, SynchronizeResponse& response) {
+  const absl::Duration deadline = clock_.Monotonic() + options_.lease_duration;
+  const std::string& instance = request.worker().instance_id();
+  std::vector<Reported> renewed;
+  absl::MutexLock lock(&mutex_);
+  const std::vector<Lease> held = leases_.FindByWorker(request.worker().id());
+  for (int i = 0; i < request.attempts_size(); ++i) {
+    const AttemptState& attempt = request.attempts(i);
+    const auto lease =
+        std::find_if(held.begin(), held.end(), [&](const Lease& candidate) {
+          return attempt.tuning_job() ==
+                 ResourceName(kJobCollection, candidate.job_id);
+        });
+    if (lease != held.end() &&
+        leases_.Renew(lease->job, attempt.attempt(), instance, deadline).ok()) {
+      renewed.push_back({lease->job, attempt, *response.mutable_directives(i)});
     }
   }
-  if (!fenced) {
-    auto change = [&](JobWriter& writer)
-                      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-      std::optional<JobRecord> record = writer.store().FindByNumber(number);
-      fenced = !record || record->job.name() != attempt.tuning_job() ||
-               !leases_.Check(number, attempt.attempt()).ok();
-      if (fenced) return absl::OkStatus();
-      response.set_directive(
-          record->job.state() == J::STATE_CANCELLING
-              ? SynchronizeResponse::ATTEMPT_DIRECTIVE_CANCEL
-              : SynchronizeResponse::ATTEMPT_DIRECTIVE_CONTINUE);
-      return StoreReport(writer, attempt, *record);
-    };
-    ATTUNE_RETURN_IF_ERROR(Apply(change));
-  }
-  if (fenced) {
-    response.set_directive(SynchronizeResponse::ATTEMPT_DIRECTIVE_ABANDON);
-    Observe([](JobObserver& o) { o.OnLeaseFenced("Synchronize"); });
-  }
-  return absl::OkStatus();
+  return renewed;
+}
+
+absl::Status JobManager::Report(const SynchronizeRequest& request,
+                                SynchronizeResponse& response) {
+  // Renewed before anything is stored: a full disk must not take jobs away
+  // from workers that live.
+  const std::vector<Reported> renewed = RenewReported(request, response);
+  if (renewed.empty()) return absl::OkStatus();
+  auto change = [&](JobWriter& writer)
+                    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+    for (const Reported& reported : renewed) {
+      const AttemptState& attempt = reported.attempt;
+      std::optional<JobRecord> record =
+          writer.store().FindByNumber(reported.job);
+      if (!record || record->job.name() != attempt.tuning_job() ||
+          !leases_.Check(reported.job, attempt.attempt()).ok()) {
+        reported.directive.set_action(AttemptDirective::ACTION_ABANDON);
+        continue;
+      }
+      reported.directive.set_action(record->job.state() == J::STATE_CANCELLING
+                                        ? AttemptDirective::ACTION_CANCEL
+                                        : AttemptDirective::ACTION_CONTINUE);
+      ATTUNE_RETURN_IF_ERROR(StoreReport(writer, reported, *record));
+    }
+    return absl::OkStatus();
+  };
+  return Apply(change);
 }
 
 absl::Status JobManager::StoreReport(JobWriter& writer,
-                                     const AttemptState& attempt,
+                                     const Reported& reported,
                                      JobRecord& record) {
+  const AttemptState& attempt = reported.attempt;
   const int64_t sequence = record.job.last_sequence();
   const std::string before = record.job.SerializeAsString();
-  ATTUNE_RETURN_IF_ERROR(StoreCheckpoint(writer, attempt, record));
+  StoreCheckpoint(writer, reported, record);
   if (attempt.has_resolved_spec()) {
     *record.job.mutable_resolved_spec() = attempt.resolved_spec();
     RemoveRows(*record.job.mutable_resolved_spec());
@@ -223,71 +227,62 @@ absl::Status JobManager::StoreReport(JobWriter& writer,
   return absl::OkStatus();
 }
 
-absl::Status JobManager::StoreCheckpoint(JobWriter& writer,
-                                         const AttemptState& attempt,
-                                         JobRecord& record) {
-  const std::string& digest = attempt.checkpoint_digest();
-  if (digest.empty()) return absl::OkStatus();
+void JobManager::StoreCheckpoint(JobWriter& writer, const Reported& reported,
+                                 JobRecord& record) {
+  const std::string& digest = reported.attempt.checkpoint_digest();
+  const int step = reported.attempt.checkpoint_step();
+  if (digest.empty()) return;
   std::vector<CheckpointRecord> known =
       writer.store().Checkpoints(record.number);
   for (const CheckpointRecord& checkpoint : known) {
-    if (checkpoint.digest == digest) return absl::OkStatus();
+    if (checkpoint.digest == digest) return;
   }
   if (!artifacts_.Contains(digest)) {
-    return InvalidField(
-        "attempt.checkpoint_digest",
-        Concat("'", digest, "' is not a stored artifact; upload it first"));
+    // Not an error of the call, which speaks for other attempts as well.
+    reported.directive.set_checkpoint_unknown(true);
+    return;
   }
-  if (known.empty() || attempt.checkpoint_step() > known.front().step) {
+  if (known.empty() || step > known.front().step) {
     record.losses = 0;  // the job gets on
+    writer.effects().after_commit.push_back(
+        [this, number = record.number]()
+            ABSL_NO_THREAD_SAFETY_ANALYSIS { leases_.AllowCompany(number); });
   }
-  writer.store().AddCheckpoint(record.number,
-                               {digest, attempt.checkpoint_step()},
+  writer.store().AddCheckpoint(record.number, {digest, step},
                                options_.checkpoints_kept);
   writer.Save(record);
-  return absl::OkStatus();
 }
 
-absl::Status JobManager::Offer(const WorkerState& worker,
-                               SynchronizeResponse& response) {
-  absl::flat_hash_set<std::string> models;
-  for (const v1::Model& model : worker.models()) models.insert(model.name());
+absl::Status JobManager::SettleUnreported(const SynchronizeRequest& request,
+                                          SynchronizeResponse& response) {
+  const WorkerState& worker = request.worker();
+  const auto find_unreported = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::vector<Lease> unreported;
+    for (Lease& lease : leases_.FindByWorker(worker.id())) {
+      const bool reported =
+          std::any_of(request.attempts().begin(), request.attempts().end(),
+                      [&](const AttemptState& attempt) {
+                        return attempt.attempt() == lease.attempt &&
+                               attempt.tuning_job() ==
+                                   ResourceName(kJobCollection, lease.job_id);
+                      });
+      // Another process of this worker may have come in between.
+      if (!reported && lease.instance == worker.instance_id()) {
+        unreported.push_back(std::move(lease));
+      }
+    }
+    return unreported;
+  };
+  {
+    absl::MutexLock lock(&mutex_);
+    if (find_unreported().empty()) return absl::OkStatus();
+  }
   auto change = [&](JobWriter& writer)
                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     response.clear_assignment();
-    if (std::optional<Lease> lease = leases_.FindByWorker(worker.id())) {
-      // Another process of this worker may have come in between.
-      if (lease->instance != worker.instance_id()) return absl::OkStatus();
-      return OfferAgain(writer, *lease, worker, response);
+    for (const Lease& lease : find_unreported()) {
+      ATTUNE_RETURN_IF_ERROR(OfferAgain(writer, lease, worker, response));
     }
-    if (!worker.accepts_jobs() || !granting_) return absl::OkStatus();
-    std::optional<int64_t> number = queue_.Pick(models, clock_.Monotonic());
-    if (!number) return absl::OkStatus();
-    std::optional<JobRecord> record = writer.store().FindByNumber(*number);
-    if (!record) {
-      return MakeError(Reason::kInternal,
-                       Concat("queued job ", *number, " is not stored"));
-    }
-    std::vector<CheckpointRecord> checkpoints =
-        writer.store().Checkpoints(*number);
-    record->job.set_attempt(record->job.attempt() + 1);
-    record->job.set_worker(worker.id());
-    record->instance = worker.instance_id();
-    ATTUNE_RETURN_IF_ERROR(writer.Move(
-        J::STATE_RUNNING,
-        checkpoints.empty() ? std::string("started")
-                            : Concat("goes on from the checkpoint of step ",
-                                     checkpoints.front().step),
-        *record));
-    worker::v1::Assignment& assignment = *response.mutable_assignment();
-    *assignment.mutable_tuning_job() = record->job;
-    assignment.set_attempt(record->job.attempt());
-    if (!checkpoints.empty()) {
-      assignment.set_checkpoint_digest(checkpoints.front().digest);
-    }
-    absl::Duration wait = clock_.Now() - queue_.Find(*number)->queued_at;
-    writer.effects().observations.push_back(
-        [wait](JobObserver& observer) { observer.OnLeaseGranted(wait); });
     return absl::OkStatus();
   };
   return Apply(change);
@@ -305,7 +300,11 @@ absl::Status JobManager::OfferAgain(JobWriter& writer, const Lease& lease,
                                             "' does not work on the job")),
         /*counted=*/false, *record);
   }
-  // The answer that carried the job was lost on its way.
+  // The answer that carried the job was lost on its way. Where the worker has
+  // no room for it now it comes later, or the lease ends.
+  if (response.has_assignment() || worker.free_job_slots() == 0) {
+    return absl::OkStatus();
+  }
   ATTUNE_RETURN_IF_ERROR(
       leases_.Renew(lease.job, lease.attempt, worker.instance_id(),
                     clock_.Monotonic() + options_.lease_duration));
@@ -320,162 +319,84 @@ absl::Status JobManager::OfferAgain(JobWriter& writer, const Lease& lease,
   return absl::OkStatus();
 }
 
-absl::StatusOr<JobRecord> JobManager::FindAttempt(std::string_view tuning_job,
-                                                  int32_t attempt,
-                                                  std::string_view method) {
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::string id,
-      ParseResourceName(kJobCollection, tuning_job, "tuning_job"));
-  std::optional<JobRecord> record;
-  ATTUNE_RETURN_IF_ERROR(database_.Read([&](soci::session& sql) {
-    record = JobStore(sql).Find(id);
-    return absl::OkStatus();
-  }));
-  absl::Status status;
+std::optional<int64_t> JobManager::ChooseJob(const WorkerState& worker) const {
+  if (!worker.accepts_jobs() || worker.free_job_slots() == 0 || !granting_) {
+    return std::nullopt;
+  }
+  WorkerRoom room;
+  for (const v1::Model& model : worker.models()) {
+    room.models.insert(model.name());
+    if (IsLoaded(model)) room.loaded.insert(model.name());
+  }
+  for (const Lease& lease : leases_.FindByWorker(worker.id())) {
+    if (lease.alone) return std::nullopt;
+    room.idle = false;
+    room.loaded.insert(lease.base_model);
+  }
+  std::optional<int64_t> number = queue_.Pick(room, clock_.Monotonic());
+  if (!number || room.idle) return number;
+  // One that waits without a job was woken when this one came, and takes it.
+  const std::string& model = queue_.Find(*number)->base_model;
+  const bool other_is_idle = waiting_.Any(
+      [&](const WorkerState& other) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        auto instances = instances_.find(other.id());
+        return Holds(other, model) && other.free_job_slots() > 0 &&
+               !leases_.HasWorker(other.id()) &&
+               instances != instances_.end() &&
+               instances->second.current == other.instance_id();
+      });
+  return other_is_idle ? std::nullopt : number;
+}
+
+absl::Status JobManager::Offer(const WorkerState& worker,
+                               SynchronizeResponse& response) {
   {
+    // Most calls of busy workers end here, without a transaction.
     absl::MutexLock lock(&mutex_);
-    // A job that was deleted has no lease; numbers begin at 1.
-    status = leases_.Check(record ? record->number : 0, attempt);
+    if (!in_doubt_ && !ChooseJob(worker)) return absl::OkStatus();
   }
-  if (!status.ok()) {
-    Observe([method](JobObserver& o) { o.OnLeaseFenced(method); });
-    return WithContext(status, tuning_job);
-  }
-  return *std::move(record);
-}
-
-absl::Status JobManager::CheckAttempt(std::string_view tuning_job,
-                                      int32_t attempt,
-                                      std::string_view method) {
-  return FindAttempt(tuning_job, attempt, method).status();
-}
-
-absl::StatusOr<SnapshotReader> JobManager::OpenSnapshot(
-    std::string_view tuning_job, int32_t attempt) {
-  ATTUNE_ASSIGN_OR_RETURN(JobRecord record,
-                          FindAttempt(tuning_job, attempt, "ReadSnapshot"));
-  return SnapshotReader(database_, record.rows);
-}
-
-absl::StatusOr<worker::v1::FinishAttemptResponse> JobManager::FinishAttempt(
-    const FinishAttemptRequest& request) {
-  ATTUNE_RETURN_IF_ERROR(CheckFinish(request));
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::string id,
-      ParseResourceName(kJobCollection, request.tuning_job(), "tuning_job"));
-  const std::string hash = RequestHash(request);
-  absl::StatusOr<std::vector<ArtifactEntry>> files =
-      std::vector<ArtifactEntry>();
-  if (request.has_succeeded()) {
-    files = artifacts_.Verify(request.succeeded().artifact_digest());
-  }
-  JobRecord record;
   auto change = [&](JobWriter& writer)
                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    std::optional<JobRecord> found = writer.store().Find(id);
-    if (found && found->finished_attempt == request.attempt() &&
-        found->finish_hash == hash) {
-      record = *std::move(found);  // the same call again
-      return absl::OkStatus();
+    response.clear_assignment();
+    // Another process of this worker may have come in between.
+    for (const Lease& lease : leases_.FindByWorker(worker.id())) {
+      if (lease.instance != worker.instance_id()) return absl::OkStatus();
     }
-    ATTUNE_RETURN_IF_ERROR(
-        leases_.Check(found ? found->number : 0, request.attempt()));
-    if (found->job.state() == J::STATE_CANCELLING) {
-      // Of a job that is to be cancelled nothing is kept, so nothing is asked.
-      files = std::vector<ArtifactEntry>();
-    } else if (const std::string& digest =
-                   request.succeeded().artifact_digest();
-               files.ok() && request.has_succeeded() &&
-               !artifacts_.Contains(digest)) {
-      files = NotFound("artifact", digest);  // removed since it was verified
-    }
-    ATTUNE_RETURN_IF_ERROR(files.status());
-    record = *std::move(found);
-    record.finished_attempt = request.attempt();
-    record.finish_hash = hash;
-    auto progress = progress_.find(record.number);
-    if (progress != progress_.end() && !progress->second.stored) {
-      writer.AddProgress(progress->second.newest, record);
-    }
-    return Finish(writer, request, *files, record);
+    std::optional<int64_t> number = ChooseJob(worker);
+    if (!number) return absl::OkStatus();
+    return Assign(writer, *number, worker, *response.mutable_assignment());
   };
-  absl::Status status = Apply(change);
-  if (!status.ok()) {
-    if (ReasonOf(status) != Reason::kLeaseLost) return status;
-    Observe([](JobObserver& o) { o.OnLeaseFenced("FinishAttempt"); });
-    return WithContext(status, request.tuning_job());
-  }
-  worker::v1::FinishAttemptResponse response;
-  *response.mutable_tuning_job() = std::move(record.job);
-  return response;
+  return Apply(change);
 }
 
-absl::Status JobManager::Finish(JobWriter& writer,
-                                const FinishAttemptRequest& request,
-                                const std::vector<ArtifactEntry>& files,
-                                JobRecord& record) {
-  bool cancelling = record.job.state() == J::STATE_CANCELLING;
-  if (request.has_cancelled() && !cancelling) {
-    return MakeError(Reason::kIllegalState,
-                     Concat(record.job.name(),
-                            " was not to be cancelled; release it instead"));
+absl::Status JobManager::Assign(JobWriter& writer, int64_t number,
+                                const WorkerState& worker,
+                                worker::v1::Assignment& assignment) {
+  std::optional<JobRecord> record = writer.store().FindByNumber(number);
+  if (!record) {
+    return MakeError(Reason::kInternal,
+                     Concat("queued job ", number, " is not stored"));
   }
-  if (cancelling) {
-    ObserveEnd("cancelled", writer);
-    return writer.Move(J::STATE_CANCELLED, "the worker stopped", record);
+  std::vector<CheckpointRecord> checkpoints =
+      writer.store().Checkpoints(number);
+  record->job.set_attempt(record->job.attempt() + 1);
+  record->job.set_worker(worker.id());
+  record->instance = worker.instance_id();
+  ATTUNE_RETURN_IF_ERROR(writer.Move(
+      J::STATE_RUNNING,
+      checkpoints.empty() ? std::string("started")
+                          : Concat("goes on from the checkpoint of step ",
+                                   checkpoints.front().step),
+      *record));
+  *assignment.mutable_tuning_job() = record->job;
+  assignment.set_attempt(record->job.attempt());
+  if (!checkpoints.empty()) {
+    assignment.set_checkpoint_digest(checkpoints.front().digest);
   }
-  if (request.has_succeeded()) {
-    return Succeed(writer, request.succeeded(), files, record);
-  }
-  if (request.has_failed()) return Fail(writer, request.failed(), record);
-  return Lose(writer,
-              MakeError(Reason::kDraining, "the worker gave the job back"),
-              /*counted=*/false, record);
-}
-
-absl::Status JobManager::Succeed(JobWriter& writer,
-                                 const worker::v1::SucceededOutcome& outcome,
-                                 const std::vector<ArtifactEntry>& files,
-                                 JobRecord& record) {
-  J& job = record.job;
-  *job.mutable_resolved_spec() = outcome.resolved_spec();
-  RemoveRows(*job.mutable_resolved_spec());
-  *job.mutable_report() = outcome.report();
-  v1::PromptVersion version = MakeVersion(job, outcome, files);
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::string prompt_id,
-      ParseResourceName(kPromptCollection, job.spec().prompt(), "spec.prompt"));
-  std::vector<std::string> aliases(job.spec().aliases().begin(),
-                                   job.spec().aliases().end());
-  ATTUNE_RETURN_IF_ERROR(registry_.AddVersion(writer.sql(), prompt_id,
-                                              job.uid(), aliases, version));
-  job.set_prompt_version(version.name());
-  writer.store().DeleteCheckpoints(record.number);
-  writer.effects().prompts.insert(prompt_id);
-  ObserveEnd("succeeded", writer);
-  return writer.Move(J::STATE_SUCCEEDED, "the version is stored", record);
-}
-
-absl::Status JobManager::Fail(JobWriter& writer,
-                              const google::rpc::Status& error,
-                              JobRecord& record) {
-  absl::Status status = FromRpcStatus(error);
-  Reason reason = ReasonOf(status);
-  bool retry = IsRetryable(reason);
-  if (reason == Reason::kCorruptArtifact) {
-    // The checkpoint it began with is damaged: the one before it may do.
-    std::vector<CheckpointRecord> checkpoints =
-        writer.store().Checkpoints(record.number);
-    retry = !checkpoints.empty();
-    if (retry) {
-      writer.store().DeleteCheckpoint(record.number,
-                                      checkpoints.front().digest);
-    }
-  }
-  if (retry) return Lose(writer, status, /*counted=*/true, record);
-  *record.job.mutable_error() = ToRpcStatus(status);
-  ObserveEnd("failed", writer);
-  return writer.Move(J::STATE_FAILED, ToStd(status.message()), record);
+  absl::Duration wait = clock_.Now() - queue_.Find(number)->queued_at;
+  writer.effects().observations.push_back(
+      [wait](JobObserver& observer) { observer.OnLeaseGranted(wait); });
+  return absl::OkStatus();
 }
 
 }  // namespace attune::server

@@ -4,12 +4,16 @@
 
 namespace attune::server {
 
-std::optional<int64_t> JobQueue::Pick(
-    const absl::flat_hash_set<std::string>& models, absl::Duration now) const {
+std::optional<int64_t> JobQueue::Pick(const WorkerRoom& worker,
+                                      absl::Duration now) const {
   for (const auto& [job, queued] : jobs_) {
-    if (queued.not_before <= now && models.contains(queued.base_model)) {
-      return job;
+    if (queued.not_before > now || !worker.models.contains(queued.base_model)) {
+      continue;
     }
+    const bool fits =
+        worker.idle ||
+        (!queued.alone && worker.loaded.contains(queued.base_model));
+    return fits ? std::optional(job) : std::nullopt;
   }
   return std::nullopt;
 }

@@ -19,6 +19,17 @@ struct QueuedJob {
   absl::Time queued_at;  // for the wait that metrics report
   // On the monotonic clock; in the future after a loss.
   absl::Duration not_before = -absl::InfiniteDuration();
+  // It wants a worker without other jobs, see NeedsWorkerAlone.
+  bool alone = false;
+};
+
+// What a worker with a free slot can take.
+struct WorkerRoom {
+  absl::flat_hash_set<std::string> models;  // that it has
+  // Of these, the ones that cost no more memory there: they are loaded, or
+  // another of its jobs is about to load them.
+  absl::flat_hash_set<std::string> loaded;
+  bool idle = true;  // it works on no job
 };
 
 // Jobs that wait, oldest first. Not thread-safe: JobManager guards it with its
@@ -28,8 +39,11 @@ class JobQueue {
   void Add(int64_t job, QueuedJob queued) { jobs_[job] = std::move(queued); }
   void Remove(int64_t job) { jobs_.erase(job); }
 
-  // The oldest job whose model is among `models` and whose time has come.
-  std::optional<int64_t> Pick(const absl::flat_hash_set<std::string>& models,
+  // The oldest job whose model the worker has and whose time has come. A worker
+  // that works on others already gets it only with a model that is loaded
+  // there, and unless it wants to be alone: else nothing, not even a younger
+  // job, so that the worker empties and the job has its turn.
+  std::optional<int64_t> Pick(const WorkerRoom& worker,
                               absl::Duration now) const;
 
   // Whether the delay of some job ended after `after` and at or before `now`.

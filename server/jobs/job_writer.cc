@@ -63,11 +63,13 @@ absl::Status JobWriter::Move(JobState to, std::string_view message,
   Save(record);
 
   changed.number = record.number;
+  changed.id = record.id;
   changed.to = to;
   changed.base_model = job.spec().base_model();
   changed.attempt = job.attempt();
   changed.worker = job.worker();
   changed.instance = record.instance;
+  changed.losses = record.losses;
   changed.not_before = not_before;
   effects_.changed.push_back(std::move(changed));
   if (to == v1::TuningJob::STATE_QUEUED) effects_.woken.emplace(kWorkKey);

@@ -23,12 +23,14 @@ struct JobEffects {
   // A job that came to another state, or was deleted.
   struct Changed {
     int64_t number = 0;
+    std::string id;  // what follows "tuningJobs/"
     JobState from = v1::TuningJob::STATE_UNSPECIFIED;  // or it is new
     JobState to = v1::TuningJob::STATE_UNSPECIFIED;    // or it is deleted
     std::string base_model;
     int32_t attempt = 0;
     std::string worker;
     std::string instance;
+    int losses = 0;  // counted ones in a row
     // While QUEUED: on the monotonic clock.
     absl::Duration not_before = -absl::InfiniteDuration();
   };

@@ -24,11 +24,7 @@ absl::Status LeaseTable::Grant(Lease lease) {
     return MakeError(Reason::kIllegalState,
                      Concat("job ", lease.job, " has a lease"));
   }
-  if (by_worker_.count(lease.worker) > 0) {
-    return MakeError(Reason::kIllegalState,
-                     Concat("worker '", lease.worker, "' holds a job"));
-  }
-  by_worker_[lease.worker] = lease.job;
+  by_worker_[lease.worker].insert(lease.job);
   leases_.emplace(lease.job, std::move(lease));
   return absl::OkStatus();
 }
@@ -59,16 +55,29 @@ std::optional<Lease> LeaseTable::FindByJob(int64_t job) const {
   return found->second;
 }
 
-std::optional<Lease> LeaseTable::FindByWorker(std::string_view worker) const {
+std::vector<Lease> LeaseTable::FindByWorker(std::string_view worker) const {
+  std::vector<Lease> held;
   auto found = by_worker_.find(worker);
-  if (found == by_worker_.end()) return std::nullopt;
-  return FindByJob(found->second);
+  if (found == by_worker_.end()) return held;
+  for (int64_t job : found->second) held.push_back(leases_.at(job));
+  return held;
+}
+
+bool LeaseTable::HasWorker(std::string_view worker) const {
+  return by_worker_.find(worker) != by_worker_.end();
+}
+
+void LeaseTable::AllowCompany(int64_t job) {
+  auto found = leases_.find(job);
+  if (found != leases_.end()) found->second.alone = false;
 }
 
 void LeaseTable::Release(int64_t job) {
   auto found = leases_.find(job);
   if (found == leases_.end()) return;
-  by_worker_.erase(found->second.worker);
+  auto worker = by_worker_.find(found->second.worker);
+  worker->second.erase(job);
+  if (worker->second.empty()) by_worker_.erase(worker);
   leases_.erase(found);
 }
 

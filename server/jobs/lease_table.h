@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,20 +17,23 @@ namespace attune::server {
 
 // The right of one worker process to work on one job.
 struct Lease {
-  int64_t job = 0;  // the job's number
+  int64_t job = 0;     // the job's number
+  std::string job_id;  // what follows "tuningJobs/"
+  std::string base_model;
   int32_t attempt = 0;
   std::string worker;
   std::string instance;     // of the worker
   absl::Duration deadline;  // on the monotonic clock
+  // Its worker gets no other job beside it, see NeedsWorkerAlone.
+  bool alone = false;
 };
 
-// Leases of running jobs, at most one for each job and for each worker. Not
-// thread-safe: JobManager guards it with its mutex. Holds no clock; callers
+// Leases of running jobs, at most one for each job; a worker may hold several.
+// Not thread-safe: JobManager guards it with its mutex. Holds no clock; callers
 // pass `now`, so expiry is a pure function of its input.
 class LeaseTable {
  public:
-  // Adds a lease. FAILED_PRECONDITION when the job has one, or the worker holds
-  // another job.
+  // Adds a lease. FAILED_PRECONDITION when the job has one.
   absl::Status Grant(Lease lease);
 
   // Moves the deadline of the lease of exactly this attempt and instance.
@@ -42,7 +46,12 @@ class LeaseTable {
   absl::Status Check(int64_t job, int32_t attempt) const;
 
   std::optional<Lease> FindByJob(int64_t job) const;
-  std::optional<Lease> FindByWorker(std::string_view worker) const;
+  // All leases of a worker, by the number of the job.
+  std::vector<Lease> FindByWorker(std::string_view worker) const;
+  bool HasWorker(std::string_view worker) const;
+
+  // The job may have others beside it on its worker again.
+  void AllowCompany(int64_t job);
 
   // Removes the job's lease, if there is one.
   void Release(int64_t job);
@@ -54,8 +63,9 @@ class LeaseTable {
   size_t size() const { return leases_.size(); }
 
  private:
-  std::map<int64_t, Lease> leases_;                        // by job
-  std::map<std::string, int64_t, std::less<>> by_worker_;  // worker -> job
+  std::map<int64_t, Lease> leases_;  // by job
+  // Jobs of each worker that holds some.
+  std::map<std::string, std::set<int64_t>, std::less<>> by_worker_;
 };
 
 }  // namespace attune::server

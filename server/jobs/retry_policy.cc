@@ -46,6 +46,10 @@ absl::Duration RetryDelay(int losses, double uniform) {
   return delay * (0.8 + 0.4 * uniform);
 }
 
+bool NeedsWorkerAlone(int losses, int max_attempts) {
+  return losses > 0 && losses + 1 >= max_attempts;
+}
+
 absl::Status AttemptsExhausted(int losses, const absl::Status& last) {
   std::string reason(NameOf(ReasonOf(last)));
   return MakeError(

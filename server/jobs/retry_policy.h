@@ -16,6 +16,12 @@ bool IsRetryable(Reason reason);
 // 5 s doubling up to 5 min, each spread by +-20 %. uniform: 0 to 1.
 absl::Duration RetryDelay(int losses, double uniform);
 
+// Whether the next attempt after that many losses in a row is the last one that
+// a job has: it must have its worker for itself then. A worker that dies takes
+// all its jobs along, and so the one that kills workers cannot use up the
+// attempts of the others.
+bool NeedsWorkerAlone(int losses, int max_attempts);
+
 // The error of a job that lost `losses` attempts without a new checkpoint
 // between them. last: why the last one was lost.
 absl::Status AttemptsExhausted(int losses, const absl::Status& last);

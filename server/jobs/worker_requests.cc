@@ -19,6 +19,19 @@ using worker::v1::WorkerState;
 
 constexpr size_t kMaxWorkerIdBytes = 253;
 
+void CheckAttemptState(const AttemptState& attempt, const std::string& path,
+                       FieldViolations& violations) {
+  absl::StatusOr<std::string> id = ParseResourceName(
+      kJobCollection, attempt.tuning_job(), path + "tuning_job");
+  if (!id.ok()) violations.AddAll("", id.status());
+  if (attempt.attempt() < 1) {
+    violations.Add(path + "attempt", "must be at least 1");
+  }
+  if (attempt.notices_size() > kMaxNotices) {
+    violations.Add(path + "notices", Concat("may hold at most ", kMaxNotices));
+  }
+}
+
 }  // namespace
 
 google::protobuf::Duration ToProto(absl::Duration duration) {
@@ -46,18 +59,18 @@ absl::Status CheckSynchronize(const SynchronizeRequest& request) {
     violations.Add("worker.instance_id",
                    Concat("must have 1 to ", kMaxWorkerIdBytes, " bytes"));
   }
-  if (request.has_attempt()) {
-    const AttemptState& attempt = request.attempt();
-    absl::StatusOr<std::string> id = ParseResourceName(
-        kJobCollection, attempt.tuning_job(), "attempt.tuning_job");
-    if (!id.ok()) violations.AddAll("", id.status());
-    if (attempt.attempt() < 1) {
-      violations.Add("attempt.attempt", "must be at least 1");
-    }
-    if (attempt.notices_size() > kMaxNotices) {
-      violations.Add("attempt.notices",
-                     Concat("may hold at most ", kMaxNotices));
-    }
+  if (worker.free_job_slots() < 0 || worker.free_job_slots() > kMaxWorkerJobs) {
+    violations.Add("worker.free_job_slots",
+                   Concat("must be 0 to ", kMaxWorkerJobs));
+  }
+  if (request.attempts_size() > kMaxWorkerJobs) {
+    violations.Add("attempts", Concat("has ", request.attempts_size(),
+                                      "; at most ", kMaxWorkerJobs));
+    return violations.ToStatus();
+  }
+  for (int i = 0; i < request.attempts_size(); ++i) {
+    CheckAttemptState(request.attempts(i), Concat("attempts[", i, "]."),
+                      violations);
   }
   return violations.ToStatus();
 }

@@ -17,6 +17,7 @@
 namespace attune::server {
 
 inline constexpr int kMaxNotices = 100;
+inline constexpr int kMaxWorkerJobs = 64;
 
 google::protobuf::Duration ToProto(absl::Duration duration);
 

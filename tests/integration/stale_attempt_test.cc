@@ -32,6 +32,7 @@ class FakeWorker {
     model.set_name("models/tiny");
     model.set_fingerprint(Sha256Hex("tiny"));
     state_.set_accepts_jobs(true);
+    state_.set_free_job_slots(1);
   }
 
   // Waits for a job; an empty assignment when none came in time.
@@ -52,17 +53,21 @@ class FakeWorker {
     return {};
   }
 
-  worker::v1::SynchronizeResponse::AttemptDirective Report(
+  worker::v1::AttemptDirective::Action Report(
       const worker::v1::Assignment& assignment) {
     worker::v1::SynchronizeRequest request;
     *request.mutable_worker() = state_;
-    request.mutable_attempt()->set_tuning_job(assignment.tuning_job().name());
-    request.mutable_attempt()->set_attempt(assignment.attempt());
+    request.mutable_worker()->set_free_job_slots(0);
+    worker::v1::AttemptState& attempt = *request.add_attempts();
+    attempt.set_tuning_job(assignment.tuning_job().name());
+    attempt.set_attempt(assignment.attempt());
     worker::v1::SynchronizeResponse response;
     const grpc::Status status =
         stub_->Synchronize(Context().get(), request, &response);
     EXPECT_TRUE(status.ok()) << FailureOf(status);
-    return response.directive();
+    return response.directives_size() == 1
+               ? response.directives(0).action()
+               : worker::v1::AttemptDirective::ACTION_UNSPECIFIED;
   }
 
   grpc::Status Finish(worker::v1::FinishAttemptRequest request,
@@ -158,8 +163,7 @@ TEST_F(StaleAttempt, ChangesNothingOnceItsLeaseHasExpired) {
   ASSERT_EQ(current.tuning_job().name(), created.value.name());
   EXPECT_EQ(stale.attempt(), 1);
   EXPECT_EQ(current.attempt(), 2);
-  EXPECT_EQ(silent.Report(stale),
-            worker::v1::SynchronizeResponse::ATTEMPT_DIRECTIVE_ABANDON);
+  EXPECT_EQ(silent.Report(stale), worker::v1::AttemptDirective::ACTION_ABANDON);
   worker::v1::FinishAttemptRequest failed;
   failed.mutable_failed()->set_code(grpc::StatusCode::INVALID_ARGUMENT);
   failed.mutable_failed()->set_message("of the stale attempt");
@@ -171,7 +175,7 @@ TEST_F(StaleAttempt, ChangesNothingOnceItsLeaseHasExpired) {
   EXPECT_EQ(num_rows, 0);
 
   EXPECT_EQ(next.Report(current),
-            worker::v1::SynchronizeResponse::ATTEMPT_DIRECTIVE_CONTINUE);
+            worker::v1::AttemptDirective::ACTION_CONTINUE);
   EXPECT_TRUE(next.ReadRows(current, &num_rows).ok());
   EXPECT_EQ(num_rows, 20);
   EXPECT_EQ(api().GetJob(created.value.name()).value.state(),
@@ -219,7 +223,7 @@ TEST_F(StaleAttempt, DamagedUploadIsRefusedAndStoresNothing) {
   EXPECT_EQ(api().GetPrompt("prompts/damaged").failure().code,
             grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(fake.Report(assignment),
-            worker::v1::SynchronizeResponse::ATTEMPT_DIRECTIVE_CONTINUE);
+            worker::v1::AttemptDirective::ACTION_CONTINUE);
 }
 
 TEST_F(StaleAttempt, RepeatedFinishIsAnsweredTheSame) {

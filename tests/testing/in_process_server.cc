@@ -109,6 +109,7 @@ worker::v1::WorkerState FakeWorker::State() const {
   model->set_family("llama");
   model->set_fingerprint("print");
   state.set_accepts_jobs(true);
+  state.set_free_job_slots(1);
   return state;
 }
 

@@ -81,8 +81,10 @@ worker::v1::SynchronizeResponse ServerState::Report(std::string_view worker,
                                                     int attempt) {
   worker::v1::SynchronizeRequest request;
   *request.mutable_worker() = MakeWorker(worker);
-  request.mutable_attempt()->set_tuning_job(JobName(job));
-  request.mutable_attempt()->set_attempt(attempt);
+  request.mutable_worker()->set_free_job_slots(0);
+  worker::v1::AttemptState& state = *request.add_attempts();
+  state.set_tuning_job(JobName(job));
+  state.set_attempt(attempt);
   return OrDie(jobs->Synchronize(request));
 }
 
@@ -131,10 +133,13 @@ worker::v1::WorkerState MakeWorker(std::string_view id,
                                           : std::string(instance));
   worker.set_engine_address(Concat(id, ":50061"));
   worker.set_accepts_jobs(true);
+  worker.set_free_job_slots(1);
   v1::Model& model = *worker.add_models();
   model.set_name("models/tiny");
   model.set_fingerprint("f1");
-  model.add_holders()->set_device("cpu");
+  v1::ModelHolder& holder = *model.add_holders();
+  holder.set_device("cpu");
+  holder.set_loaded(true);
   return worker;
 }
 

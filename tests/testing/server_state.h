@@ -54,7 +54,7 @@ class ServerState {
   std::string StoreArtifact(std::string_view text);
   // Synchronises a worker without a job; what it got, or an empty assignment.
   worker::v1::Assignment TakeJob(std::string_view worker);
-  // Synchronises a worker that works on an attempt.
+  // Synchronises a worker that works on an attempt and takes no other job.
   worker::v1::SynchronizeResponse Report(std::string_view worker,
                                          std::string_view job, int attempt);
   // Finishes an attempt with a result; the text makes the artifact.
@@ -72,7 +72,8 @@ v1::CreateTuningJobRequest MakeCreateRequest(
 PinnedRows MakeRows(
     const std::vector<std::pair<std::string, std::string>>& text_and_label = {
         {"hello", "greeting"}, {"bye", "farewell"}});
-// A worker with models/tiny; its instance is `instance`, or "{id}-1".
+// A worker with models/tiny, loaded, and one free slot; its instance is
+// `instance`, or "{id}-1".
 worker::v1::WorkerState MakeWorker(std::string_view id,
                                    std::string_view instance = "");
 // A request that finishes an attempt with a result.

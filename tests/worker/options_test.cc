@@ -38,6 +38,7 @@ TEST(ParseCommandLine, ServesWithDefaults) {
   EXPECT_EQ(options.device, "cpu");
   EXPECT_EQ(options.dtype, "auto");
   EXPECT_EQ(options.threads, 0);
+  EXPECT_EQ(options.max_jobs, 4);
   EXPECT_THAT(options.preload, IsEmpty());
   EXPECT_EQ(options.model_memory, std::nullopt);
   EXPECT_EQ(options.drain_timeout, absl::Seconds(50));
@@ -50,7 +51,8 @@ TEST(ParseCommandLine, TakesFlags) {
               "--dtype",      "bf16",     "--threads",       "3",
               "--preload",    "models/a", "--preload",       "models/b",
               "--worker-id",  "w",        "--drain-timeout", "90s",
-              "--ready-file", "r",        "--model-memory",  "1.5GiB"});
+              "--ready-file", "r",        "--model-memory",  "1.5GiB",
+              "--max-jobs",   "64"});
 
   EXPECT_EQ(options.server, "h:1");
   EXPECT_EQ(options.listen, "0.0.0.0:0");
@@ -58,6 +60,7 @@ TEST(ParseCommandLine, TakesFlags) {
   EXPECT_EQ(options.device, "cuda:1");
   EXPECT_EQ(options.dtype, "bf16");
   EXPECT_EQ(options.threads, 3);
+  EXPECT_EQ(options.max_jobs, 64);
   EXPECT_THAT(options.preload, ElementsAre("models/a", "models/b"));
   EXPECT_EQ(options.worker_id, "w");
   EXPECT_EQ(options.drain_timeout, absl::Seconds(90));
@@ -170,7 +173,8 @@ TEST(ParseCommandLine, HelpExplainsEveryFlag) {
         "--models-dir", "--device",        "--dtype",     "--threads",
         "--preload",    "--model-memory",  "--worker-id", "--log-level",
         "--ready-file", "--drain-timeout", "--config",    "--version",
-        "import",       "tokenize",        "forward",     "Examples:"}) {
+        "--max-jobs",   "import",          "tokenize",    "forward",
+        "Examples:"}) {
     EXPECT_THAT(help.text, HasSubstr(flag));
   }
 }
@@ -185,7 +189,8 @@ TEST(ParseCommandLine, WrongValuesAreRefusedByName) {
       {"--device", "tpu"},     {"--dtype", "fp8"},
       {"--threads", "-1"},     {"--preload", "smollm"},
       {"--log-level", "loud"}, {"--drain-timeout", "soon"},
-      {"--model-memory", "8"}, {"--no-such-flag", "x"}};
+      {"--model-memory", "8"}, {"--no-such-flag", "x"},
+      {"--max-jobs", "0"},     {"--max-jobs", "65"}};
   for (const auto& arguments : wrong) {
     const PrintAndExit print = Printed(arguments);
     EXPECT_EQ(print.exit_code, 64) << arguments[0];

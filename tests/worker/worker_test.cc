@@ -92,6 +92,7 @@ TEST_F(WorkerTest, RegistersAndSaysWhereItIs) {
   EXPECT_EQ(state.instance_id().size(), 36u);
   EXPECT_EQ(state.engine_address(), (*worker)->engine_address());
   EXPECT_EQ(state.models(0).name(), "models/tiny");
+  EXPECT_EQ(state.free_job_slots(), options_.max_jobs);
   const std::string ready = ReadBytes(options_.ready_file);
   EXPECT_THAT(ready, HasSubstr("engine=" + (*worker)->engine_address()));
   EXPECT_THAT(ready, HasSubstr("metrics=" + (*worker)->metrics_address()));

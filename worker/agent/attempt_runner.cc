@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -81,12 +82,25 @@ AttemptRunner::AttemptRunner(const Options& options, ServerStub& stub,
       budget_(budget),
       metrics_(metrics),
       run_(std::move(run)),
-      uniform_(std::move(uniform)) {}
+      uniform_(std::move(uniform)),
+      turns_(metrics.clock()) {}
 
 AttemptRunner::~AttemptRunner() {
-  if (thread_.joinable()) {
-    thread_.join();
+  for (Running& running : running_) {
+    running.thread.join();
   }
+}
+
+void AttemptRunner::JoinEnded() {
+  const auto ended = [](Running& running) {
+    if (running.session->phase() != AttemptPhase::kEnded) {
+      return false;
+    }
+    running.thread.join();  // it has nothing left to do
+    return true;
+  };
+  running_.erase(std::remove_if(running_.begin(), running_.end(), ended),
+                 running_.end());
 }
 
 template <typename Call>
@@ -111,17 +125,16 @@ auto AttemptRunner::Persist(AttemptSession& session, bool lease_only,
 
 std::shared_ptr<AttemptSession> AttemptRunner::Start(
     v1::Assignment assignment, std::function<void()> wake) {
-  if (thread_.joinable()) {
-    thread_.join();
-  }
+  JoinEnded();
   auto session = std::make_shared<AttemptSession>(
-      std::move(assignment), budget_, metrics_, std::move(wake));
-  thread_ = std::thread([this, session] { Run(*session); });
+      std::move(assignment), budget_, turns_, metrics_, std::move(wake));
+  running_.push_back(
+      {session, std::thread([this, session] { Run(*session); })});
   return session;
 }
 
 void AttemptRunner::Run(AttemptSession& session) {
-  metrics_.SetJobActive(true);
+  metrics_.AddActiveJobs(1);
   std::thread uploader([&] { UploadCheckpoints(session); });
   absl::StatusOr<AttemptInput> input = Fetch(session);
   const absl::StatusOr<AttemptResult> result =
@@ -136,14 +149,16 @@ void AttemptRunner::Run(AttemptSession& session) {
   uploader.join();
   const absl::StatusOr<v1::SucceededOutcome> outcome =
       result.ok() ? Publish(session, *result) : result.status();
-  metrics_.SetJobActive(false);
+  metrics_.AddActiveJobs(-1);
   session.End(MakeOutcome(session, outcome));
 }
 
 absl::StatusOr<AttemptResult> AttemptRunner::Train(AttemptSession& session,
                                                    const AttemptInput& input) {
   const auto use = budget_.Train();
-  return CatchAll(run_, input, session);
+  auto result = CatchAll(run_, input, session);
+  session.EndComputing();
+  return result;
 }
 
 absl::StatusOr<AttemptInput> AttemptRunner::Fetch(AttemptSession& session) {

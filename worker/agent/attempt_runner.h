@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -12,15 +13,17 @@
 #include "worker/agent/backoff.h"
 #include "worker/agent/server_stub.h"
 #include "worker/agent/train_metrics.h"
+#include "worker/agent/training_turns.h"
 #include "worker/inference/compute_budget.h"
 #include "worker/tuning/attempt.h"
 
 namespace attune::worker {
 
-// Carries an attempt out on a thread of its own: fetches rows and checkpoint,
-// trains, stores checkpoints (on a second thread, so that training goes on) and
-// the result. Calls that fail for a while are made again until the lease is
-// lost. Owned by the control loop and used on its thread.
+// Carries attempts out, each on a thread of its own: fetches rows and
+// checkpoint, trains when it is its turn, stores checkpoints (on a second
+// thread, so that training goes on) and the result. Calls that fail for a while
+// are made again until the lease is lost. Owned by the control loop and used on
+// its thread.
 class AttemptRunner {
  public:
   // Tuning's RunAttempt, or what a test puts there.
@@ -37,14 +40,21 @@ class AttemptRunner {
   AttemptRunner(const Options& options, ServerStub& stub, ComputeBudget& budget,
                 TrainMetrics& metrics, RunFunction run,
                 std::function<double()> uniform);
-  // Waits for the attempt; ask its session to stop before.
+  // Waits for all attempts; ask their sessions to stop before.
   ~AttemptRunner();
 
-  // Begins an attempt. The one before must have ended.
+  // Begins an attempt.
   std::shared_ptr<AttemptSession> Start(v1::Assignment assignment,
                                         std::function<void()> wake);
 
  private:
+  struct Running {
+    std::shared_ptr<AttemptSession> session;
+    std::thread thread;
+  };
+
+  // Joins the threads of attempts that have ended.
+  void JoinEnded();
   void Run(AttemptSession& session);
   absl::StatusOr<AttemptInput> Fetch(AttemptSession& session);
   absl::StatusOr<std::optional<Artifact>> FetchCheckpoint(
@@ -67,7 +77,8 @@ class AttemptRunner {
   TrainMetrics& metrics_;
   const RunFunction run_;
   const std::function<double()> uniform_;
-  std::thread thread_;
+  TrainingTurns turns_;
+  std::vector<Running> running_;
 };
 
 // What to tell the server at the end of an attempt that came to `result`; none

@@ -14,12 +14,13 @@ constexpr int kMaxNotices = 32;
 }  // namespace
 
 AttemptSession::AttemptSession(v1::Assignment assignment, ComputeBudget& budget,
-                               TrainMetrics& metrics,
+                               TrainingTurns& turns, TrainMetrics& metrics,
                                std::function<void()> wake)
     : assignment_(std::move(assignment)),
       budget_(budget),
       metrics_(metrics),
-      wake_(std::move(wake)) {
+      wake_(std::move(wake)),
+      place_(turns) {
   absl::MutexLock lock(&mutex_);
   state_.set_tuning_job(job());
   state_.set_attempt(attempt());
@@ -33,7 +34,8 @@ void AttemptSession::OnResolvedSpec(const attune::v1::TuningJobSpec& spec) {
 }
 
 void AttemptSession::OnProgress(const attune::v1::TuningProgress& progress) {
-  const absl::Duration now = metrics_.clock().Monotonic();
+  // What a step takes is told without the turns of other jobs.
+  const absl::Duration now = place_.used();
   if (counting_) {
     metrics_.CountProgress(counted_, progress, now - counted_at_);
   }
@@ -66,6 +68,7 @@ bool AttemptSession::StopRequested() {
 }
 
 void AttemptSession::BeforeStep() {
+  place_.Take();
   SetComputeThreads(budget_.TrainingThreads());
 }
 
@@ -153,6 +156,11 @@ v1::AttemptState AttemptSession::Report() const {
 void AttemptSession::Acknowledge(const v1::AttemptState& report) {
   absl::MutexLock lock(&mutex_);
   reported_digest_ = report.checkpoint_digest();
+  if (report.has_resolved_spec() &&
+      report.resolved_spec().SerializeAsString() ==
+          state_.resolved_spec().SerializeAsString()) {
+    state_.clear_resolved_spec();  // it may be large, and is known now
+  }
   // Notices are only added at the end, so the reported ones come first.
   state_.mutable_notices()->DeleteSubrange(0, report.notices_size());
 }

@@ -13,6 +13,7 @@
 #include "proto/cc/artifact.h"
 #include "worker/agent/control_policy.h"
 #include "worker/agent/train_metrics.h"
+#include "worker/agent/training_turns.h"
 #include "worker/inference/compute_budget.h"
 #include "worker/tuning/attempt.h"
 
@@ -38,9 +39,10 @@ struct PendingCheckpoint {
 class AttemptSession final : public AttemptListener {
  public:
   // `wake` is called, without locks held, when the control loop has something
-  // new to do. `budget` and `metrics` are borrowed.
+  // new to do. `budget`, `turns` and `metrics` are borrowed.
   AttemptSession(v1::Assignment assignment, ComputeBudget& budget,
-                 TrainMetrics& metrics, std::function<void()> wake);
+                 TrainingTurns& turns, TrainMetrics& metrics,
+                 std::function<void()> wake);
 
   const v1::Assignment& assignment() const { return assignment_; }
   const std::string& job() const { return assignment_.tuning_job().name(); }
@@ -52,7 +54,10 @@ class AttemptSession final : public AttemptListener {
   void OnNotice(std::string message) override;
   void OnCheckpoint(Artifact checkpoint, int step) override;
   bool StopRequested() override;
+  // Blocks until it is this job's turn to compute. The turn lasts until another
+  // call or EndComputing.
   void BeforeStep() override;
+  void EndComputing() { place_.Leave(); }
 
   // Blocks for `duration` or until a stop is asked for; true if one is. A lost
   // lease only, when `lease_only`: what must still happen in a drain.
@@ -94,9 +99,10 @@ class AttemptSession final : public AttemptListener {
   const std::function<void()> wake_;
 
   // Only the training thread uses these.
+  TrainingTurns::Place place_;
   attune::v1::TuningProgress counted_;
   bool counting_ = false;
-  absl::Duration counted_at_;  // monotonic
+  absl::Duration counted_at_;  // of the time it has computed
 
   mutable absl::Mutex mutex_;
   v1::AttemptState state_ ABSL_GUARDED_BY(mutex_);

@@ -22,7 +22,7 @@ class Backoff {
   void Reset() { failures_ = 0; }
 
  private:
-  const Options options_;
+  Options options_;
   int failures_ = 0;
 };
 

@@ -45,21 +45,21 @@ ControlLoop::ControlLoop(const Options& options, Host host, ServerStub& stub,
       clock_(clock),
       uniform_(std::move(uniform)),
       synchronize_backoff_(options.backoff),
-      finish_backoff_(options.backoff),
       runner_(std::move(runner)) {}
 
-ControlLoop::~ControlLoop() {
-  if (auto running = session()) {
-    running->RequestStop(StopCause::kLeaseLost);
+ControlLoop::~ControlLoop() { StopAll(StopCause::kLeaseLost); }
+
+void ControlLoop::StopAll(StopCause cause) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& session : sessions_) {
+    session->RequestStop(cause);
   }
 }
 
-std::shared_ptr<AttemptSession> ControlLoop::session() const {
+int ControlLoop::num_attempts() const {
   absl::MutexLock lock(&mutex_);
-  return session_;
+  return static_cast<int>(sessions_.size());
 }
-
-bool ControlLoop::has_attempt() const { return session() != nullptr; }
 
 void ControlLoop::Run() {
   while (const std::optional<absl::Duration> until = Step()) {
@@ -87,16 +87,12 @@ void ControlLoop::RequestDrain() {
     draining_ = true;
     woken_ = true;
   }
-  if (auto running = session()) {
-    running->RequestStop(StopCause::kDrain);
-  }
+  StopAll(StopCause::kDrain);
   stub_.InterruptSynchronize();
 }
 
 void ControlLoop::Abandon() {
-  if (auto running = session()) {
-    running->RequestStop(StopCause::kLeaseLost);
-  }
+  StopAll(StopCause::kLeaseLost);
   absl::MutexLock lock(&mutex_);
   abandoned_ = true;
 }
@@ -116,20 +112,19 @@ ControlView ControlLoop::View() const {
   view.now = clock_.Monotonic();
   view.drain_reported = drain_reported_;
   view.server_away = server_away_;
-  view.gave_up = gave_up_;
   view.next_synchronize = next_synchronize_;
-  view.next_finish = next_finish_;
-  std::shared_ptr<AttemptSession> running;
   {
     absl::MutexLock lock(&mutex_);
     view.draining = draining_;
-    running = session_;
   }
-  if (running != nullptr) {
-    view.phase = running->phase();
-    view.has_outcome = running->outcome().has_value();
-    view.checkpoint_unreported = running->checkpoint_unreported();
-    view.give_up_at = lease_->give_up_at();
+  for (const Held& held : held_) {
+    AttemptView& attempt = view.attempts.emplace_back();
+    attempt.phase = held.session->phase();
+    attempt.has_outcome = held.session->outcome().has_value();
+    attempt.checkpoint_unreported = held.session->checkpoint_unreported();
+    attempt.give_up_at = held.lease.give_up_at();
+    attempt.gave_up = held.gave_up;
+    attempt.next_finish = held.next_finish;
   }
   return view;
 }
@@ -141,20 +136,16 @@ std::optional<absl::Duration> ControlLoop::Step() {
       Synchronize();
       break;
     case ControlAction::kFinishAttempt:
-      FinishAttempt();
+      FinishAttempt(decision.attempt);
       break;
     case ControlAction::kGiveUp:
-      spdlog::warn(
-          "{}: the server has not answered for two thirds of the "
-          "lease: training stops",
-          session()->job());
-      gave_up_ = true;
-      session()->RequestStop(StopCause::kLeaseLost);
+      GiveUp(decision.attempt);
       break;
     case ControlAction::kForget:
-      spdlog::warn("{} attempt {} is given up", session()->job(),
-                   session()->attempt());
-      Forget();
+      spdlog::warn("{} attempt {} is given up",
+                   held_[decision.attempt].session->job(),
+                   held_[decision.attempt].session->attempt());
+      Forget(decision.attempt);
       break;
     case ControlAction::kWait:
       return decision.until;
@@ -183,11 +174,16 @@ v1::SynchronizeRequest ControlLoop::MakeRequest() const {
     }
   }
   worker.set_num_waiting_requests(host_.num_waiting_requests());
+  for (const Held& held : held_) {
+    *request.add_attempts() = held.session->Report();
+  }
   absl::MutexLock lock(&mutex_);
   worker.set_accepts_jobs(!draining_);
-  if (session_ != nullptr) {
-    *request.mutable_attempt() = session_->Report();
-  } else if (registered_ && !draining_) {
+  worker.set_free_job_slots(
+      draining_
+          ? 0
+          : std::max(0, options_.max_jobs - static_cast<int>(held_.size())));
+  if (held_.empty() && registered_ && !draining_) {
     // The first call registers and must not wait.
     SetProto(options_.poll_wait, request.mutable_wait_duration());
   }
@@ -202,13 +198,11 @@ void ControlLoop::Synchronize() {
   if (response.ok()) {
     Acknowledge(*response, request, sent);
   } else {
-    TakeFailure(response.status(), request, sent);
+    TakeFailure(response.status(), sent);
   }
 }
 
-void ControlLoop::TakeFailure(const absl::Status& status,
-                              const v1::SynchronizeRequest& request,
-                              absl::Duration sent) {
+void ControlLoop::TakeFailure(const absl::Status& status, absl::Duration sent) {
   {
     absl::MutexLock lock(&mutex_);
     if (draining_ && absl::IsCancelled(status)) {
@@ -218,12 +212,10 @@ void ControlLoop::TakeFailure(const absl::Status& status,
     registered_ = false;
   }
   server_away_ = true;
-  if (const Reason reason = ReasonOf(status); request.has_attempt()) {
-    if (reason == Reason::kStorageFull || reason == Reason::kStorageFailure) {
-      lease_->Renew(sent);  // the server renews before it stores
-    } else if (absl::IsInvalidArgument(status)) {
-      // The same report would never be taken.
-      session()->DropCheckpoint(request.attempt().checkpoint_digest());
+  const Reason reason = ReasonOf(status);
+  if (reason == Reason::kStorageFull || reason == Reason::kStorageFailure) {
+    for (Held& held : held_) {
+      held.lease.Renew(sent);  // the server renews before it stores
     }
   }
   const absl::Duration wait = synchronize_backoff_.Next(uniform_());
@@ -242,41 +234,66 @@ void ControlLoop::Acknowledge(const v1::SynchronizeResponse& response,
     absl::MutexLock lock(&mutex_);
     registered_ = true;
   }
-  const std::shared_ptr<AttemptSession> running = session();
-  if (running == nullptr) {
+  if (request.attempts_size() == 0) {
     // A server that does not wait must not be asked all the time.
     next_synchronize_ = sent + kPollPace;
-    if (response.has_assignment()) {
-      Begin(response);
-    }
+  } else {
+    next_synchronize_ =
+        clock_.Monotonic() +
+        std::max(kPollPace, std::min(options_.report_interval,
+                                     FromProto(response.next_call())));
+  }
+  // An attempt without a word: its lease is not renewed.
+  const int count =
+      std::min(response.directives_size(), request.attempts_size());
+  for (int i = 0; i < count; ++i) {
+    Obey(response.directives(i), request.attempts(i), sent,
+         FromProto(response.lease_duration()));
+  }
+  if (response.has_assignment()) {
+    Begin(response);
+  }
+}
+
+void ControlLoop::Obey(const v1::AttemptDirective& directive,
+                       const v1::AttemptState& report, absl::Duration sent,
+                       absl::Duration lease) {
+  const auto found =
+      std::find_if(held_.begin(), held_.end(), [&](const Held& held) {
+        return held.session->job() == report.tuning_job() &&
+               held.session->attempt() == report.attempt();
+      });
+  if (found == held_.end() || directive.tuning_job() != report.tuning_job() ||
+      directive.attempt() != report.attempt()) {
     return;
   }
-  switch (response.directive()) {
-    case v1::SynchronizeResponse::ATTEMPT_DIRECTIVE_CONTINUE:
-      lease_->Renew(sent, FromProto(response.lease_duration()));
-      running->Acknowledge(request.attempt());
+  AttemptSession& session = *found->session;
+  switch (directive.action()) {
+    case v1::AttemptDirective::ACTION_CONTINUE:
+    case v1::AttemptDirective::ACTION_CANCEL:
+      found->lease.Renew(sent, lease);
+      session.Acknowledge(report);
+      if (directive.checkpoint_unknown()) {
+        // The same report would never be taken.
+        session.DropCheckpoint(report.checkpoint_digest());
+      }
+      if (directive.action() == v1::AttemptDirective::ACTION_CANCEL) {
+        session.RequestStop(StopCause::kCancel);
+      }
       break;
-    case v1::SynchronizeResponse::ATTEMPT_DIRECTIVE_CANCEL:
-      lease_->Renew(sent, FromProto(response.lease_duration()));
-      running->Acknowledge(request.attempt());
-      running->RequestStop(StopCause::kCancel);
-      break;
-    case v1::SynchronizeResponse::ATTEMPT_DIRECTIVE_ABANDON:
+    case v1::AttemptDirective::ACTION_ABANDON:
       spdlog::warn("{} attempt {}: the server says the lease is lost",
-                   running->job(), running->attempt());
-      gave_up_ = true;
-      running->RequestStop(StopCause::kLeaseLost);
-      if (running->phase() == AttemptPhase::kEnded) {
-        Forget();  // its outcome is of no use any more
+                   session.job(), session.attempt());
+      found->gave_up = true;
+      session.RequestStop(StopCause::kLeaseLost);
+      if (session.phase() == AttemptPhase::kEnded) {
+        // Its outcome is of no use any more.
+        Forget(static_cast<size_t>(found - held_.begin()));
       }
       break;
     default:
-      break;  // no word about the attempt: its lease is not renewed
+      break;
   }
-  next_synchronize_ =
-      clock_.Monotonic() +
-      std::max(kPollPace, std::min(options_.report_interval,
-                                   FromProto(response.next_call())));
 }
 
 void ControlLoop::Begin(const v1::SynchronizeResponse& response) {
@@ -286,51 +303,62 @@ void ControlLoop::Begin(const v1::SynchronizeResponse& response) {
       assignment.attempt(),
       assignment.checkpoint_digest().empty() ? "" : " from a checkpoint");
   // An idle call may have waited: the lease counts from its end.
-  lease_.emplace(clock_.Monotonic(), FromProto(response.lease_duration()));
-  gave_up_ = false;
-  next_synchronize_ = clock_.Monotonic();
-  next_finish_ = clock_.Monotonic();
-  finish_backoff_.Reset();
+  const absl::Duration now = clock_.Monotonic();
+  next_synchronize_ = now;
   auto begun = runner_->Start(assignment, [this] { Wake(); });
+  held_.push_back({begun,
+                   AttemptLease(now, FromProto(response.lease_duration())),
+                   Backoff(options_.backoff), now});
   absl::MutexLock lock(&mutex_);
-  session_ = begun;
+  sessions_.push_back(begun);
   if (draining_) {
-    session_->RequestStop(StopCause::kDrain);
+    begun->RequestStop(StopCause::kDrain);
   }
 }
 
-void ControlLoop::FinishAttempt() {
-  const std::shared_ptr<AttemptSession> running = session();
+void ControlLoop::GiveUp(size_t index) {
+  Held& held = held_[index];
+  spdlog::warn(
+      "{}: the server has not answered for two thirds of the lease: training "
+      "stops",
+      held.session->job());
+  held.gave_up = true;
+  held.session->RequestStop(StopCause::kLeaseLost);
+}
+
+void ControlLoop::FinishAttempt(size_t index) {
+  Held& held = held_[index];
+  AttemptSession& session = *held.session;
   const absl::Status status =
-      stub_.FinishAttempt(*running->outcome(), options_.call_timeout);
+      stub_.FinishAttempt(*session.outcome(), options_.call_timeout);
   if (IsTransient(status)) {
-    const absl::Duration wait = finish_backoff_.Next(uniform_());
+    const absl::Duration wait = held.finish_backoff.Next(uniform_());
     spdlog::warn("{}; trying again in {}", status.ToString(),
                  absl::FormatDuration(wait));
-    next_finish_ = clock_.Monotonic() + wait;
+    held.next_finish = clock_.Monotonic() + wait;
     return;
   }
   if (status.ok()) {
-    spdlog::info("{} attempt {} has ended", running->job(), running->attempt());
+    spdlog::info("{} attempt {} has ended", session.job(), session.attempt());
   } else {
     spdlog::error("{} attempt {}: the server refused its end: {}",
-                  running->job(), running->attempt(), status.ToString());
-    if (running->outcome()->has_succeeded() && IsFinalRefusal(status)) {
-      running->End(MakeOutcome(*running, status));
+                  session.job(), session.attempt(), status.ToString());
+    if (session.outcome()->has_succeeded() && IsFinalRefusal(status)) {
+      session.End(MakeOutcome(session, status));
       return;
     }
   }
-  Forget();
+  Forget(index);
 }
 
-void ControlLoop::Forget() {
+void ControlLoop::Forget(size_t index) {
   {
     absl::MutexLock lock(&mutex_);
-    session_.reset();
+    sessions_.erase(
+        std::find(sessions_.begin(), sessions_.end(), held_[index].session));
   }
-  lease_.reset();
-  gave_up_ = false;
-  next_synchronize_ = clock_.Monotonic();
+  held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));
+  next_synchronize_ = clock_.Monotonic();  // the slot is free
 }
 
 }  // namespace attune::worker

@@ -1,6 +1,7 @@
 #ifndef ATTUNE_WORKER_AGENT_CONTROL_LOOP_H_
 #define ATTUNE_WORKER_AGENT_CONTROL_LOOP_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,10 +24,11 @@
 
 namespace attune::worker {
 
-// Keeps the worker and the server of one mind: registers, takes jobs, renews
-// the lease of the running one, passes cancels on, ends attempts, and gives the
-// job back when the worker drains. One thread runs it; Wake, RequestDrain and
-// the waits may be called from any other.
+// Keeps the worker and the server of one mind: registers, takes jobs while
+// there are slots, renews their leases, passes cancels on, ends attempts, and
+// gives the jobs back when the worker drains. What happens to one job leaves
+// the others alone. One thread runs it; Wake, RequestDrain and the waits may be
+// called from any other.
 class ControlLoop {
  public:
   struct Options {
@@ -34,9 +36,10 @@ class ControlLoop {
     std::string instance_id;     // a UUID of this process
     std::string engine_address;  // host:port for the server
     std::string version;
+    int max_jobs = 1;  // at once
     // How long the server may hold a call of an idle worker.
     absl::Duration poll_wait = absl::Seconds(10);
-    // Between two reports of a running job, at most.
+    // Between two reports of running jobs, at most.
     absl::Duration report_interval = absl::Seconds(1);
     absl::Duration call_timeout = absl::Seconds(5);
     Backoff::Options backoff;
@@ -54,7 +57,7 @@ class ControlLoop {
   ControlLoop(const Options& options, Host host, ServerStub& stub,
               std::unique_ptr<AttemptRunner> runner, const Clock& clock,
               std::function<double()> uniform);
-  // A running attempt is told that its lease is lost, and waited for.
+  // Running attempts are told that their leases are lost, and waited for.
   ~ControlLoop();
 
   // Runs Step until the drain is complete. Blocks.
@@ -66,7 +69,7 @@ class ControlLoop {
 
   // Something may be due now.
   void Wake();
-  // Takes no more jobs and gives the running one back, with a checkpoint.
+  // Takes no more jobs and gives the running ones back, with checkpoints.
   void RequestDrain();
   // Ends Run soon, whatever is unfinished: the end of the drain's patience.
   void Abandon();
@@ -74,20 +77,34 @@ class ControlLoop {
   // Whether the server has acknowledged the worker, within `limit`.
   bool WaitRegistered(absl::Duration limit);
   bool WaitDrained(absl::Duration limit);
-  bool has_attempt() const;
+  int num_attempts() const;
 
  private:
+  // An attempt that the server was not yet told the end of.
+  struct Held {
+    std::shared_ptr<AttemptSession> session;
+    AttemptLease lease;
+    Backoff finish_backoff;
+    absl::Duration next_finish;
+    bool gave_up = false;
+  };
+
   ControlView View() const;
   void Synchronize();
   void Acknowledge(const v1::SynchronizeResponse& response,
                    const v1::SynchronizeRequest& request, absl::Duration sent);
-  void TakeFailure(const absl::Status& status,
-                   const v1::SynchronizeRequest& request, absl::Duration sent);
+  // What the server says of one attempt; `lease` is its length.
+  void Obey(const v1::AttemptDirective& directive,
+            const v1::AttemptState& report, absl::Duration sent,
+            absl::Duration lease);
+  void TakeFailure(const absl::Status& status, absl::Duration sent);
   void Begin(const v1::SynchronizeResponse& response);
-  void FinishAttempt();
-  void Forget();
+  // `index` is into held_.
+  void GiveUp(size_t index);
+  void FinishAttempt(size_t index);
+  void Forget(size_t index);
+  void StopAll(StopCause cause);
   v1::SynchronizeRequest MakeRequest() const;
-  std::shared_ptr<AttemptSession> session() const;
 
   const Options options_;
   const Host host_;
@@ -96,17 +113,16 @@ class ControlLoop {
   const std::function<double()> uniform_;
 
   // Only the loop's thread uses these.
-  std::optional<AttemptLease> lease_;
-  bool gave_up_ = false;
+  std::vector<Held> held_;
   bool drain_reported_ = false;
   bool server_away_ = false;
   absl::Duration next_synchronize_ = -absl::InfiniteDuration();
-  absl::Duration next_finish_ = -absl::InfiniteDuration();
   Backoff synchronize_backoff_;
-  Backoff finish_backoff_;
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<AttemptSession> session_ ABSL_GUARDED_BY(mutex_);
+  // Those of held_.
+  std::vector<std::shared_ptr<AttemptSession>> sessions_
+      ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool registered_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

@@ -35,10 +35,9 @@ TrainMetrics::TrainMetrics(Metrics& metrics, const Clock& clock)
                             "When the newest checkpoint was stored.")),
       last_progress_(
           metrics.MakeGauge("attune_worker_last_progress_timestamp_seconds",
-                            "When the running job last made progress.")),
-      job_active_(
-          metrics.MakeGauge("attune_worker_job_active",
-                            "Whether a tuning job runs here: 0 or 1.")) {}
+                            "When a running job last made progress.")),
+      active_jobs_(metrics.MakeGauge("attune_worker_active_jobs",
+                                     "Tuning jobs that run here.")) {}
 
 void TrainMetrics::CountProgress(const attune::v1::TuningProgress& before,
                                  const attune::v1::TuningProgress& now,
@@ -67,8 +66,6 @@ void TrainMetrics::CountCheckpoint(bool stored, absl::Duration duration) {
   }
 }
 
-void TrainMetrics::SetJobActive(bool active) {
-  job_active_.Set(active ? 1 : 0);
-}
+void TrainMetrics::AddActiveJobs(int change) { active_jobs_.Add(change); }
 
 }  // namespace attune::worker

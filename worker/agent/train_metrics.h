@@ -10,20 +10,22 @@
 namespace attune::worker {
 
 // What training shows to Prometheus (attune_train_*, attune_checkpoint*,
-// attune_worker_job_active). Thread-safe; the progress of one job at a time.
+// attune_worker_active_jobs), of all jobs together. Thread-safe.
 class TrainMetrics {
  public:
   // Both are borrowed.
   TrainMetrics(Metrics& metrics, const Clock& clock);
 
-  // Counts what happened between two reports of one attempt, `duration` apart.
+  // Counts what happened between two reports of one attempt, which computed for
+  // `duration` between them.
   // Steps are made within a phase; where the phase changes, the counters are
   // those of a checkpoint.
   void CountProgress(const attune::v1::TuningProgress& before,
                      const attune::v1::TuningProgress& now,
                      absl::Duration duration);
   void CountCheckpoint(bool stored, absl::Duration duration);
-  void SetJobActive(bool active);
+  // Jobs that began, or with a minus ended.
+  void AddActiveJobs(int change);
 
   const Clock& clock() const { return clock_; }
 
@@ -38,7 +40,7 @@ class TrainMetrics {
   Metrics::Histogram checkpoint_seconds_;
   Metrics::Gauge last_checkpoint_;
   Metrics::Gauge last_progress_;
-  Metrics::Gauge job_active_;
+  Metrics::Gauge active_jobs_;
 };
 
 }  // namespace attune::worker

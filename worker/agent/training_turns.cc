@@ -10,6 +10,7 @@ void TrainingTurns::Place::Take() {
   TrainingTurns& turns = turns_;
   absl::MutexLock lock(&turns.mutex_);
   if (!joined_) turns.Join(*this);
+  joined_ = true;
   if (turns.holder_ == this) {
     if (!turns.MustPassOn()) return;
     // Before another one begins: an idle team counts among the threads that
@@ -28,16 +29,16 @@ void TrainingTurns::Place::Take() {
 }
 
 void TrainingTurns::Place::Leave() {
+  if (!joined_) return;
+  joined_ = false;
   TrainingTurns& turns = turns_;
   absl::MutexLock lock(&turns.mutex_);
-  if (!joined_) return;
   if (turns.holder_ == this) {
     turns.mutex_.Unlock();
     ReleaseComputeThreads();
     turns.mutex_.Lock();
     turns.EndTurn();
   }
-  joined_ = false;
   turns.places_.erase(
       std::find(turns.places_.begin(), turns.places_.end(), this));
   if (turns.holder_ == nullptr) turns.BeginTurn(turns.Next());
@@ -77,7 +78,6 @@ void TrainingTurns::Join(Place& place) {
   for (const Place* other : places_) least = std::min(least, TimeOf(*other));
   place.credit_ = places_.empty() ? absl::ZeroDuration() : least;
   place.charged_ = place.credit_;
-  place.joined_ = true;
   places_.push_back(&place);
 }
 

@@ -16,7 +16,7 @@ namespace attune::worker {
 // take many times as long as one after the other. Fair by time: the next turn
 // is that of the job that has had the least, whatever its steps cost, so a job
 // with expensive steps makes fewer of them. Thread-safe; must outlive its
-// places.
+// places until they have left.
 class TrainingTurns {
  public:
   // A turn lasts at least `least_turn`, so that passing it on (the OpenMP team
@@ -30,6 +30,7 @@ class TrainingTurns {
   class Place {
    public:
     explicit Place(TrainingTurns& turns) : turns_(turns) {}
+    // One that has left does not touch the round any more.
     ~Place() { Leave(); }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
@@ -48,8 +49,8 @@ class TrainingTurns {
    private:
     friend class TrainingTurns;
     TrainingTurns& turns_;
+    bool joined_ = false;  // used by its own thread only
     // Guarded by turns_.mutex_.
-    bool joined_ = false;
     absl::Duration credit_;   // at which it joined
     absl::Duration charged_;  // time of turns that have ended, with the credit
     int64_t ticket_ = 0;      // of its wait; 0: does not wait

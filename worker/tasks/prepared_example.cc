@@ -50,13 +50,17 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
   return prepared;
 }
 
+constexpr size_t kRowsBetweenPauses = 128;
+
 }  // namespace
 
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
-    const TaskProgram& program, const std::vector<Example>& examples) {
+    const TaskProgram& program, const std::vector<Example>& examples,
+    const std::function<void()>& pause) {
   std::vector<PreparedExample> prepared;
   prepared.reserve(examples.size());
   for (const Example& example : examples) {
+    if (pause && prepared.size() % kRowsBetweenPauses == 0) pause();
     absl::StatusOr<PreparedExample> one = Prepare(program, example);
     if (!one.ok()) {
       return WithContext(one.status(), Concat("row ", example.row));

@@ -2,6 +2,7 @@
 #define ATTUNE_WORKER_TASKS_PREPARED_EXAMPLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,11 @@ struct PreparedExample {
 };
 
 // Renders and tokenises `examples`. The error of the first row that can't be
-// prepared, with "row N: " before it.
+// prepared, with "row N: " before it. `pause` may be empty; it is called now
+// and then, for many rows take long.
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
-    const TaskProgram& program, const std::vector<Example>& examples);
+    const TaskProgram& program, const std::vector<Example>& examples,
+    const std::function<void()>& pause = nullptr);
 
 // How many of `examples` were cut to fit.
 int64_t CountTruncated(const std::vector<PreparedExample>& examples);

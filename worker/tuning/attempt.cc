@@ -150,10 +150,14 @@ class Attempt {
                                evaluation.max_validation_rows(), seed);
     splits.test =
         Sample(std::move(splits.test), evaluation.max_test_rows(), seed);
-    ATTUNE_ASSIGN_OR_RETURN(train_, PrepareExamples(*program_, splits.train));
-    ATTUNE_ASSIGN_OR_RETURN(validation_,
-                            PrepareExamples(*program_, splits.validation));
-    ATTUNE_ASSIGN_OR_RETURN(test_, PrepareExamples(*program_, splits.test));
+    // Other jobs compute in the pauses.
+    const auto pause = [this] { listener_.BeforeStep(); };
+    ATTUNE_ASSIGN_OR_RETURN(train_,
+                            PrepareExamples(*program_, splits.train, pause));
+    ATTUNE_ASSIGN_OR_RETURN(
+        validation_, PrepareExamples(*program_, splits.validation, pause));
+    ATTUNE_ASSIGN_OR_RETURN(test_,
+                            PrepareExamples(*program_, splits.test, pause));
     return absl::OkStatus();
   }
 

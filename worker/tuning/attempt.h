@@ -40,8 +40,9 @@ class AttemptListener {
   virtual void OnCheckpoint(Artifact checkpoint, int step) = 0;
   // Whether to stop here. Asked before every step and batch.
   virtual bool StopRequested() = 0;
-  // Called before every forward, so that the thread's share of the cores can
-  // be set (SetComputeThreads).
+  // Called before every forward and every other piece of work, so that the
+  // thread's share of the cores can be set (SetComputeThreads). May block while
+  // other jobs compute.
   virtual void BeforeStep() = 0;
 };
 

@@ -158,6 +158,8 @@ absl::StatusOr<TuningReport::StopReason> Trainer::Run(TrainingState& state) {
     if (ValidationIsDue(state)) ATTUNE_RETURN_IF_ERROR(Validate(state));
     reason = FindStopReason(state);
     if (reason != TuningReport::STOP_REASON_UNSPECIFIED) break;
+    // May take a while, in which a stop may be asked for.
+    listener_.BeforeStep();
     if (listener_.StopRequested()) {
       ATTUNE_RETURN_IF_ERROR(HandOverCheckpoint(state));
       return MakeError(
@@ -279,7 +281,6 @@ void Trainer::Judge(const attune::v1::EvaluationReport& report,
 }
 
 absl::Status Trainer::Step(TrainingState& state) {
-  listener_.BeforeStep();
   const absl::Duration begin = clock_.Monotonic();
   v1::CheckpointManifest& progress = state.progress;
   std::vector<const PreparedExample*> batch;

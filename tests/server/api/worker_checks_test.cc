@@ -45,7 +45,7 @@ TEST(WorkerChecks, EveryWrongFieldIsNamed) {
       {[](auto& r) { r.mutable_wait_duration()->set_seconds(31); },
        "wait_duration"},
       {[](auto& r) {
-         r.mutable_attempt()->set_attempt(1);
+         r.add_attempts()->set_attempt(1);
          r.mutable_wait_duration()->set_seconds(1);
        },
        "wait_duration"}};

@@ -432,9 +432,10 @@ TEST_F(JobManagerTest, TheSweepKeepsVersionsAndCheckpoints) {
   std::string checkpoint = state_.StoreArtifact("checkpoint");
   worker::v1::SynchronizeRequest request;
   *request.mutable_worker() = MakeWorker("w1");
-  request.mutable_attempt()->set_tuning_job("tuningJobs/k");
-  request.mutable_attempt()->set_attempt(1);
-  request.mutable_attempt()->set_checkpoint_digest(checkpoint);
+  worker::v1::AttemptState& attempt = *request.add_attempts();
+  attempt.set_tuning_job("tuningJobs/k");
+  attempt.set_attempt(1);
+  attempt.set_checkpoint_digest(checkpoint);
   ASSERT_OK(jobs().Synchronize(request));
   std::string orphan = state_.StoreArtifact("orphan");
 

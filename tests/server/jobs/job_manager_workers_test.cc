@@ -20,14 +20,22 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using worker::v1::AttemptDirective;
 using worker::v1::FinishAttemptRequest;
 using worker::v1::SynchronizeRequest;
 using worker::v1::SynchronizeResponse;
 using J = v1::TuningJob;
 
-constexpr auto kContinue = SynchronizeResponse::ATTEMPT_DIRECTIVE_CONTINUE;
-constexpr auto kCancel = SynchronizeResponse::ATTEMPT_DIRECTIVE_CANCEL;
-constexpr auto kAbandon = SynchronizeResponse::ATTEMPT_DIRECTIVE_ABANDON;
+constexpr auto kContinue = AttemptDirective::ACTION_CONTINUE;
+constexpr auto kCancel = AttemptDirective::ACTION_CANCEL;
+constexpr auto kAbandon = AttemptDirective::ACTION_ABANDON;
+
+// What is said of the one attempt that was reported.
+AttemptDirective::Action ActionOf(const SynchronizeResponse& response) {
+  EXPECT_EQ(response.directives_size(), 1);
+  return response.directives_size() == 1 ? response.directives(0).action()
+                                         : AttemptDirective::ACTION_UNSPECIFIED;
+}
 
 // Notes what it is told as words.
 class NotingObserver final : public JobObserver {
@@ -61,8 +69,10 @@ class JobManagerWorkersTest : public testing::Test {
                                        const std::string& job, int attempt) {
     SynchronizeRequest request;
     *request.mutable_worker() = MakeWorker(worker);
-    request.mutable_attempt()->set_tuning_job(Concat("tuningJobs/", job));
-    request.mutable_attempt()->set_attempt(attempt);
+    request.mutable_worker()->set_free_job_slots(0);
+    worker::v1::AttemptState& state = *request.add_attempts();
+    state.set_tuning_job(Concat("tuningJobs/", job));
+    state.set_attempt(attempt);
     return request;
   }
   SynchronizeResponse Sync(const SynchronizeRequest& request) {
@@ -73,10 +83,10 @@ class JobManagerWorkersTest : public testing::Test {
   void ReportCheckpoint(const std::string& worker, const std::string& job,
                         int attempt, int step) {
     SynchronizeRequest request = MakeReport(worker, job, attempt);
-    request.mutable_attempt()->set_checkpoint_digest(
+    request.mutable_attempts(0)->set_checkpoint_digest(
         state_.StoreArtifact(Concat(job, " step ", step)));
-    request.mutable_attempt()->set_checkpoint_step(step);
-    EXPECT_EQ(Sync(request).directive(), kContinue);
+    request.mutable_attempts(0)->set_checkpoint_step(step);
+    EXPECT_EQ(ActionOf(Sync(request)), kContinue);
   }
   void Pass(absl::Duration duration) {
     state_.clock.Advance(duration);
@@ -198,7 +208,7 @@ TEST_F(JobManagerWorkersTest, ReportsRenewTheLease) {
   state_.TakeJob("w1");
   for (int i = 0; i < 10; ++i) {
     Pass(absl::Seconds(29));
-    EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kContinue);
+    EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kContinue);
   }
   EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
 }
@@ -229,10 +239,10 @@ TEST_F(JobManagerWorkersTest, ALateWorkerIsFencedAndChangesNothing) {
   std::string before = jobs().GetJob("a")->SerializeAsString();
 
   SynchronizeRequest report = MakeReport("w1", "a", 1);
-  report.mutable_attempt()->mutable_progress()->set_step(999);
-  report.mutable_attempt()->add_notices("from the grave");
-  report.mutable_attempt()->set_checkpoint_digest(state_.StoreArtifact("x"));
-  EXPECT_EQ(Sync(report).directive(), kAbandon);
+  report.mutable_attempts(0)->mutable_progress()->set_step(999);
+  report.mutable_attempts(0)->add_notices("from the grave");
+  report.mutable_attempts(0)->set_checkpoint_digest(state_.StoreArtifact("x"));
+  EXPECT_EQ(ActionOf(Sync(report)), kAbandon);
   EXPECT_THAT(state_.Succeed("a", 1),
               ReasonIs(Reason::kLeaseLost, HasSubstr("tuningJobs/a")));
   EXPECT_THAT(Fail("a", 1, Reason::kInvalidData),
@@ -267,9 +277,9 @@ TEST_F(JobManagerWorkersTest, AnotherWorkerCannotReportForTheHolder) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
 
-  EXPECT_EQ(state_.Report("w2", "a", 1).directive(), kAbandon);
-  EXPECT_EQ(state_.Report("w1", "b", 1).directive(), kAbandon);
-  EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kContinue);
+  EXPECT_EQ(ActionOf(state_.Report("w2", "a", 1)), kAbandon);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "b", 1)), kAbandon);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kContinue);
 }
 
 TEST_F(JobManagerWorkersTest, ARestartedWorkerVoidsItsEarlierSelf) {
@@ -284,7 +294,7 @@ TEST_F(JobManagerWorkersTest, ARestartedWorkerVoidsItsEarlierSelf) {
   EXPECT_EQ(Sync(renewed).assignment().attempt(), 2);
 
   // The old process is still there, cut off for a while.
-  EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kAbandon);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kAbandon);
   EXPECT_FALSE(state_.TakeJob("w1").has_tuning_job());
   EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
   EXPECT_OK(jobs().CheckAttempt("tuningJobs/a", 2, "x"));
@@ -343,9 +353,9 @@ TEST_F(JobManagerWorkersTest, AServerRestartGivesRunningJobsAFreshLease) {
   Pass(absl::Seconds(29));
   EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
   EXPECT_EQ(jobs().GetJob("a")->attempt(), 1) << "the attempt is kept";
-  EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kContinue);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kContinue);
   Pass(absl::Seconds(29));
-  EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kContinue);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kContinue);
   EXPECT_OK(state_.Succeed("a", 1));
 }
 
@@ -451,7 +461,7 @@ TEST_F(JobManagerWorkersTest, AFullDiskTakesNoJobAwayFromALivingWorker) {
   Pass(absl::ZeroDuration());
 
   EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
-  EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kContinue);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kContinue);
 }
 
 TEST_F(JobManagerWorkersTest, AnExpiryThatCannotBeStoredIsTriedAgain) {
@@ -567,7 +577,7 @@ TEST_F(JobManagerWorkersTest, ACancelReachesTheWorkerAndEndsTheJob) {
   EXPECT_EQ(jobs().CancelJob("a")->state(), J::STATE_CANCELLING);
   EXPECT_EQ(jobs().CancelJob("a")->state(), J::STATE_CANCELLING);
 
-  EXPECT_EQ(state_.Report("w1", "a", 1).directive(), kCancel);
+  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kCancel);
   FinishAttemptRequest request = MakeFinish("a", 1);
   request.mutable_cancelled();
   EXPECT_EQ(jobs().FinishAttempt(request)->tuning_job().state(),
@@ -618,7 +628,7 @@ TEST_F(JobManagerWorkersTest, ProgressIsStoredOnceASecondAndShownAlways) {
   state_.TakeJob("w1");
   auto report = [&](int step) {
     SynchronizeRequest request = MakeReport("w1", "a", 1);
-    request.mutable_attempt()->mutable_progress()->set_step(step);
+    request.mutable_attempts(0)->mutable_progress()->set_step(step);
     Sync(request);
     EXPECT_EQ(jobs().GetJob("a")->progress().step(), step);
   };
@@ -640,7 +650,7 @@ TEST_F(JobManagerWorkersTest, TheLastProgressIsStoredAtTheEnd) {
   state_.TakeJob("w1");
   for (int step : {1, 2}) {
     SynchronizeRequest request = MakeReport("w1", "a", 1);
-    request.mutable_attempt()->mutable_progress()->set_step(step);
+    request.mutable_attempts(0)->mutable_progress()->set_step(step);
     Sync(request);
   }
   ASSERT_OK(state_.Succeed("a", 1));
@@ -655,10 +665,10 @@ TEST_F(JobManagerWorkersTest, NoticesOfALostAnswerAreStoredOnce) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest request = MakeReport("w1", "a", 1);
-  request.mutable_attempt()->add_notices("2 rows were cut");
+  request.mutable_attempts(0)->add_notices("2 rows were cut");
   Sync(request);
   Sync(request);
-  request.mutable_attempt()->set_notices(0, "resumed");
+  request.mutable_attempts(0)->set_notices(0, "resumed");
   Sync(request);
 
   EXPECT_THAT(Messages("a"),
@@ -669,9 +679,9 @@ TEST_F(JobManagerWorkersTest, NoticesAddedToALostReportAreStoredAlone) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest request = MakeReport("w1", "a", 1);
-  request.mutable_attempt()->add_notices("one");
+  request.mutable_attempts(0)->add_notices("one");
   Sync(request);
-  request.mutable_attempt()->add_notices("two");
+  request.mutable_attempts(0)->add_notices("two");
   Sync(request);
 
   EXPECT_THAT(Messages("a"), ElementsAre("created", "started", "one", "two"));
@@ -681,7 +691,7 @@ TEST_F(JobManagerWorkersTest, ANoticeMayComeAgainLater) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest noticed = MakeReport("w1", "a", 1);
-  noticed.mutable_attempt()->add_notices("step left out");
+  noticed.mutable_attempts(0)->add_notices("step left out");
   Sync(noticed);
   state_.Report("w1", "a", 1);
   Sync(noticed);
@@ -694,7 +704,7 @@ TEST_F(JobManagerWorkersTest, ALongNoticeIsCutBetweenCharacters) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest request = MakeReport("w1", "a", 1);
-  request.mutable_attempt()->add_notices(std::string(4095, 'x') + "\xC3\xA9");
+  request.mutable_attempts(0)->add_notices(std::string(4095, 'x') + "\xC3\xA9");
   Sync(request);
 
   ASSERT_OK(jobs().EventsAfter("a", 0, 10)) << "events are text";
@@ -705,7 +715,8 @@ TEST_F(JobManagerWorkersTest, TheResolvedSpecIsShownWithoutRows) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest request = MakeReport("w1", "a", 1);
-  v1::TuningJobSpec& spec = *request.mutable_attempt()->mutable_resolved_spec();
+  v1::TuningJobSpec& spec =
+      *request.mutable_attempts(0)->mutable_resolved_spec();
   spec.mutable_training()->set_max_steps(200);
   spec.mutable_data()->mutable_inline_()->add_rows();
   Sync(request);
@@ -721,7 +732,7 @@ TEST_F(JobManagerWorkersTest, AReportThatSaysNothingNewWritesNothing) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest request = MakeReport("w1", "a", 1);
-  request.mutable_attempt()->mutable_progress()->set_step(1);
+  request.mutable_attempts(0)->mutable_progress()->set_step(1);
   Sync(request);
   std::string before = jobs().GetJob("a")->SerializeAsString();
   state_.clock.Advance(absl::Seconds(10));
@@ -735,11 +746,16 @@ TEST_F(JobManagerWorkersTest, ACheckpointMustBeStoredFirst) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
   SynchronizeRequest request = MakeReport("w1", "a", 1);
-  request.mutable_attempt()->set_checkpoint_digest(std::string(64, 'a'));
+  request.mutable_attempts(0)->set_checkpoint_digest(std::string(64, 'a'));
 
-  EXPECT_THAT(
-      jobs().Synchronize(request),
-      ReasonIs(Reason::kInvalidField, HasSubstr("attempt.checkpoint_digest")));
+  request.mutable_attempts(0)->mutable_progress()->set_step(7);
+
+  const SynchronizeResponse response = Sync(request);
+
+  EXPECT_EQ(ActionOf(response), kContinue);
+  EXPECT_TRUE(response.directives(0).checkpoint_unknown());
+  EXPECT_EQ(jobs().GetJob("a")->progress().step(), 7)
+      << "the rest of the report is taken";
 }
 
 TEST_F(JobManagerWorkersTest, ASuccessDropsTheCheckpoints) {
@@ -778,7 +794,7 @@ TEST_F(JobManagerWorkersTest, ManyWorkersAtOnceShareTheJobsOut) {
         if (!assignment.has_tuning_job()) return;
         EXPECT_EQ(assignment.attempt(), 1);
         const std::string job = assignment.tuning_job().name().substr(11);
-        EXPECT_EQ(state_.Report(id, job, 1).directive(), kContinue);
+        EXPECT_EQ(ActionOf(state_.Report(id, job, 1)), kContinue);
         EXPECT_OK(state_.Succeed(job, 1, job));
         ++finished;
       }

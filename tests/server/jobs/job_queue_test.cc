@@ -10,12 +10,17 @@ namespace {
 
 using Models = absl::flat_hash_set<std::string>;
 
+WorkerRoom Idle(const Models& models) { return {models, {}, /*idle=*/true}; }
+WorkerRoom Busy(const Models& models, const Models& loaded) {
+  return {models, loaded, /*idle=*/false};
+}
+
 const absl::Time kNoon = absl::FromUnixSeconds(1704110400);
 constexpr absl::Duration kMonotonicNow = absl::Seconds(1000);
 
 QueuedJob Make(const std::string& model,
                absl::Duration not_before = -absl::InfiniteDuration()) {
-  return {model, kNoon, not_before};
+  return {model, kNoon, not_before, /*alone=*/false};
 }
 
 TEST(JobQueue, TheOldestJobComesFirst) {
@@ -24,9 +29,9 @@ TEST(JobQueue, TheOldestJobComesFirst) {
   queue.Add(4, Make("m"));
   queue.Add(6, Make("m"));
 
-  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow), 4);
+  EXPECT_EQ(queue.Pick(Idle({"m"}), kMonotonicNow), 4);
   queue.Remove(4);
-  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow), 6);
+  EXPECT_EQ(queue.Pick(Idle({"m"}), kMonotonicNow), 6);
   EXPECT_EQ(queue.size(), 2u);
 }
 
@@ -35,9 +40,9 @@ TEST(JobQueue, AWorkerGetsJobsForItsModelsOnly) {
   queue.Add(1, Make("other"));
   queue.Add(2, Make("m"));
 
-  EXPECT_EQ(queue.Pick(Models{"m", "n"}, kMonotonicNow), 2);
-  EXPECT_EQ(queue.Pick(Models{"n"}, kMonotonicNow), std::nullopt);
-  EXPECT_EQ(queue.Pick(Models{}, kMonotonicNow), std::nullopt);
+  EXPECT_EQ(queue.Pick(Idle({"m", "n"}), kMonotonicNow), 2);
+  EXPECT_EQ(queue.Pick(Idle({"n"}), kMonotonicNow), std::nullopt);
+  EXPECT_EQ(queue.Pick(Idle({}), kMonotonicNow), std::nullopt);
 }
 
 TEST(JobQueue, ADelayedJobLetsOthersGoFirst) {
@@ -45,8 +50,34 @@ TEST(JobQueue, ADelayedJobLetsOthersGoFirst) {
   queue.Add(1, Make("m", kMonotonicNow + absl::Seconds(5)));
   queue.Add(2, Make("m"));
 
-  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow), 2);
-  EXPECT_EQ(queue.Pick(Models{"m"}, kMonotonicNow + absl::Seconds(5)), 1);
+  EXPECT_EQ(queue.Pick(Idle({"m"}), kMonotonicNow), 2);
+  EXPECT_EQ(queue.Pick(Idle({"m"}), kMonotonicNow + absl::Seconds(5)), 1);
+}
+
+TEST(JobQueue, ABusyWorkerGetsJobsForLoadedModelsInTheirOrder) {
+  JobQueue queue;
+  queue.Add(1, Make("m"));
+  queue.Add(2, Make("n"));
+  queue.Add(3, Make("m"));
+
+  EXPECT_EQ(queue.Pick(Busy({"m", "n"}, {"m"}), kMonotonicNow), 1);
+  queue.Remove(1);
+  EXPECT_EQ(queue.Pick(Busy({"m", "n"}, {"m"}), kMonotonicNow), std::nullopt)
+      << "job 2 would wait for ever while younger ones keep the worker busy";
+  EXPECT_EQ(queue.Pick(Busy({"m"}, {"m"}), kMonotonicNow), 3);
+  EXPECT_EQ(queue.Pick(Busy({"m", "n"}, {"m", "n"}), kMonotonicNow), 2);
+  EXPECT_EQ(queue.Pick(Idle({"m", "n"}), kMonotonicNow), 2);
+}
+
+TEST(JobQueue, AJobThatMustBeAloneWaitsForAnIdleWorker) {
+  JobQueue queue;
+  QueuedJob suspect = Make("m");
+  suspect.alone = true;
+  queue.Add(1, suspect);
+  queue.Add(2, Make("m"));
+
+  EXPECT_EQ(queue.Pick(Busy({"m"}, {"m"}), kMonotonicNow), std::nullopt);
+  EXPECT_EQ(queue.Pick(Idle({"m"}), kMonotonicNow), 1);
 }
 
 TEST(JobQueue, KnowsWhenADelayEnds) {

@@ -15,7 +15,13 @@ constexpr absl::Duration At(int seconds) { return absl::Seconds(seconds); }
 
 Lease Make(int64_t job, int attempt, const std::string& worker,
            absl::Duration deadline) {
-  return {job, attempt, worker, worker + "-1", deadline};
+  Lease lease;
+  lease.job = job;
+  lease.attempt = attempt;
+  lease.worker = worker;
+  lease.instance = worker + "-1";
+  lease.deadline = deadline;
+  return lease;
 }
 
 TEST(LeaseTable, AGrantedLeaseHoldsItsJob) {
@@ -24,21 +30,49 @@ TEST(LeaseTable, AGrantedLeaseHoldsItsJob) {
 
   EXPECT_OK(leases.Check(7, 1));
   EXPECT_EQ(leases.FindByJob(7)->worker, "w1");
-  EXPECT_EQ(leases.FindByWorker("w1")->job, 7);
+  EXPECT_TRUE(leases.HasWorker("w1"));
   EXPECT_EQ(leases.size(), 1u);
   EXPECT_FALSE(leases.FindByJob(8).has_value());
-  EXPECT_FALSE(leases.FindByWorker("w2").has_value());
+  EXPECT_FALSE(leases.HasWorker("w2"));
+  EXPECT_THAT(leases.FindByWorker("w2"), IsEmpty());
 }
 
-TEST(LeaseTable, AJobHasOneLeaseAndAWorkerOneJob) {
+TEST(LeaseTable, AJobHasOneLease) {
   LeaseTable leases;
   ASSERT_OK(leases.Grant(Make(7, 1, "w1", At(30))));
 
   EXPECT_THAT(leases.Grant(Make(7, 2, "w2", At(30))),
               ReasonIs(Reason::kIllegalState, HasSubstr("has a lease")));
-  EXPECT_THAT(leases.Grant(Make(8, 1, "w1", At(30))),
-              ReasonIs(Reason::kIllegalState, HasSubstr("holds a job")));
   EXPECT_EQ(leases.size(), 1u);
+}
+
+TEST(LeaseTable, AWorkerMayHoldSeveralJobs) {
+  LeaseTable leases;
+  ASSERT_OK(leases.Grant(Make(9, 1, "w1", At(30))));
+  ASSERT_OK(leases.Grant(Make(7, 4, "w1", At(30))));
+  ASSERT_OK(leases.Grant(Make(8, 1, "w2", At(30))));
+  const auto held = leases.FindByWorker("w1");
+  ASSERT_EQ(held.size(), 2u);
+  EXPECT_EQ(held[0].job, 7);
+  EXPECT_EQ(held[1].job, 9);
+
+  leases.Release(7);
+  ASSERT_EQ(leases.FindByWorker("w1").size(), 1u);
+  EXPECT_EQ(leases.FindByWorker("w1")[0].job, 9);
+  leases.Release(9);
+  EXPECT_FALSE(leases.HasWorker("w1"));
+}
+
+TEST(LeaseTable, AJobThatWasAloneMayGetCompany) {
+  LeaseTable leases;
+  Lease lease = Make(7, 3, "w1", At(30));
+  lease.alone = true;
+  ASSERT_OK(leases.Grant(lease));
+
+  leases.AllowCompany(7);
+  leases.AllowCompany(8);
+
+  EXPECT_FALSE(leases.FindByJob(7)->alone);
 }
 
 TEST(LeaseTable, OtherAttemptsAreFenced) {

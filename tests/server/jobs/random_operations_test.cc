@@ -2,6 +2,7 @@
 // restarts, against a model of a page. Each seed is a run of its own and is
 // printed when it fails.
 
+#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
@@ -20,17 +21,16 @@ namespace {
 using J = v1::TuningJob;
 using worker::v1::FinishAttemptRequest;
 using worker::v1::SynchronizeRequest;
-using worker::v1::SynchronizeResponse;
 
-constexpr int kNumJobs = 4;
+constexpr int kNumJobs = 6;
 constexpr int kNumWorkers = 3;
+constexpr int kNumSlots = 2;  // of each
 constexpr int kNumSteps = 200;
 
 // A worker process as it sees itself.
 struct Process {
   int instance = 1;
-  std::string job;  // works on it, or empty
-  int attempt = 0;
+  std::map<std::string, int> jobs;  // that it works on, and the attempts
 };
 
 // What was last seen of a job.
@@ -89,7 +89,7 @@ class Simulation {
       case 9:
         if (Draw(3) == 0) {
           Process& process = processes_[Draw(kNumWorkers)];
-          process = Process{process.instance + 1, "", 0};
+          process = Process{process.instance + 1, {}};
         }
         break;
     }
@@ -135,42 +135,49 @@ class Simulation {
     SynchronizeRequest request;
     *request.mutable_worker() = MakeWorker(
         Concat("w", index), Concat("w", index, "-", process.instance));
-    if (!process.job.empty()) {
-      request.mutable_attempt()->set_tuning_job(
-          Concat("tuningJobs/", process.job));
-      request.mutable_attempt()->set_attempt(process.attempt);
-      request.mutable_attempt()->mutable_progress()->set_step(Draw(1000));
+    request.mutable_worker()->set_free_job_slots(
+        kNumSlots - static_cast<int>(process.jobs.size()));
+    for (const auto& [job, attempt] : process.jobs) {
+      worker::v1::AttemptState& state = *request.add_attempts();
+      state.set_tuning_job(Concat("tuningJobs/", job));
+      state.set_attempt(attempt);
+      state.mutable_progress()->set_step(Draw(1000));
       if (Draw(4) == 0) {
         ++step_;
-        request.mutable_attempt()->set_checkpoint_digest(
+        state.set_checkpoint_digest(
             state_.StoreArtifact(Concat("checkpoint ", step_)));
-        request.mutable_attempt()->set_checkpoint_step(step_);
+        state.set_checkpoint_step(step_);
       }
     }
     auto response = state_.jobs->Synchronize(request);
     if (!response.ok() || Draw(8) == 0) return;  // the answer is lost
-    if (response->directive() ==
-        SynchronizeResponse::ATTEMPT_DIRECTIVE_ABANDON) {
-      process.job.clear();
+    EXPECT_EQ(response->directives_size(), request.attempts_size());
+    for (const auto& directive : response->directives()) {
+      if (directive.action() == worker::v1::AttemptDirective::ACTION_ABANDON) {
+        process.jobs.erase(directive.tuning_job().substr(11));
+      }
     }
     if (response->has_assignment()) {
-      EXPECT_TRUE(process.job.empty());
-      process.job = response->assignment().tuning_job().name().substr(11);
-      process.attempt = response->assignment().attempt();
+      EXPECT_GT(request.worker().free_job_slots(), 0);
+      const std::string job =
+          response->assignment().tuning_job().name().substr(11);
+      EXPECT_EQ(process.jobs.count(job), 0u) << "it works on it already";
+      process.jobs[job] = response->assignment().attempt();
     }
   }
 
   void Finish(int index) {
     Process& process = processes_[index];
-    if (process.job.empty()) return;
-    auto current = state_.jobs->GetJob(process.job);
+    if (process.jobs.empty()) return;
+    const auto [job, attempt] = *std::next(
+        process.jobs.begin(), Draw(static_cast<int>(process.jobs.size())));
+    auto current = state_.jobs->GetJob(job);
     FinishAttemptRequest request;
     switch (Draw(4)) {
       case 0:
       case 1:
-        request = MakeSuccess(
-            process.job, process.attempt,
-            state_.StoreArtifact(Concat(process.job, " ", process.attempt)));
+        request = MakeSuccess(job, attempt,
+                              state_.StoreArtifact(Concat(job, " ", attempt)));
         break;
       case 2:
         *request.mutable_failed() = ToRpcStatus(MakeError(
@@ -180,17 +187,17 @@ class Simulation {
         request.mutable_released();
         break;
     }
-    request.set_tuning_job(Concat("tuningJobs/", process.job));
-    request.set_attempt(process.attempt);
+    request.set_tuning_job(Concat("tuningJobs/", job));
+    request.set_attempt(attempt);
     auto response = state_.jobs->FinishAttempt(request);
     if (response.ok()) {
-      EXPECT_EQ(current->attempt(), process.attempt)
+      EXPECT_EQ(current->attempt(), attempt)
           << "only the current attempt may end";
       EXPECT_EQ(current->worker(), Concat("w", index));
       EXPECT_OK(state_.jobs->FinishAttempt(request)) << "and may say so again";
     }
     if (response.ok() || ReasonOf(response.status()) == Reason::kLeaseLost) {
-      process.job.clear();
+      process.jobs.erase(job);
     }
   }
 
@@ -212,7 +219,8 @@ class Simulation {
       EXPECT_EQ(job->state() == J::STATE_FAILED, job->has_error());
       EXPECT_EQ(IsHeld(job->state()), !job->worker().empty());
       if (!job->worker().empty()) {
-        EXPECT_EQ(++held_by[job->worker()], 1) << "one job for each worker";
+        EXPECT_LE(++held_by[job->worker()], kNumSlots)
+            << "no worker gets more than it has room for";
       }
       CheckEvents(id, *job, last);
     }

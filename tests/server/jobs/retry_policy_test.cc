@@ -46,6 +46,13 @@ TEST(RetryDelay, IsSpreadByAFifth) {
   EXPECT_EQ(RetryDelay(2, 1.0), absl::Seconds(6));
 }
 
+TEST(NeedsWorkerAlone, IsTheLastAttemptAfterLosses) {
+  EXPECT_FALSE(NeedsWorkerAlone(/*losses=*/0, /*max_attempts=*/3));
+  EXPECT_FALSE(NeedsWorkerAlone(1, 3));
+  EXPECT_TRUE(NeedsWorkerAlone(2, 3));
+  EXPECT_FALSE(NeedsWorkerAlone(0, 1)) << "nobody has lost anything yet";
+}
+
 TEST(AttemptsExhausted, NamesTheLastReason) {
   absl::Status status = AttemptsExhausted(
       3, MakeError(Reason::kOutOfMemory, "needs 9 GB and has 8"));

@@ -8,6 +8,7 @@
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "proto/cc/status.h"
+#include "proto/cc/text.h"
 #include "tests/testing/server_state.h"
 #include "tests/testing/status_matchers.h"
 
@@ -60,27 +61,46 @@ TEST(CheckSynchronize, AWorkerMustSayWhoItIs) {
               ReasonIs(Reason::kInvalidField, HasSubstr("worker.id")));
 }
 
-TEST(CheckSynchronize, AnAttemptMustBeNamed) {
+TEST(CheckSynchronize, EveryAttemptMustBeNamed) {
   worker::v1::SynchronizeRequest request;
   *request.mutable_worker() = MakeWorker("w1");
-  request.mutable_attempt()->set_tuning_job("jobs/x");
+  worker::v1::AttemptState& sound = *request.add_attempts();
+  sound.set_tuning_job("tuningJobs/x");
+  sound.set_attempt(1);
+  worker::v1::AttemptState& wrong = *request.add_attempts();
+  wrong.set_tuning_job("jobs/x");
   const std::string note = "a note";
-  for (int i = 0; i <= kMaxNotices; ++i) {
-    request.mutable_attempt()->add_notices(note);
-  }
+  for (int i = 0; i <= kMaxNotices; ++i) wrong.add_notices(note);
 
-  EXPECT_THAT(
-      FieldsOf(CheckSynchronize(request)),
-      ElementsAre("attempt.tuning_job", "attempt.attempt", "attempt.notices"));
+  EXPECT_THAT(FieldsOf(CheckSynchronize(request)),
+              ElementsAre("attempts[1].tuning_job", "attempts[1].attempt",
+                          "attempts[1].notices"));
+}
+
+TEST(CheckSynchronize, JobsOfAWorkerAreBounded) {
+  worker::v1::SynchronizeRequest request;
+  *request.mutable_worker() = MakeWorker("w1");
+  for (int i = 0; i < kMaxWorkerJobs; ++i) {
+    worker::v1::AttemptState& attempt = *request.add_attempts();
+    attempt.set_tuning_job(Concat("tuningJobs/j", i));
+    attempt.set_attempt(1);
+  }
+  EXPECT_OK(CheckSynchronize(request));
+  request.add_attempts();
+  request.mutable_worker()->set_free_job_slots(kMaxWorkerJobs + 1);
+
+  EXPECT_THAT(FieldsOf(CheckSynchronize(request)),
+              ElementsAre("worker.free_job_slots", "attempts"));
 }
 
 TEST(CheckSynchronize, EverythingThatAWorkerKeepsForOneReportIsTaken) {
   worker::v1::SynchronizeRequest request;
   *request.mutable_worker() = MakeWorker("w1");
-  request.mutable_attempt()->set_tuning_job("tuningJobs/x");
-  request.mutable_attempt()->set_attempt(1);
+  worker::v1::AttemptState& attempt = *request.add_attempts();
+  attempt.set_tuning_job("tuningJobs/x");
+  attempt.set_attempt(1);
   const std::string note = "a note";
-  for (int i = 0; i < 100; ++i) request.mutable_attempt()->add_notices(note);
+  for (int i = 0; i < 100; ++i) attempt.add_notices(note);
 
   EXPECT_OK(CheckSynchronize(request));
 }

@@ -45,9 +45,10 @@ class AttemptFixture : public testing::Test {
                                            std::move(run), [] { return 0.5; });
   }
 
-  static v1::Assignment MakeAssignment(const std::string& checkpoint = "") {
+  static v1::Assignment MakeAssignment(const std::string& checkpoint = "",
+                                       const std::string& job = "j") {
     v1::Assignment assignment;
-    assignment.mutable_tuning_job()->set_name("tuningJobs/j");
+    assignment.mutable_tuning_job()->set_name("tuningJobs/" + job);
     assignment.mutable_tuning_job()->mutable_snapshot()->set_num_rows(2);
     assignment.set_attempt(1);
     assignment.set_checkpoint_digest(checkpoint);

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <stdexcept>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "tests/worker/agent/attempt_fixture.h"
@@ -207,6 +209,68 @@ TEST_F(AttemptRunnerTest, TrainingGoesOnWhileACheckpointIsStored) {
 
   EXPECT_EQ(session->outcome()->succeeded().artifact_digest(), "result digest");
   EXPECT_EQ(session->Report().checkpoint_step(), 5);
+}
+
+TEST_F(AttemptRunnerTest, SeveralAttemptsRunAtOnceAndFailApart) {
+  absl::Notification all_run;
+  std::atomic<int> running = 0;
+  auto runner = MakeRunner(
+      [&](const AttemptInput& input,
+          AttemptListener& listener) -> absl::StatusOr<AttemptResult> {
+        if (++running == 3) all_run.Notify();
+        all_run.WaitForNotification();
+        if (input.job.name() == "tuningJobs/bad") {
+          return MakeError(Reason::kNonfiniteLoss, "loss is NaN");
+        }
+        if (input.job.name() == "tuningJobs/worse") {
+          throw std::runtime_error("shape mismatch");
+        }
+        return Succeed(input, listener);
+      });
+  std::vector<std::shared_ptr<AttemptSession>> sessions;
+  for (const char* job : {"good", "bad", "worse"}) {
+    sessions.push_back(runner->Start(MakeAssignment("", job), [] {}));
+  }
+  runner.reset();  // waits
+
+  EXPECT_TRUE(sessions[0]->outcome()->has_succeeded());
+  EXPECT_EQ(ReasonOf(FromRpcStatus(sessions[1]->outcome()->failed())),
+            Reason::kNonfiniteLoss);
+  EXPECT_THAT(sessions[2]->outcome()->failed().message(),
+              HasSubstr("shape mismatch"));
+}
+
+TEST_F(AttemptRunnerTest, AnAttemptWhoseTrainingHasEndedHoldsNoTurn) {
+  // The first one's result is not stored until the second one has trained.
+  absl::Notification second_trained;
+  EXPECT_CALL(stub_, UploadArtifact(_, _, _))
+      .WillRepeatedly([&](const v1::UploadArtifactHeader& header,
+                          const Artifact&, absl::Duration) {
+        if (header.tuning_job() == "tuningJobs/first") {
+          second_trained.WaitForNotification();
+        }
+        return "digest";
+      });
+  absl::Notification first_computes;
+  auto runner =
+      MakeRunner([&](const AttemptInput& input, AttemptListener& listener) {
+        if (input.job.name() == "tuningJobs/second") {
+          first_computes.WaitForNotification();
+        }
+        listener.BeforeStep();
+        if (input.job.name() == "tuningJobs/first") {
+          first_computes.Notify();
+        } else {
+          second_trained.Notify();
+        }
+        return Succeed(input, listener);
+      });
+  const auto first = runner->Start(MakeAssignment("", "first"), [] {});
+  const auto second = runner->Start(MakeAssignment("", "second"), [] {});
+  runner.reset();
+
+  EXPECT_TRUE(first->outcome()->has_succeeded());
+  EXPECT_TRUE(second->outcome()->has_succeeded());
 }
 
 TEST(IsTransient, WhatPassesByItself) {

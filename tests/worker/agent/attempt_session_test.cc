@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "tests/testing/fake_clock.h"
@@ -28,8 +29,9 @@ class AttemptSessionTest : public testing::Test {
   FakeClock clock_;
   TrainMetrics train_{metrics_, clock_};
   ComputeBudget budget_{4};
+  TrainingTurns turns_{clock_};
   int wakes_ = 0;
-  AttemptSession session_{MakeAssignment(), budget_, train_,
+  AttemptSession session_{MakeAssignment(), budget_, turns_, train_,
                           [this] { ++wakes_; }};
 };
 
@@ -169,6 +171,41 @@ TEST_F(AttemptSessionTest, StepsFollowTheComputeBudget) {
   training.join();
 
   EXPECT_EQ(threads, 3);
+}
+
+TEST_F(AttemptSessionTest, OneComputesAtATimeUntilItHasEnded) {
+  AttemptSession other(MakeAssignment(), budget_, turns_, train_, [] {});
+  session_.BeforeStep();
+  std::atomic<bool> computes = false;
+  std::thread training([&] {
+    other.BeforeStep();
+    computes = true;
+    other.EndComputing();
+  });
+  while (turns_.num_waiting() == 0) std::this_thread::yield();
+  EXPECT_FALSE(computes);
+
+  session_.EndComputing();
+  training.join();
+
+  EXPECT_TRUE(computes);
+}
+
+TEST_F(AttemptSessionTest, TheResolvedSpecIsReportedUntilAcknowledged) {
+  attune::v1::TuningJobSpec spec;
+  spec.set_prompt("prompts/p");
+  session_.OnResolvedSpec(spec);
+  const v1::AttemptState report = session_.Report();
+  EXPECT_EQ(session_.Report().resolved_spec().prompt(), "prompts/p");
+
+  session_.Acknowledge(report);
+  EXPECT_FALSE(session_.Report().has_resolved_spec());
+
+  spec.set_prompt("prompts/q");
+  session_.OnResolvedSpec(spec);
+  session_.Acknowledge(report);
+  EXPECT_EQ(session_.Report().resolved_spec().prompt(), "prompts/q")
+      << "another one than was reported";
 }
 
 }  // namespace

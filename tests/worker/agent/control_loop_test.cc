@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <deque>
+#include <map>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -36,6 +39,7 @@ class ControlLoopTest : public AttemptFixture {
     options.instance_id = "i";
     options.engine_address = "host:1";
     options.version = "v";
+    options.max_jobs = 3;
     loop_ = std::make_unique<ControlLoop>(
         options,
         ControlLoop::Host{
@@ -50,17 +54,22 @@ class ControlLoopTest : public AttemptFixture {
         stub_, MakeRunner(std::move(run)), clock_, [] { return 0.5; });
   }
 
-  // What the server says: the assignment once, then the directive.
+  // What the server says: each job that waits once, then its directive.
   absl::StatusOr<Response> Answer(const Request& request) {
     if (!reachable_) return failure_;
     Response response;
     response.mutable_lease_duration()->set_seconds(30);
     response.mutable_next_call()->set_seconds(10);
-    if (request.has_attempt()) {
-      response.set_directive(directive_);
-    } else if (assign_ && request.worker().accepts_jobs()) {
-      assign_ = false;
-      *response.mutable_assignment() = MakeAssignment();
+    for (const v1::AttemptState& attempt : request.attempts()) {
+      v1::AttemptDirective& directive = *response.add_directives();
+      directive.set_tuning_job(attempt.tuning_job());
+      directive.set_attempt(attempt.attempt());
+      const auto own = actions_.find(attempt.tuning_job());
+      directive.set_action(own == actions_.end() ? action_ : own->second);
+    }
+    if (request.worker().free_job_slots() > 0 && !waiting_.empty()) {
+      *response.mutable_assignment() = MakeAssignment("", waiting_.front());
+      waiting_.pop_front();
     }
     return response;
   }
@@ -82,14 +91,16 @@ class ControlLoopTest : public AttemptFixture {
     ASSERT_TRUE(done()) << "nothing happened";
   }
   void StepUntilEnded() {
-    StepUntil([this] { return loop_->has_attempt(); });
-    StepUntil([this] { return !loop_->has_attempt(); });
+    StepUntil([this] { return loop_->num_attempts() > 0; });
+    StepUntil([this] { return loop_->num_attempts() == 0; });
   }
 
   bool reachable_ = true;
   absl::Status failure_ = Unreachable();  // while it is not
-  bool assign_ = false;
-  Response::AttemptDirective directive_ = Response::ATTEMPT_DIRECTIVE_CONTINUE;
+  std::deque<std::string> waiting_;       // jobs for which a worker is sought
+  v1::AttemptDirective::Action action_ = v1::AttemptDirective::ACTION_CONTINUE;
+  // For single jobs, in place of action_.
+  std::map<std::string, v1::AttemptDirective::Action> actions_;
   std::vector<Request> requests_;
   std::unique_ptr<ControlLoop> loop_;
 };
@@ -139,7 +150,7 @@ TEST_F(ControlLoopTest, AnUnreachableServerIsAskedMoreAndMoreSlowly) {
 
 TEST_F(ControlLoopTest, CarriesAJobOut) {
   Make(Succeed);
-  assign_ = true;
+  waiting_ = {"j"};
   v1::FinishAttemptRequest finished;
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce([&](const v1::FinishAttemptRequest& request, absl::Duration) {
@@ -155,20 +166,20 @@ TEST_F(ControlLoopTest, CarriesAJobOut) {
 
 TEST_F(ControlLoopTest, ReportsARunningJobEverySecond) {
   Make(RunUntilStopped);
-  assign_ = true;
+  waiting_ = {"j"};
   StepUntil([this] { return requests_.size() == 2; });
   const absl::Duration begin = clock_.Monotonic();
   StepUntil([this] { return requests_.size() == 5; });
 
-  EXPECT_TRUE(requests_[4].has_attempt());
+  EXPECT_EQ(requests_[4].attempts_size(), 1);
   EXPECT_FALSE(requests_[4].has_wait_duration());
   EXPECT_EQ(clock_.Monotonic() - begin, absl::Seconds(3));
 }
 
 TEST_F(ControlLoopTest, ACancelStopsTheJob) {
   Make(RunUntilStopped);
-  assign_ = true;
-  directive_ = Response::ATTEMPT_DIRECTIVE_CANCEL;
+  waiting_ = {"j"};
+  action_ = v1::AttemptDirective::ACTION_CANCEL;
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce([](const v1::FinishAttemptRequest& request, absl::Duration) {
         EXPECT_TRUE(request.has_cancelled());
@@ -180,8 +191,8 @@ TEST_F(ControlLoopTest, ACancelStopsTheJob) {
 
 TEST_F(ControlLoopTest, AnAbandonedAttemptPublishesNothing) {
   Make(RunUntilStopped);
-  assign_ = true;
-  directive_ = Response::ATTEMPT_DIRECTIVE_ABANDON;
+  waiting_ = {"j"};
+  action_ = v1::AttemptDirective::ACTION_ABANDON;
   EXPECT_CALL(stub_, FinishAttempt(_, _)).Times(0);
   EXPECT_CALL(stub_, UploadArtifact(_, _, _)).Times(0);
 
@@ -190,8 +201,8 @@ TEST_F(ControlLoopTest, AnAbandonedAttemptPublishesNothing) {
 
 TEST_F(ControlLoopTest, TrainingSurvivesAShortAbsenceOfTheServer) {
   Make(RunUntilStopped);
-  assign_ = true;
-  StepUntil([this] { return loop_->has_attempt(); });
+  waiting_ = {"j"};
+  StepUntil([this] { return loop_->num_attempts() > 0; });
   StepUntil([this] { return requests_.size() >= 3; });
   reachable_ = false;
   const absl::Duration away = clock_.Monotonic() + absl::Seconds(15);
@@ -200,30 +211,30 @@ TEST_F(ControlLoopTest, TrainingSurvivesAShortAbsenceOfTheServer) {
   const size_t asked = requests_.size();
   StepUntil([&] { return requests_.size() >= asked + 2; });
 
-  EXPECT_TRUE(requests_.back().has_attempt());
+  EXPECT_EQ(requests_.back().attempts_size(), 1);
 }
 
 TEST_F(ControlLoopTest, TwoThirdsOfTheLeaseWithoutAnswersEndTheAttempt) {
   Make(RunUntilStopped);
-  assign_ = true;
+  waiting_ = {"j"};
   EXPECT_CALL(stub_, FinishAttempt(_, _)).Times(0);
   EXPECT_CALL(stub_, UploadArtifact(_, _, _)).Times(0);
-  StepUntil([this] { return loop_->has_attempt(); });
+  StepUntil([this] { return loop_->num_attempts() > 0; });
   reachable_ = false;
   const absl::Duration begin = clock_.Monotonic();
 
-  StepUntil([this] { return !loop_->has_attempt(); });
+  StepUntil([this] { return loop_->num_attempts() == 0; });
 
   EXPECT_GE(clock_.Monotonic() - begin, absl::Seconds(20));
   reachable_ = true;
   StepUntil([this] { return requests_.back().has_wait_duration(); });
-  EXPECT_FALSE(requests_.back().has_attempt());
+  EXPECT_EQ(requests_.back().attempts_size(), 0);
 }
 
 TEST_F(ControlLoopTest, AServerThatCannotStoreReportsKeepsTheLease) {
   Make(RunUntilStopped);
-  assign_ = true;
-  StepUntil([this] { return loop_->has_attempt(); });
+  waiting_ = {"j"};
+  StepUntil([this] { return loop_->num_attempts() > 0; });
   failure_ = MakeError(Reason::kStorageFull, "no space left");
   reachable_ = false;
   const absl::Duration end = clock_.Monotonic() + absl::Seconds(60);
@@ -232,7 +243,7 @@ TEST_F(ControlLoopTest, AServerThatCannotStoreReportsKeepsTheLease) {
   const size_t asked = requests_.size();
   StepUntil([&] { return requests_.size() >= asked + 2; });
 
-  EXPECT_TRUE(requests_.back().has_attempt());
+  EXPECT_EQ(requests_.back().attempts_size(), 1);
 }
 
 TEST_F(ControlLoopTest, ACheckpointThatTheServerDoesNotTakeHoldsNothingUp) {
@@ -242,16 +253,18 @@ TEST_F(ControlLoopTest, ACheckpointThatTheServerDoesNotTakeHoldsNothingUp) {
     while (!refused && !listener.StopRequested()) std::this_thread::yield();
     return Succeed(input, listener);
   });
-  assign_ = true;
+  waiting_ = {"j"};
   ON_CALL(stub_, Synchronize(_, _))
       .WillByDefault([&](const Request& request,
                          absl::Duration) -> absl::StatusOr<Response> {
         requests_.push_back(request);
-        if (!request.attempt().checkpoint_digest().empty()) {
+        absl::StatusOr<Response> response = Answer(request);
+        if (request.attempts_size() == 1 &&
+            !request.attempts(0).checkpoint_digest().empty()) {
           refused = true;
-          return InvalidField("attempt.checkpoint_digest", "is not stored");
+          response->mutable_directives(0)->set_checkpoint_unknown(true);
         }
-        return Answer(request);
+        return response;
       });
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce([](const v1::FinishAttemptRequest& request, absl::Duration) {
@@ -265,7 +278,7 @@ TEST_F(ControlLoopTest, ACheckpointThatTheServerDoesNotTakeHoldsNothingUp) {
 
 TEST_F(ControlLoopTest, AResultIsOfferedUntilTheServerTakesIt) {
   Make(Succeed);
-  assign_ = true;
+  waiting_ = {"j"};
   int count = 0;
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .Times(21)
@@ -283,7 +296,7 @@ TEST_F(ControlLoopTest, AResultIsOfferedUntilTheServerTakesIt) {
 
 TEST_F(ControlLoopTest, AResultThatTheServerRefusesIsForgotten) {
   Make(Succeed);
-  assign_ = true;
+  waiting_ = {"j"};
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce(Return(MakeError(Reason::kLeaseLost, "not current")));
 
@@ -292,7 +305,7 @@ TEST_F(ControlLoopTest, AResultThatTheServerRefusesIsForgotten) {
 
 TEST_F(ControlLoopTest, AResultThatCanNeverBeTakenFailsTheJob) {
   Make(Succeed);
-  assign_ = true;
+  waiting_ = {"j"};
   v1::FinishAttemptRequest last;
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce(Return(MakeError(Reason::kLimitExceeded, "too large")))
@@ -309,7 +322,7 @@ TEST_F(ControlLoopTest, AResultThatCanNeverBeTakenFailsTheJob) {
 
 TEST_F(ControlLoopTest, AResultWhoseFilesAreLostIsForgottenAndMadeAnew) {
   Make(Succeed);
-  assign_ = true;
+  waiting_ = {"j"};
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce(Return(MakeError(Reason::kCorruptArtifact, "bit flip")));
 
@@ -318,12 +331,12 @@ TEST_F(ControlLoopTest, AResultWhoseFilesAreLostIsForgottenAndMadeAnew) {
 
 TEST_F(ControlLoopTest, AnAbandonedResultIsForgotten) {
   Make(Succeed);
-  assign_ = true;
+  waiting_ = {"j"};
   ON_CALL(stub_, FinishAttempt(_, _)).WillByDefault(Return(Unreachable()));
-  StepUntil([this] { return loop_->has_attempt(); });
-  directive_ = Response::ATTEMPT_DIRECTIVE_ABANDON;
+  StepUntil([this] { return loop_->num_attempts() > 0; });
+  action_ = v1::AttemptDirective::ACTION_ABANDON;
 
-  StepUntil([this] { return !loop_->has_attempt(); });
+  StepUntil([this] { return loop_->num_attempts() == 0; });
 }
 
 TEST_F(ControlLoopTest, AnIdleWorkerDrainsAtOnce) {
@@ -351,37 +364,147 @@ TEST_F(ControlLoopTest, AnIdleDrainDoesNotWaitForAServerThatIsAway) {
 
 TEST_F(ControlLoopTest, ADrainReleasesTheJobAfterReportingItsCheckpoint) {
   Make(RunUntilStopped);
-  assign_ = true;
+  waiting_ = {"j"};
   const std::string digest = ArtifactDigest(MakeArtifact("checkpoint"));
   std::string reported;
   EXPECT_CALL(stub_, FinishAttempt(_, _))
       .WillOnce([&](const v1::FinishAttemptRequest& request, absl::Duration) {
         EXPECT_TRUE(request.has_released());
-        reported = requests_.back().attempt().checkpoint_digest();
+        reported = requests_.back().attempts(0).checkpoint_digest();
         return absl::OkStatus();
       });
-  StepUntil([this] { return loop_->has_attempt(); });
+  StepUntil([this] { return loop_->num_attempts() > 0; });
   loop_->RequestDrain();
 
   StepUntil([this] { return loop_->WaitDrained(absl::ZeroDuration()); });
 
   EXPECT_EQ(reported, digest);
-  EXPECT_FALSE(loop_->has_attempt());
+  EXPECT_FALSE(loop_->num_attempts() > 0);
 }
 
 TEST_F(ControlLoopTest, TakesTheNextJobAfterOneHasEnded) {
   Make(Succeed);
   EXPECT_CALL(stub_, FinishAttempt(_, _)).Times(2);
-  assign_ = true;
+  waiting_ = {"j"};
   StepUntilEnded();
-  assign_ = true;
+  waiting_ = {"j"};
   StepUntilEnded();
+}
+
+TEST_F(ControlLoopTest, TakesJobsUntilItsSlotsAreFull) {
+  Make(RunUntilStopped);
+  waiting_ = {"a", "b", "c", "d"};
+  StepUntil([this] { return requests_.size() == 1; });
+  const absl::Duration begin = clock_.Monotonic();
+  StepUntil([this] { return loop_->num_attempts() == 3; });
+
+  EXPECT_LT(clock_.Monotonic() - begin, absl::Seconds(1)) << "one by one";
+  EXPECT_EQ(requests_[0].worker().free_job_slots(), 3);
+  const size_t asked = requests_.size();
+  StepUntil([&] { return requests_.size() >= asked + 3; });
+  EXPECT_EQ(requests_.back().attempts_size(), 3);
+  EXPECT_EQ(requests_.back().worker().free_job_slots(), 0);
+  EXPECT_TRUE(requests_.back().worker().accepts_jobs());
+  EXPECT_EQ(waiting_.size(), 1u);
+}
+
+TEST_F(ControlLoopTest, AJobThatFailsFreesItsSlotAndDisturbsNoOther) {
+  Make([](const AttemptInput& input,
+          AttemptListener& listener) -> absl::StatusOr<AttemptResult> {
+    if (input.job.name() == "tuningJobs/bad") {
+      return MakeError(Reason::kInvalidData, "row 3 has no label");
+    }
+    return RunUntilStopped(input, listener);
+  });
+  waiting_ = {"a", "bad", "c", "d"};
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce([](const v1::FinishAttemptRequest& request, absl::Duration) {
+        EXPECT_EQ(request.tuning_job(), "tuningJobs/bad");
+        EXPECT_TRUE(request.has_failed());
+        return absl::OkStatus();
+      });
+
+  StepUntil([this] { return waiting_.empty() && loop_->num_attempts() == 3; });
+
+  const size_t asked = requests_.size();
+  StepUntil([&] { return requests_.size() > asked; });
+  std::vector<std::string> reported;
+  for (const auto& attempt : requests_.back().attempts()) {
+    reported.push_back(attempt.tuning_job());
+  }
+  EXPECT_THAT(reported, testing::UnorderedElementsAre(
+                            "tuningJobs/a", "tuningJobs/c", "tuningJobs/d"));
+}
+
+TEST_F(ControlLoopTest, ACancelAndALostLeaseMeetTheirJobsOnly) {
+  Make(RunUntilStopped);
+  waiting_ = {"a", "cancelled", "lost"};
+  StepUntil([this] { return loop_->num_attempts() == 3; });
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .WillOnce([](const v1::FinishAttemptRequest& request, absl::Duration) {
+        EXPECT_EQ(request.tuning_job(), "tuningJobs/cancelled");
+        EXPECT_TRUE(request.has_cancelled());
+        return absl::OkStatus();
+      });
+  actions_ = {{"tuningJobs/cancelled", v1::AttemptDirective::ACTION_CANCEL},
+              {"tuningJobs/lost", v1::AttemptDirective::ACTION_ABANDON}};
+
+  StepUntil([this] { return loop_->num_attempts() == 1; });
+  const absl::Duration end = clock_.Monotonic() + absl::Seconds(60);
+  StepUntil([&] { return clock_.Monotonic() >= end; });
+
+  ASSERT_EQ(requests_.back().attempts_size(), 1);
+  EXPECT_EQ(requests_.back().attempts(0).tuning_job(), "tuningJobs/a");
+}
+
+TEST_F(ControlLoopTest, AResultThatIsNotTakenHoldsNoOtherJobUp) {
+  Make([](const AttemptInput& input,
+          AttemptListener& listener) -> absl::StatusOr<AttemptResult> {
+    if (input.job.name() == "tuningJobs/a") {
+      return RunUntilStopped(input, listener);
+    }
+    return Succeed(input, listener);
+  });
+  waiting_ = {"a", "refused", "taken"};
+  bool taken = false;
+  ON_CALL(stub_, FinishAttempt(_, _))
+      .WillByDefault([&](const v1::FinishAttemptRequest& request,
+                         absl::Duration) -> absl::Status {
+        if (request.tuning_job() == "tuningJobs/taken") taken = true;
+        return taken && request.tuning_job() == "tuningJobs/taken"
+                   ? absl::OkStatus()
+                   : MakeError(Reason::kStorageFull, "no space left");
+      });
+
+  StepUntil([&] { return taken; });
+  const absl::Duration end = clock_.Monotonic() + absl::Seconds(90);
+  StepUntil([&] { return clock_.Monotonic() >= end; });
+
+  EXPECT_EQ(loop_->num_attempts(), 2) << "the lease of \"a\" was renewed";
+}
+
+TEST_F(ControlLoopTest, ADrainGivesAllJobsBack) {
+  Make(RunUntilStopped);
+  waiting_ = {"a", "b", "c"};
+  StepUntil([this] { return loop_->num_attempts() == 3; });
+  EXPECT_CALL(stub_, FinishAttempt(_, _))
+      .Times(3)
+      .WillRepeatedly(
+          [](const v1::FinishAttemptRequest& request, absl::Duration) {
+            EXPECT_TRUE(request.has_released());
+            return absl::OkStatus();
+          });
+  loop_->RequestDrain();
+
+  StepUntil([this] { return loop_->WaitDrained(absl::ZeroDuration()); });
+
+  EXPECT_EQ(loop_->num_attempts(), 0);
 }
 
 TEST_F(ControlLoopTest, AbandonEndsRunWhateverIsUnfinished) {
   Make(RunUntilStopped);
-  assign_ = true;
-  StepUntil([this] { return loop_->has_attempt(); });
+  waiting_ = {"j"};
+  StepUntil([this] { return loop_->num_attempts() > 0; });
   std::thread running([this] { loop_->Run(); });
 
   loop_->Abandon();

@@ -8,6 +8,20 @@ namespace {
 constexpr absl::Duration kNow = absl::Seconds(100);
 constexpr absl::Duration kLater = absl::Seconds(105);
 
+AttemptView Training() {
+  AttemptView attempt;
+  attempt.give_up_at = kNow + absl::Seconds(20);
+  return attempt;
+}
+
+AttemptView Ended() {
+  AttemptView attempt = Training();
+  attempt.phase = AttemptPhase::kEnded;
+  attempt.has_outcome = true;
+  attempt.next_finish = kNow;
+  return attempt;
+}
+
 ControlView Idle() {
   ControlView view;
   view.now = kNow;
@@ -15,19 +29,11 @@ ControlView Idle() {
   return view;
 }
 
-ControlView Training() {
+// Nothing is due for it by itself.
+ControlView With(const std::vector<AttemptView>& attempts) {
   ControlView view = Idle();
-  view.phase = AttemptPhase::kTraining;
   view.next_synchronize = kLater;
-  view.give_up_at = kNow + absl::Seconds(20);
-  return view;
-}
-
-ControlView Ended() {
-  ControlView view = Training();
-  view.phase = AttemptPhase::kEnded;
-  view.has_outcome = true;
-  view.next_finish = kNow;
+  view.attempts = attempts;
   return view;
 }
 
@@ -44,7 +50,7 @@ TEST(Decide, AfterAFailureItWaits) {
 }
 
 TEST(Decide, ABusyWorkerReportsWhenItIsTime) {
-  ControlView view = Training();
+  ControlView view = With({Training(), Training()});
   EXPECT_EQ(Decide(view).action, ControlAction::kWait);
   EXPECT_EQ(Decide(view).until, kLater);
 
@@ -52,52 +58,80 @@ TEST(Decide, ABusyWorkerReportsWhenItIsTime) {
   EXPECT_EQ(Decide(view).action, ControlAction::kSynchronize);
 }
 
-TEST(Decide, NeverWaitsBeyondTheLease) {
-  ControlView view = Training();
-  view.give_up_at = kNow + absl::Seconds(1);
+TEST(Decide, NeverWaitsBeyondTheFirstLeaseThatEnds) {
+  ControlView view = With({Training(), Training(), Training()});
+  view.attempts[1].give_up_at = kNow + absl::Seconds(1);
 
+  EXPECT_EQ(Decide(view).action, ControlAction::kWait);
   EXPECT_EQ(Decide(view).until, kNow + absl::Seconds(1));
 }
 
 TEST(Decide, WithoutAnswersTrainingIsGivenUpOnce) {
-  ControlView view = Training();
-  view.give_up_at = kNow;
+  ControlView view = With({Training(), Training()});
+  view.attempts[1].give_up_at = kNow;
   EXPECT_EQ(Decide(view).action, ControlAction::kGiveUp);
+  EXPECT_EQ(Decide(view).attempt, 1u);
 
-  view.gave_up = true;
+  view.attempts[1].gave_up = true;
   EXPECT_EQ(Decide(view).action, ControlAction::kWait);
 }
 
 TEST(Decide, AResultIsNotGivenUpWithTheLease) {
-  ControlView view = Training();
-  view.phase = AttemptPhase::kPublishing;
-  view.give_up_at = kNow;
+  ControlView view = With({Training()});
+  view.attempts[0].phase = AttemptPhase::kPublishing;
+  view.attempts[0].give_up_at = kNow;
 
   EXPECT_EQ(Decide(view).action, ControlAction::kWait);
+  EXPECT_EQ(Decide(view).until, kLater);
 }
 
-TEST(Decide, AnEndedAttemptIsFinished) {
-  EXPECT_EQ(Decide(Ended()).action, ControlAction::kFinishAttempt);
+TEST(Decide, AnEndedAttemptIsFinishedWhileOthersTrain) {
+  const ControlView view = With({Training(), Ended(), Training()});
+
+  EXPECT_EQ(Decide(view).action, ControlAction::kFinishAttempt);
+  EXPECT_EQ(Decide(view).attempt, 1u);
 }
 
 TEST(Decide, AnAttemptWithNothingToSayIsForgotten) {
-  ControlView view = Ended();
-  view.has_outcome = false;
+  ControlView view = With({Training(), Ended()});
+  view.attempts[1].has_outcome = false;
 
   EXPECT_EQ(Decide(view).action, ControlAction::kForget);
+  EXPECT_EQ(Decide(view).attempt, 1u);
 }
 
-TEST(Decide, ACheckpointIsReportedBeforeTheAttemptEnds) {
-  ControlView view = Ended();
-  view.checkpoint_unreported = true;
+TEST(Decide, ACheckpointIsReportedBeforeItsAttemptEnds) {
+  ControlView view = With({Ended(), Ended()});
+  view.attempts[0].checkpoint_unreported = true;
+  EXPECT_EQ(Decide(view).action, ControlAction::kFinishAttempt);
+  EXPECT_EQ(Decide(view).attempt, 1u) << "the other one need not wait";
+
+  view.attempts.pop_back();
+  EXPECT_EQ(Decide(view).action, ControlAction::kWait);
+  view.now = kLater;
+  EXPECT_EQ(Decide(view).action, ControlAction::kSynchronize);
+}
+
+TEST(Decide, TheLeasesOfOthersComeBeforeAResult) {
+  ControlView view = With({Training(), Ended()});
   view.next_synchronize = kNow;
 
   EXPECT_EQ(Decide(view).action, ControlAction::kSynchronize);
 }
 
+TEST(Decide, AResultThatIsNotTakenHoldsNoOtherUp) {
+  ControlView view = With({Ended(), Ended(), Ended()});
+  view.attempts[0].next_finish = kLater;
+  view.attempts[1].next_finish = kNow;
+  view.attempts[2].next_finish = kNow - absl::Seconds(1);
+
+  EXPECT_EQ(Decide(view).action, ControlAction::kFinishAttempt);
+  EXPECT_EQ(Decide(view).attempt, 2u);
+}
+
 TEST(Decide, WhileFinishingBacksOffTheLeaseIsKept) {
-  ControlView view = Ended();
-  view.next_finish = kLater;
+  ControlView view = With({Ended()});
+  view.attempts[0].next_finish = kLater;
   view.next_synchronize = kNow;
   EXPECT_EQ(Decide(view).action, ControlAction::kSynchronize);
 
@@ -109,20 +143,26 @@ TEST(Decide, WhileFinishingBacksOffTheLeaseIsKept) {
 TEST(Decide, ADrainIsReportedFirst) {
   ControlView view = Idle();
   view.draining = true;
+  EXPECT_EQ(Decide(view).action, ControlAction::kSynchronize);
 
+  view = With({Ended()});
+  view.draining = true;
+  view.next_synchronize = kNow;
   EXPECT_EQ(Decide(view).action, ControlAction::kSynchronize);
 }
 
-TEST(Decide, ADrainEndsWhenThereIsNoAttempt) {
+TEST(Decide, ADrainEndsWhenThereIsNoAttemptLeft) {
   ControlView view = Idle();
   view.draining = true;
   view.drain_reported = true;
   EXPECT_EQ(Decide(view).action, ControlAction::kExit);
 
-  view = Ended();
+  view = With({Training(), Ended()});
   view.draining = true;
   view.drain_reported = true;
   EXPECT_EQ(Decide(view).action, ControlAction::kFinishAttempt);
+  view.attempts.pop_back();
+  EXPECT_EQ(Decide(view).action, ControlAction::kWait);
 }
 
 TEST(Decide, ADrainWaitsForAnAbsentServerOnlyWithAnAttempt) {
@@ -131,7 +171,7 @@ TEST(Decide, ADrainWaitsForAnAbsentServerOnlyWithAnAttempt) {
   view.server_away = true;
   EXPECT_EQ(Decide(view).action, ControlAction::kExit);
 
-  view = Ended();
+  view = With({Ended()});
   view.draining = true;
   view.server_away = true;
   EXPECT_EQ(Decide(view).action, ControlAction::kWait);

@@ -70,10 +70,13 @@ TEST_F(TrainMetricsTest, CountsCheckpointsByResult) {
   EXPECT_EQ(Value("attune_checkpoint_last_timestamp_seconds"), 1704067200);
 }
 
-TEST_F(TrainMetricsTest, ShowsWhetherAJobRuns) {
-  EXPECT_EQ(Value("attune_worker_job_active"), 0);
-  train_.SetJobActive(true);
-  EXPECT_EQ(Value("attune_worker_job_active"), 1);
+TEST_F(TrainMetricsTest, ShowsHowManyJobsRun) {
+  EXPECT_EQ(Value("attune_worker_active_jobs"), 0);
+  train_.AddActiveJobs(1);
+  train_.AddActiveJobs(1);
+  EXPECT_EQ(Value("attune_worker_active_jobs"), 2);
+  train_.AddActiveJobs(-1);
+  EXPECT_EQ(Value("attune_worker_active_jobs"), 1);
 }
 
 TEST_F(TrainMetricsTest, StepsOfTheAttemptsBeforeAreNotCountedAgain) {
