@@ -28,6 +28,7 @@
 #include "server/jobs/lease_table.h"
 #include "server/jobs/waiting_workers.h"
 #include "server/jobs/wake_ups.h"
+#include "server/jobs/worker_instances.h"
 #include "server/store/job_store.h"
 #include "server/store/page.h"
 #include "server/store/row_store.h"
@@ -135,11 +136,9 @@ class JobManager {
     absl::Duration stored_at = -absl::InfiniteDuration();
     std::vector<std::string> notices;  // of the last report
   };
-  // The processes of one worker.
-  struct Instances {
-    std::string current;
-    std::vector<std::string> replaced;  // the last few
-  };
+  using SynchronizeRequest = worker::v1::SynchronizeRequest;
+  using SynchronizeResponse = worker::v1::SynchronizeResponse;
+  using WorkerState = worker::v1::WorkerState;
   // A reported attempt whose lease is renewed, and what to answer.
   struct Reported {
     int64_t job = 0;
@@ -169,14 +168,12 @@ class JobManager {
                     JobRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Parts of Synchronize and FinishAttempt.
-  bool IsReplaced(const worker::v1::WorkerState& worker)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status LoseOfOtherInstance(const worker::v1::WorkerState& worker);
-  std::vector<Reported> RenewReported(
-      const worker::v1::SynchronizeRequest& request,
-      worker::v1::SynchronizeResponse& response);
-  absl::Status Report(const worker::v1::SynchronizeRequest& request,
-                      worker::v1::SynchronizeResponse& response);
+  bool Admit(const WorkerState& worker) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status LoseOfOtherInstance(const WorkerState& worker);
+  std::vector<Reported> RenewReported(const SynchronizeRequest& request,
+                                      SynchronizeResponse& response);
+  absl::Status Report(const SynchronizeRequest& request,
+                      SynchronizeResponse& response);
   absl::Status StoreReport(JobWriter& writer, const Reported& reported,
                            JobRecord& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -184,20 +181,19 @@ class JobManager {
                        JobRecord& record);
   // Offers a job again that the worker holds and does not report, or takes it
   // back.
-  absl::Status SettleUnreported(const worker::v1::SynchronizeRequest& request,
-                                worker::v1::SynchronizeResponse& response);
+  absl::Status SettleUnreported(const SynchronizeRequest& request,
+                                SynchronizeResponse& response);
   // The job that the worker gets now, if any.
-  std::optional<int64_t> ChooseJob(const worker::v1::WorkerState& worker) const
+  std::optional<int64_t> ChooseJob(const WorkerState& worker) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Offer(const worker::v1::WorkerState& worker,
-                     worker::v1::SynchronizeResponse& response);
+  absl::Status Offer(const WorkerState& worker, SynchronizeResponse& response);
   absl::Status Assign(JobWriter& writer, int64_t number,
-                      const worker::v1::WorkerState& worker,
+                      const WorkerState& worker,
                       worker::v1::Assignment& assignment)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status OfferAgain(JobWriter& writer, const Lease& lease,
-                          const worker::v1::WorkerState& worker,
-                          worker::v1::SynchronizeResponse& response)
+                          const WorkerState& worker,
+                          SynchronizeResponse& response)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<JobRecord> FindAttempt(std::string_view tuning_job,
                                         int32_t attempt,
@@ -230,7 +226,7 @@ class JobManager {
   JobQueue queue_ ABSL_GUARDED_BY(mutex_);
   LeaseTable leases_ ABSL_GUARDED_BY(mutex_);
   std::map<int64_t, Progress> progress_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, Instances> instances_ ABSL_GUARDED_BY(mutex_);
+  WorkerInstances instances_ ABSL_GUARDED_BY(mutex_);
   // When ExpireLeases last looked for delays that ended.
   absl::Duration looked_at_ ABSL_GUARDED_BY(mutex_);
   // A commit failed, and whether it took effect is not known.

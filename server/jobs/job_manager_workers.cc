@@ -27,7 +27,6 @@ using worker::v1::SynchronizeResponse;
 using worker::v1::WorkerState;
 using J = v1::TuningJob;
 
-constexpr size_t kMaxReplaced = 16;
 constexpr size_t kMaxNoticeBytes = 4096;
 // The least time between two stored progress events of a job.
 constexpr absl::Duration kProgressInterval = absl::Seconds(1);
@@ -67,7 +66,7 @@ absl::StatusOr<SynchronizeResponse> JobManager::Synchronize(
     directive.set_attempt(attempt.attempt());
     directive.set_action(AttemptDirective::ACTION_ABANDON);
   }
-  if (!IsReplaced(worker)) {
+  if (Admit(worker)) {
     ATTUNE_RETURN_IF_ERROR(LoseOfOtherInstance(worker));
     ATTUNE_RETURN_IF_ERROR(Report(request, response));
     ATTUNE_RETURN_IF_ERROR(SettleUnreported(request, response));
@@ -91,19 +90,9 @@ WaitingWorkers::Registration JobManager::AddWaiting(const WorkerState& worker) {
   return waiting_.Add(worker);
 }
 
-bool JobManager::IsReplaced(const WorkerState& worker) {
+bool JobManager::Admit(const WorkerState& worker) {
   absl::MutexLock lock(&mutex_);
-  Instances& instances = instances_[worker.id()];
-  if (instances.current == worker.instance_id()) return false;
-  std::vector<std::string>& replaced = instances.replaced;
-  if (std::find(replaced.begin(), replaced.end(), worker.instance_id()) !=
-      replaced.end()) {
-    return true;
-  }
-  if (!instances.current.empty()) replaced.push_back(instances.current);
-  if (replaced.size() > kMaxReplaced) replaced.erase(replaced.begin());
-  instances.current = worker.instance_id();
-  return false;
+  return instances_.Admit(worker.id(), worker.instance_id());
 }
 
 absl::Status JobManager::LoseOfOtherInstance(const WorkerState& worker) {
@@ -339,11 +328,9 @@ std::optional<int64_t> JobManager::ChooseJob(const WorkerState& worker) const {
   const std::string& model = queue_.Find(*number)->base_model;
   const bool other_is_idle = waiting_.Any(
       [&](const WorkerState& other) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        auto instances = instances_.find(other.id());
         return Holds(other, model) && other.free_job_slots() > 0 &&
                !leases_.HasWorker(other.id()) &&
-               instances != instances_.end() &&
-               instances->second.current == other.instance_id();
+               instances_.IsCurrent(other.id(), other.instance_id());
       });
   return other_is_idle ? std::nullopt : number;
 }
