@@ -32,7 +32,7 @@ struct Adaptation {
   std::map<std::string, LowRankPair> low_rank;
   double low_rank_scale = 1;
   // The share of a layer's input that additions do not see in training, and
-  // the numbers that decide which. 0 when serving.
+  // the CPU's numbers that decide which. 0 when serving.
   double dropout = 0;
   at::Generator generator;
 

@@ -4,7 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -172,9 +171,11 @@ struct LinearLayerFunction
 // x -> x with some numbers dropped and the others enlarged to make up for it.
 at::Tensor Dropped(const at::Tensor& x, const LowRank& low_rank) {
   const double kept = 1 - low_rank.dropout;
-  const at::Tensor mask =
-      at::empty_like(x).bernoulli_(kept, low_rank.generator).div_(kept);
-  return x * mask;
+  // Drawn on the CPU: the same on every device.
+  const at::Tensor mask = at::empty(x.sizes(), at::kFloat)
+                              .bernoulli_(kept, low_rank.generator)
+                              .div_(kept);
+  return x * mask.to(x.device());
 }
 
 bool NeedsGradient(const at::Tensor& tensor) {

@@ -12,7 +12,7 @@ struct LowRank {
   at::Tensor down;  // [rank, in]
   at::Tensor up;    // [out, rank], scaled already
   // The share of x that is dropped on its way down while training, and the
-  // numbers that decide which.
+  // numbers of the CPU that decide which.
   double dropout = 0;
   at::Generator generator;
 

@@ -23,6 +23,7 @@
 #include "worker/tuning/event_file.h"
 #include "worker/tuning/initialisation.h"
 #include "worker/tuning/progress_tracker.h"
+#include "worker/tuning/trained_adaptation.h"
 #include "worker/tuning/trained_values.h"
 #include "worker/tuning/trainer.h"
 #include "worker/tuning/training_series.h"
@@ -74,12 +75,15 @@ std::vector<Example> Sample(std::vector<Example> examples, int limit,
 // Trained values as a version stores them.
 absl::StatusOr<StoredPrompt> ToStored(const TensorMap& values,
                                       v1::PromptManifest manifest) {
+  const attune::v1::TuningMethod& method = manifest.method();
   StoredPrompt stored;
   if (HasPrefix(values)) {
     stored.prefix = {values.at(std::string(kPrefixKeysValue)),
                      values.at(std::string(kPrefixValuesValue))};
-  } else {
+  } else if (HasPrompt(values)) {
     ATTUNE_ASSIGN_OR_RETURN(stored.rows, SoftPrompt::Create(PromptOf(values)));
+  } else {
+    stored.adaptation = AdaptationOf(method, values);
   }
   stored.head = HeadOf(values);
   stored.manifest = std::move(manifest);
@@ -126,6 +130,7 @@ class Attempt {
     ATTUNE_ASSIGN_OR_RETURN(Splits splits, ReadSplits(input_.rows, spec_.data(),
                                                       *spec_.mutable_task()));
     embedding_rms_ = EmbeddingRms(*model_->model);
+    ATTUNE_RETURN_IF_ERROR(ResolveAdaptation(*model_, *spec_.mutable_method()));
     ATTUNE_ASSIGN_OR_RETURN(
         spec_,
         ResolveSpec(
@@ -244,8 +249,9 @@ class Attempt {
 
   absl::Status MeasureTuned() {
     listener_.BeforeStep();
-    ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt prompt,
-                            AttachValues(*model_, state_.Best()));
+    ATTUNE_ASSIGN_OR_RETURN(
+        const AttachedPrompt prompt,
+        AttachValues(*model_, spec_.method(), state_.Best()));
     ATTUNE_ASSIGN_OR_RETURN(
         after_, MeasureTest(TuningProgress::PHASE_EVALUATING_TUNED, &prompt));
     return absl::OkStatus();

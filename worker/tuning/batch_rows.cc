@@ -23,7 +23,7 @@ int64_t NumTrainingRows(const TaskProgram& program,
 
 BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
                          absl::Span<const PreparedExample* const> batch) {
-  const int64_t prompt_rows = HasPrefix(values) ? 0 : PromptOf(values).size(0);
+  const int64_t prompt_rows = HasPrompt(values) ? PromptOf(values).size(0) : 0;
   const bool shared = program.model().info.config.kind == ModelKind::kCausal;
   BatchRows rows;
   rows.shared = shared ? prompt_rows : 0;

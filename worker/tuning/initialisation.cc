@@ -18,6 +18,7 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tuning/trained_adaptation.h"
 #include "worker/tuning/trained_values.h"
 
 namespace attune::worker {
@@ -151,6 +152,10 @@ absl::StatusOr<TensorMap> MakeInitialFront(
     const attune::v1::TuningMethod& method, const TaskProgram& program,
     absl::Span<const PreparedExample> train, double embedding_rms,
     uint64_t seed) {
+  if (AdaptsModel(method)) {
+    return MakeInitialAdaptation(program.model(), method, seed);
+  }
+  if (method.has_head()) return TensorMap();
   if (!method.has_prefix_tuning()) {
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
                             MakeInitialRows(method.prompt_tuning(), program,

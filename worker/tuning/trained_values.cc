@@ -1,12 +1,21 @@
 #include "worker/tuning/trained_values.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/zeros.h>
 
+#include <memory>
 #include <string>
+#include <utility>
+
+#include "proto/cc/status_macros.h"
+#include "worker/models/adaptation.h"
+#include "worker/tuning/trained_adaptation.h"
 
 namespace attune::worker {
 
 namespace {
+
+using attune::v1::TuningMethod;
 
 const at::Tensor& ValueOf(const TensorMap& values, std::string_view name) {
   return values.at(std::string(name));
@@ -28,6 +37,10 @@ bool HasPrefix(const TensorMap& values) {
   return values.contains(std::string(kPrefixKeysValue));
 }
 
+bool HasPrompt(const TensorMap& values) {
+  return values.contains(std::string(kPromptValue));
+}
+
 const at::Tensor& PromptOf(const TensorMap& values) {
   return ValueOf(values, kPromptValue);
 }
@@ -38,26 +51,43 @@ ClassifierHead HeadOf(const TensorMap& values) {
   return {weight->second, ValueOf(values, kHeadBiasValue)};
 }
 
-AttachedPrompt TrainedFront(const TensorMap& values) {
+absl::StatusOr<AttachedPrompt> TrainedFront(const LoadedModel& model,
+                                            const TuningMethod& method,
+                                            const TensorMap& values,
+                                            uint64_t dropout_seed) {
   AttachedPrompt front;
   if (HasPrefix(values)) {
     front.prefix = std::make_shared<const KvBlock>(
         ValueOf(values, kPrefixKeysValue).unbind(0),
         ValueOf(values, kPrefixValuesValue).unbind(0));
-  } else {
+  } else if (HasPrompt(values)) {
     front.rows = PromptOf(values);
+  } else if (AdaptsModel(method)) {
+    Adaptation adaptation = AdaptationOf(method, values);
+    adaptation.dropout = method.lora().dropout();
+    if (adaptation.dropout > 0) {
+      adaptation.generator = at::detail::createCPUGenerator(dropout_seed);
+    }
+    ATTUNE_ASSIGN_OR_RETURN(front.adapted,
+                            AdaptModel(*model.model, adaptation));
   }
   front.head = HeadOf(values);
   return front;
 }
 
 absl::StatusOr<AttachedPrompt> AttachValues(const LoadedModel& model,
+                                            const TuningMethod& method,
                                             const TensorMap& values) {
+  const ClassifierHead head = HeadOf(values);
   if (HasPrefix(values)) {
     return AttachPrefix(model, ValueOf(values, kPrefixKeysValue),
-                        ValueOf(values, kPrefixValuesValue), HeadOf(values));
+                        ValueOf(values, kPrefixValuesValue), head);
   }
-  return AttachPrompt(model, PromptOf(values), HeadOf(values));
+  if (HasPrompt(values)) return AttachPrompt(model, PromptOf(values), head);
+  if (AdaptsModel(method)) {
+    return AttachAdaptation(model, AdaptationOf(method, values), head);
+  }
+  return AttachHead(model, head);
 }
 
 }  // namespace attune::worker

@@ -39,16 +39,16 @@ constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 constexpr double kNewestLoss = 0.1;
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
-                                 const TensorMap& values, Batch batch) {
-  const AttachedPrompt front = TrainedFront(values);
+                                 const AttachedPrompt& front, Batch batch) {
+  const BaseModel& base = ModelWith(&front, program.model());
   if (program.scores_by_head()) {
     std::vector<HeadSample> samples;
     for (const PreparedExample* one : batch) {
       samples.push_back({.text = one->input.ids, .label = one->label});
     }
-    return HeadLoss(program.model().encoder(), front, samples);
+    return HeadLoss(AsEncoder(base), front, samples);
   }
-  const LanguageModel& model = program.model().language();
+  const LanguageModel& model = AsLanguage(base);
   if (program.is_classification()) {
     std::vector<LabelSample> samples;
     for (const PreparedExample* one : batch) {
