@@ -64,7 +64,7 @@ std::string LoraCorruption(const Artifact& artifact) {
 }
 
 // The sample with other tensors.
-Artifact WithTensors(const TensorMap& tensors) {
+Artifact LoraOf(const TensorMap& tensors) {
   Artifact artifact = SampleFiles();
   artifact.files[std::string(kAdapterModelFile)] = *WriteSafetensors(tensors);
   return artifact;
@@ -132,19 +132,19 @@ TEST(AdaptationCodec, NamesWhatIsWrongWithAdditions) {
   no_rank.files[std::string(kAdapterConfigFile)] =
       R"({"peft_type": "LORA", "r": 0, "lora_alpha": 1})";
   EXPECT_THAT(LoraCorruption(no_rank), HasSubstr("positive integer"));
-  EXPECT_THAT(LoraCorruption(WithTensors({{"stray", down}})),
+  EXPECT_THAT(LoraCorruption(LoraOf({{"stray", down}})),
               HasSubstr("'stray' is none of a LORA"));
-  EXPECT_THAT(LoraCorruption(WithTensors({})), HasSubstr("no tensor"));
-  EXPECT_THAT(LoraCorruption(WithTensors({{module + ".lora_A.weight", down}})),
+  EXPECT_THAT(LoraCorruption(LoraOf({})), HasSubstr("no tensor"));
+  EXPECT_THAT(LoraCorruption(LoraOf({{module + ".lora_A.weight", down}})),
               HasSubstr("module 'a' must have"));
-  EXPECT_THAT(LoraCorruption(WithTensors({{module + ".lora_A.weight", down},
-                                          {module + ".lora_B.weight", down}})),
+  EXPECT_THAT(LoraCorruption(LoraOf({{module + ".lora_A.weight", down},
+                                     {module + ".lora_B.weight", down}})),
               HasSubstr("lora_B [out, 2]"));
   EXPECT_THAT(
-      LoraCorruption(WithTensors(
-          {{module + ".lora_A.weight", down},
-           {module + ".lora_B.weight",
-            at::full({5, 2}, std::numeric_limits<float>::infinity())}})),
+      LoraCorruption(
+          LoraOf({{module + ".lora_A.weight", down},
+                  {module + ".lora_B.weight",
+                   at::full({5, 2}, std::numeric_limits<float>::infinity())}})),
       HasSubstr("must be finite"));
 }
 
