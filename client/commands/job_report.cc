@@ -234,6 +234,10 @@ std::string MethodText(const v1::TuningMethod& method) {
       return rows == 0 ? "prompt tuning"
                        : Concat("prompt tuning, ", rows, " rows");
     }
+    case v1::TuningMethod::kLora: {
+      const int rank = method.lora().rank();
+      return rank == 0 ? "lora" : Concat("lora, rank ", rank);
+    }
     default: {
       const auto* field = v1::TuningMethod::descriptor()->FindFieldByNumber(
           method.method_case());

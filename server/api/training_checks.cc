@@ -104,10 +104,42 @@ void CheckMaxDuration(const google::protobuf::Duration& duration,
   }
 }
 
+void CheckLora(const v1::Lora& lora, Fields fields) {
+  if (lora.has_rank()) fields.CheckRange("rank", lora.rank(), 1, kMaxLoraRank);
+  if (lora.has_alpha()) {
+    fields.CheckAbove0("alpha", lora.alpha(), kMaxLoraAlpha);
+  }
+  fields.CheckBeta("dropout", lora.dropout());
+  if (lora.target_modules_size() > kMaxTargetModules) {
+    fields.Add("target_modules", Concat("has ", lora.target_modules_size(),
+                                        " names; at most ", kMaxTargetModules));
+  }
+  for (int i = 0; i < lora.target_modules_size(); ++i) {
+    const size_t size = lora.target_modules(i).size();
+    if (size >= 1 && size <= kMaxTargetModuleBytes) continue;
+    fields.Add(Concat("target_modules[", i, "]"),
+               Concat("has ", size, " bytes; 1 to ", kMaxTargetModuleBytes,
+                      " are allowed"));
+  }
+}
+
 }  // namespace
 
 void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
                  std::string_view path, FieldViolations& violations) {
+  if (method.has_lora()) {
+    CheckLora(method.lora(), Fields(Concat(path, ".lora"), violations));
+  }
+  if (method.has_top_layers() && method.top_layers().has_num_layers() &&
+      method.top_layers().num_layers() < 1) {
+    violations.Add(Concat(path, ".top_layers.num_layers"),
+                   Concat("is ", method.top_layers().num_layers(),
+                          "; must be at least 1"));
+  }
+  if (method.has_head() && method.head().dropout() != 0) {
+    violations.Add(Concat(path, ".head.dropout"),
+                   "a learned head has no dropout; leave it 0");
+  }
   if (!method.has_prompt_tuning()) return;
   CheckPromptTuning(method.prompt_tuning(), task,
                     Fields(Concat(path, ".prompt_tuning"), violations));

@@ -27,6 +27,10 @@ inline constexpr double kMaxLearningRate = 10;
 inline constexpr int kMaxPatience = 1'000;
 inline constexpr int kMaxVirtualTokens = 1'024;
 inline constexpr size_t kMaxInitTextBytes = 16'384;
+inline constexpr int kMaxLoraRank = 256;
+inline constexpr double kMaxLoraAlpha = 10'000;
+inline constexpr int kMaxTargetModules = 64;
+inline constexpr size_t kMaxTargetModuleBytes = 256;
 
 // Everything that can be said of a request without looking at what is stored:
 // INVALID_ARGUMENT or UNIMPLEMENTED naming every field that is wrong.

@@ -29,8 +29,6 @@ constexpr UnsupportedMethod kMethods[] = {
      "the report of a tuning job holds the evaluation before and after"},
 };
 
-constexpr std::string_view kMethodHint =
-    "this method is not trained yet; prompt_tuning and prefix_tuning are";
 constexpr std::string_view kTaskHint =
     "this task type is not served yet; TASK_TYPE_TEXT_CLASSIFICATION and "
     "TASK_TYPE_TEXT_GENERATION are";
@@ -40,10 +38,6 @@ constexpr std::string_view kOptimizerHint =
     "this optimiser is not built yet; OPTIMIZER_ADAMW is";
 
 constexpr UnsupportedValue kValues[] = {
-    {"attune.v1.TuningMethod.lora", kMethodHint},
-    {"attune.v1.TuningMethod.head", kMethodHint},
-    {"attune.v1.TuningMethod.top_layers", kMethodHint},
-    {"attune.v1.TuningMethod.all_parameters", kMethodHint},
     {"attune.v1.TuningMethod.hard_prompt",
      "hard prompts are not served yet; prompt_tuning is"},
     {"attune.v1.PrefixTuning.projection", kNetworkHint},

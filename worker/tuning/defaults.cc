@@ -10,6 +10,7 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/dataset.h"
+#include "worker/tuning/trained_adaptation.h"
 
 namespace attune::worker {
 namespace {
@@ -95,11 +96,20 @@ class Resolver {
       ResolvePromptTuning(*method.mutable_prompt_tuning());
     } else if (method.has_prefix_tuning()) {
       ResolvePrefixTuning(*method.mutable_prefix_tuning());
-    } else {
+    } else if (method.has_head()) {
+      ResolveHead(method.head());
+    } else if (!AdaptsModel(method)) {
       violations_.AddUnsupported("spec.method",
-                                 "only prompt_tuning and prefix_tuning are "
-                                 "trained by this release");
+                                 "hard_prompt is not served by this release");
     }
+  }
+
+  void ResolveHead(const attune::v1::Head& head) {
+    Require(spec_.task().label_scoring() == attune::v1::LABEL_SCORING_HEAD,
+            "spec.method.head",
+            "trains nothing where no head scores: needs "
+            "task.label_scoring LABEL_SCORING_HEAD");
+    Require(head.dropout() == 0, "spec.method.head.dropout", "must be 0");
   }
 
   void ResolvePromptTuning(PromptTuning& tuning) {

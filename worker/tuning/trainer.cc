@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
@@ -16,6 +17,7 @@
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/seeded_random.h"
 #include "worker/tuning/adamw.h"
 #include "worker/tuning/batch_rows.h"
 #include "worker/tuning/defaults.h"
@@ -34,6 +36,8 @@ using Batch = absl::Span<const PreparedExample* const>;
 // What the backward may keep in memory before a batch is run in parts.
 constexpr int64_t kActivationBytes = int64_t{2} << 30;
 constexpr int kMaxNonfiniteInRow = 3;
+// Keeps dropout apart from the seed's other uses; a step adds its number.
+constexpr uint64_t kDropoutStream = 1'000'000;
 constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 // Weight of the newest loss in the running mean that is shown.
 constexpr double kNewestLoss = 0.1;
@@ -82,11 +86,15 @@ void AddGradients(const at::Tensor& mean, const TensorMap& leaves,
                   TensorMap& sums) {
   std::vector<at::Tensor> inputs;
   for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
-  const std::vector<at::Tensor> gradients =
-      torch::autograd::grad({mean}, inputs);
+  // A weight that these samples do not use has none.
+  const std::vector<at::Tensor> gradients = torch::autograd::grad(
+      {mean}, inputs, /*grad_outputs=*/{}, /*retain_graph=*/std::nullopt,
+      /*create_graph=*/false, /*allow_unused=*/true);
   size_t next = 0;
   for (const auto& [name, leaf] : leaves) {
-    const at::Tensor gradient = gradients[next++].to(at::kCPU);
+    at::Tensor gradient = gradients[next++];
+    if (!gradient.defined()) gradient = at::zeros_like(leaf);
+    gradient = gradient.to(at::kCPU);
     at::Tensor& sum = sums[name];
     sum = sum.defined() ? sum + gradient : gradient;
   }
@@ -105,9 +113,10 @@ double MetricOf(const attune::v1::EvaluationReport& report,
 
 }  // namespace
 
-absl::StatusOr<BatchGradient> ComputeGradient(const TaskProgram& program,
-                                              const TensorMap& values,
-                                              Batch batch, int64_t max_rows) {
+absl::StatusOr<BatchGradient> ComputeGradient(
+    const TaskProgram& program, const attune::v1::TuningMethod& method,
+    const TensorMap& values, Batch batch, int64_t max_rows,
+    const GradientOptions& options) {
   return CatchTorchErrors("step", [&]() -> absl::StatusOr<BatchGradient> {
     const at::AutoGradMode grad_mode(true);
     const LoadedModel& model = program.model();
@@ -122,8 +131,11 @@ absl::StatusOr<BatchGradient> ComputeGradient(const TaskProgram& program,
     BatchGradient result;
     for (const MicroBatch& part :
          SplitBatch(rows.samples, rows.shared, max_rows)) {
+      ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt front,
+                              TrainedFront(model, method, leaves,
+                                           options.dropout_seed + part.begin));
       absl::StatusOr<BatchLoss> loss =
-          LossOf(program, leaves, batch.subspan(part.begin, part.count));
+          LossOf(program, front, batch.subspan(part.begin, part.count));
       if (!loss.ok()) return NameMemoryErrors(loss.status());
       const at::Tensor mean = loss->sum / total_weight;
       AddGradients(mean, leaves, result.gradients);
@@ -220,7 +232,8 @@ absl::Status Trainer::Validate(TrainingState& state) {
                       static_cast<int64_t>(input_.validation.size()));
   listener_.BeforeStep();
   ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt prompt,
-                          AttachValues(input_.program.model(), state.Values()));
+                          AttachValues(input_.program.model(),
+                                       input_.spec.method(), state.Values()));
   EvaluationOptions options;
   options.split = "validation";
   options.prompt = &prompt;
@@ -280,6 +293,11 @@ void Trainer::Judge(const attune::v1::EvaluationReport& report,
   }
 }
 
+uint64_t Trainer::DropoutSeed(const TrainingState& state) const {
+  return SeededRandom(training_.seed(), kDropoutStream + state.progress.step())
+      .Next();
+}
+
 absl::Status Trainer::Step(TrainingState& state) {
   const absl::Duration begin = clock_.Monotonic();
   v1::CheckpointManifest& progress = state.progress;
@@ -294,7 +312,9 @@ absl::Status Trainer::Step(TrainingState& state) {
       CountBatchRows(input_.program, values, batch), progress,
       [&](int64_t max_rows) -> absl::Status {
         ATTUNE_ASSIGN_OR_RETURN(
-            gradient, ComputeGradient(input_.program, values, batch, max_rows));
+            gradient,
+            ComputeGradient(input_.program, input_.spec.method(), values, batch,
+                            max_rows, {.dropout_seed = DropoutSeed(state)}));
         return absl::OkStatus();
       }));
   StepFacts facts;

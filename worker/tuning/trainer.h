@@ -41,13 +41,21 @@ struct BatchGradient {
   int64_t num_rows = 0;  // that went through the model
 };
 
+// How the gradient of a batch is worked out.
+struct GradientOptions {
+  // Decides what dropout leaves out.
+  uint64_t dropout_seed = 0;
+};
+
 // Gradient of the mean loss over `batch` with regard to `values`, which are
-// named as in TrainingState. The prompt of a causal model stands in front of
-// all samples once, that of another kind before each; the batch is run in
-// several parts only if its rows would go beyond `max_rows`.
+// named as in TrainingState and belong to the resolved `method`. The prompt of
+// a causal model stands in front of all samples once, that of another kind
+// before each; the batch is run in several parts only if its rows would go
+// beyond `max_rows`.
 absl::StatusOr<BatchGradient> ComputeGradient(
-    const TaskProgram& program, const TensorMap& values,
-    absl::Span<const PreparedExample* const> batch, int64_t max_rows);
+    const TaskProgram& program, const attune::v1::TuningMethod& method,
+    const TensorMap& values, absl::Span<const PreparedExample* const> batch,
+    int64_t max_rows, const GradientOptions& options = {});
 
 // Trains a prompt and what is learned beside it, from any state on. Runs on one
 // thread.
@@ -76,6 +84,8 @@ class Trainer {
   // stopping counts. One that is not finite is never the best.
   void Judge(const attune::v1::EvaluationReport& report, TrainingState& state);
   absl::Status Step(TrainingState& state);
+  // Of the step that comes: the same whenever it is tried, in whatever attempt.
+  uint64_t DropoutSeed(const TrainingState& state) const;
   // Puts the step's gradient into the state; false if it is not finite.
   bool Apply(BatchGradient& gradient, TrainingState& state, StepFacts& facts);
   absl::Status CountNonfinite(const StepFacts& facts, TrainingState& state);

@@ -120,6 +120,41 @@ TEST(TrainingChecks, EveryWrongFieldOfPromptTuningIsNamed) {
   }
 }
 
+TEST(TrainingChecks, MethodsThatTrainWeightsKeepToTheirRanges) {
+  struct Case {
+    std::function<void(v1::TuningMethod&)> spoil;
+    const char* field;
+  };
+  const Case cases[] = {
+      {[](auto& m) { m.mutable_lora()->set_rank(0); }, "m.lora.rank"},
+      {[](auto& m) { m.mutable_lora()->set_rank(257); }, "m.lora.rank"},
+      {[](auto& m) { m.mutable_lora()->set_alpha(0); }, "m.lora.alpha"},
+      {[](auto& m) { m.mutable_lora()->set_dropout(1); }, "m.lora.dropout"},
+      {[](auto& m) { m.mutable_lora()->add_target_modules(""); },
+       "m.lora.target_modules[0]"},
+      {[](auto& m) {
+         for (int i = 0; i < 65; ++i) m.mutable_lora()->add_target_modules("q");
+       },
+       "m.lora.target_modules"},
+      {[](auto& m) { m.mutable_top_layers()->set_num_layers(0); },
+       "m.top_layers.num_layers"},
+      {[](auto& m) { m.mutable_head()->set_dropout(0.1); }, "m.head.dropout"}};
+  for (const Case& one : cases) {
+    v1::TuningMethod method;
+    one.spoil(method);
+    FieldViolations violations;
+    CheckMethod(method, v1::TASK_TYPE_TEXT_CLASSIFICATION, "m", violations);
+
+    EXPECT_THAT(violations.ToStatus(),
+                NamesField(Reason::kInvalidField, one.field));
+  }
+  v1::TuningMethod defaults;
+  defaults.mutable_lora();
+  FieldViolations none;
+  CheckMethod(defaults, v1::TASK_TYPE_TEXT_CLASSIFICATION, "m", none);
+  EXPECT_OK(none.ToStatus());
+}
+
 TEST(TrainingChecks, AMetricMustBeOneOfTheTask) {
   v1::EvaluationConfig evaluation;
   evaluation.set_metric("accuracy");

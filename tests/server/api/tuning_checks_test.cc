@@ -125,13 +125,13 @@ TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
   v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
   spec->set_prompt("x");
-  spec->mutable_method()->mutable_lora();
+  spec->mutable_method()->mutable_hard_prompt();
 
   const absl::Status status = CheckCreateTuningJob(request);
 
-  EXPECT_THAT(FieldsOf(status),
-              testing::UnorderedElementsAre("tuning_job.spec.method.lora",
-                                            "tuning_job.spec.prompt"));
+  EXPECT_THAT(FieldsOf(status), testing::UnorderedElementsAre(
+                                    "tuning_job.spec.method.hard_prompt",
+                                    "tuning_job.spec.prompt"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -47,12 +47,12 @@ TEST_F(TuningServiceTest, UnsupportedMethodsComeBackAsUnimplemented) {
   request.mutable_tuning_job()
       ->mutable_spec()
       ->mutable_method()
-      ->mutable_lora();
+      ->mutable_hard_prompt();
 
   const auto created = Create(request);
 
   EXPECT_THAT(created, NamesField(Reason::kUnsupportedField,
-                                  "tuning_job.spec.method.lora"));
+                                  "tuning_job.spec.method.hard_prompt"));
   EXPECT_EQ(created.status().code(), absl::StatusCode::kUnimplemented);
 }
 

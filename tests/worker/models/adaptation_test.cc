@@ -206,7 +206,7 @@ TEST_P(AdaptationOfEveryModel, GradientsEqualFiniteDifferences) {
     if (!mix.defined()) mix = RandomTensor(out.sizes().vec(), 900);
     return (out * mix).sum(at::kDouble).item<double>();
   };
-  const double step = 1e-3;
+  const double step = 2e-4;
   const double expected = (value_at(step) - value_at(-step)) / (2 * step);
 
   std::vector<at::Tensor> leaves;
@@ -225,19 +225,19 @@ TEST_P(AdaptationOfEveryModel, GradientsEqualFiniteDifferences) {
     derivative += (gradients[i] * direction[i]).sum(at::kDouble).item<double>();
   }
 
-  // fp32 sums of order one over a step of 1e-3, and the third derivative.
+  // fp32 sums over a step of 2e-4, and the kinks of ReLU in between.
   EXPECT_NEAR(derivative, expected, 0.02 * std::max(1.0, std::abs(expected)));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Architectures, AdaptationOfEveryModel,
     testing::Values("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2",
-                    "gpt_neox", "gpt_neox_serial", "opt", "bert", "roberta",
+                    "gpt_neox", "gpt_neox_serial", "opt", "bert", "roberta_mlm",
                     "distilbert_sequence", "electra", "t5", "mt5"),
     [](const auto& info) { return std::string(info.param); });
 
 TEST(Adaptation, ChangesOfATableReachTheTextAndATiedHead) {
-  const auto base = LoadTiny("llama");
+  const auto base = LoadTiny("qwen2");
   ASSERT_TRUE(base->config().tie_embeddings);
   const std::string name = "model.embed_tokens.weight";
   Adaptation adaptation;

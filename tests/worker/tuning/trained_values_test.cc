@@ -7,9 +7,12 @@
 
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
+#include "worker/tuning/trained_adaptation.h"
 
 namespace attune::worker {
 namespace {
+
+using attune::v1::TuningMethod;
 
 TEST(TrainedValues, APromptAloneWhereWordsScore) {
   const auto program = CompileTask(LabelTask({"yes", "no"}), 2);
@@ -20,7 +23,7 @@ TEST(TrainedValues, APromptAloneWhereWordsScore) {
   EXPECT_EQ(values.size(), 1u);
   EXPECT_TRUE(PromptOf(values).equal(at::ones({2, 32})));
   EXPECT_FALSE(HeadOf(values).defined());
-  const auto attached = AttachValues(*TinyModel(), values);
+  const auto attached = AttachValues(*TinyModel(), TuningMethod(), values);
   ASSERT_OK(attached);
   ASSERT_NE(attached->prefix, nullptr);
   EXPECT_EQ(attached->length(), 2);
@@ -36,7 +39,8 @@ TEST(TrainedValues, AHeadOfZerosWhereAHeadScores) {
 
   EXPECT_TRUE(HeadOf(values).weight.equal(at::zeros({3, 32})));
   EXPECT_TRUE(HeadOf(values).bias.equal(at::zeros({3})));
-  const auto attached = AttachValues(*TinyModel("encoder"), values);
+  const auto attached =
+      AttachValues(*TinyModel("encoder"), TuningMethod(), values);
   ASSERT_OK(attached);
   EXPECT_EQ(attached->prefix, nullptr);
   EXPECT_EQ(attached->head.num_labels(), 3);
@@ -46,7 +50,7 @@ TEST(TrainedValues, APrefixIsServedAsItIs) {
   const at::Tensor keys = at::ones({2, 2, 3, 8});
   const TensorMap values = {{"prefix.keys", keys}, {"prefix.values", 2 * keys}};
 
-  const auto attached = AttachValues(*TinyModel(), values);
+  const auto attached = AttachValues(*TinyModel(), TuningMethod(), values);
 
   EXPECT_TRUE(HasPrefix(values));
   ASSERT_OK(attached);
@@ -60,11 +64,41 @@ TEST(TrainedValues, APrefixTakesPartInGradients) {
   values["prefix.keys"] = at::ones({2, 2, 3, 8}).requires_grad_();
   values["prefix.values"] = at::ones({2, 2, 3, 8}).requires_grad_();
 
-  const AttachedPrompt front = TrainedFront(values);
+  const auto front =
+      TrainedFront(*TinyModel(), TuningMethod(), values, /*dropout_seed=*/0);
 
-  ASSERT_NE(front.prefix, nullptr);
-  EXPECT_TRUE(front.prefix->requires_grad());
-  EXPECT_FALSE(front.rows.defined());
+  ASSERT_OK(front);
+  ASSERT_NE(front->prefix, nullptr);
+  EXPECT_TRUE(front->prefix->requires_grad());
+  EXPECT_FALSE(front->rows.defined());
+}
+
+TEST(TrainedValues, WeightsMakeAModelOfTheirOwn) {
+  TuningMethod method;
+  method.mutable_top_layers()->set_num_layers(1);
+  const TensorMap values =
+      MakeInitialAdaptation(*TinyModel(), method, /*seed=*/1);
+
+  const auto attached = AttachValues(*TinyModel(), method, values);
+
+  ASSERT_OK(attached);
+  ASSERT_NE(attached->adapted, nullptr);
+  EXPECT_EQ(attached->length(), 0);
+  EXPECT_GT(attached->num_bytes(), 0u);
+}
+
+TEST(TrainedValues, NothingButAHeadIsTheBaseWithIt) {
+  TuningMethod method;
+  method.mutable_head();
+  const TensorMap values = {{"head.weight", at::ones({2, 32})},
+                            {"head.bias", at::ones({2})}};
+
+  const auto attached = AttachValues(*TinyModel("encoder"), method, values);
+
+  ASSERT_OK(attached);
+  EXPECT_EQ(attached->adapted, nullptr);
+  EXPECT_FALSE(attached->rows.defined());
+  EXPECT_EQ(attached->head.num_labels(), 2);
 }
 
 }  // namespace

@@ -157,10 +157,10 @@ std::vector<const PreparedExample*> PointersTo(
 TEST_F(TrainerTest, ABatchInPartsHasTheSameLossAndGradient) {
   const auto batch = PointersTo(examples_);
 
-  const BatchGradient whole =
-      *ComputeGradient(*program_, InitialValues(), batch, 10'000);
+  const BatchGradient whole = *ComputeGradient(*program_, spec_.method(),
+                                               InitialValues(), batch, 10'000);
   const BatchGradient parts =
-      *ComputeGradient(*program_, InitialValues(), batch, 40);
+      *ComputeGradient(*program_, spec_.method(), InitialValues(), batch, 40);
 
   EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
   EXPECT_TRUE(parts.gradients.at("prompt").allclose(
@@ -183,8 +183,8 @@ TEST_F(TrainerTest, MakesAllSteps) {
 TEST_F(TrainerTest, TheLossFalls) {
   Resolve(60);
   const auto loss = [&] {
-    return ComputeGradient(*program_, state_.Values(), PointersTo(examples_),
-                           10'000)
+    return ComputeGradient(*program_, spec_.method(), state_.Values(),
+                           PointersTo(examples_), 10'000)
         ->loss;
   };
   const double before = loss();
@@ -298,7 +298,8 @@ TEST_F(TrainerTest, ABatchBeyondTheMemoryIsRunInPartsWithTheSameResult) {
   // Less than the four samples of a batch have, more than one has.
   std::vector<const PreparedExample*> one = {&examples_[0]};
   const int64_t rows_of_one =
-      ComputeGradient(*program_, InitialValues(), one, 10'000)->num_rows;
+      ComputeGradient(*program_, spec_.method(), InitialValues(), one, 10'000)
+          ->num_rows;
   UseModel({.max_rows = 2 * rows_of_one});
   state_ = MakeInitialState(InitialValues(), v1::CheckpointManifest());
 
@@ -320,7 +321,8 @@ TEST_F(TrainerTest, AResumedTrainingKeepsTheSmallerParts) {
   Resolve(10);
   const std::vector<const PreparedExample*> one = {&examples_[0]};
   const int64_t rows_of_one =
-      ComputeGradient(*program_, InitialValues(), one, 10'000)->num_rows;
+      ComputeGradient(*program_, spec_.method(), InitialValues(), one, 10'000)
+          ->num_rows;
   UseModel({.max_rows = 2 * rows_of_one});
   ASSERT_OK(Run());
   const TrainingState whole = state_;
