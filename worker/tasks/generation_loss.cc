@@ -22,9 +22,10 @@ constexpr int64_t kChunkRows = 128;
 
 // hidden: [n, dim], targets: [n] -> [n].
 at::Tensor ChunkLosses(const LanguageModel& model, const at::Tensor& hidden,
-                       const at::Tensor& targets) {
+                       const at::Tensor& targets, double label_smoothing) {
   return at::cross_entropy_loss(model.Logits(hidden), targets,
-                                /*weight=*/{}, at::Reduction::None);
+                                /*weight=*/{}, at::Reduction::None,
+                                /*ignore_index=*/-100, label_smoothing);
 }
 
 // Cross-entropy whose backward only scales the gradient found in forward: the
@@ -34,7 +35,8 @@ class CrossEntropyFunction
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& hidden, const at::Tensor& targets,
-                            const LanguageModel* model) {
+                            const LanguageModel* model,
+                            double label_smoothing) {
     std::vector<at::Tensor> losses;
     std::vector<at::Tensor> gradients;
     for (int64_t begin = 0; begin < hidden.size(0); begin += kChunkRows) {
@@ -42,8 +44,8 @@ class CrossEntropyFunction
       const int64_t end = std::min(begin + kChunkRows, hidden.size(0));
       const at::Tensor rows =
           hidden.slice(0, begin, end).detach().requires_grad_();
-      const at::Tensor chunk =
-          ChunkLosses(*model, rows, targets.slice(0, begin, end));
+      const at::Tensor chunk = ChunkLosses(
+          *model, rows, targets.slice(0, begin, end), label_smoothing);
       gradients.push_back(torch::autograd::grad({chunk.sum()}, {rows})[0]);
       losses.push_back(chunk.detach());
     }
@@ -55,7 +57,8 @@ class CrossEntropyFunction
       torch::autograd::AutogradContext* context,
       const torch::autograd::variable_list& outputs) {
     const at::Tensor gradient = context->saved_data["gradient"].toTensor();
-    return {gradient * outputs[0].unsqueeze(1), at::Tensor(), at::Tensor()};
+    return {gradient * outputs[0].unsqueeze(1), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
@@ -78,40 +81,45 @@ struct AnswerBatch {
   }
 
   // -> the loss of every answer token, [tokens].
-  absl::StatusOr<at::Tensor> Losses(const LanguageModel& model) const {
+  absl::StatusOr<at::Tensor> Losses(const LanguageModel& model,
+                                    double label_smoothing = 0) const {
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
     return CrossEntropyRows(
         model, hidden.index_select(0, at::tensor(rows).to(hidden.device())),
-        at::tensor(targets).to(hidden.device()));
+        at::tensor(targets).to(hidden.device()), label_smoothing);
   }
 };
 
 }  // namespace
 
 at::Tensor CrossEntropyRows(const LanguageModel& model,
-                            const at::Tensor& hidden,
-                            const at::Tensor& targets) {
+                            const at::Tensor& hidden, const at::Tensor& targets,
+                            double label_smoothing) {
   if (at::GradMode::is_enabled() && hidden.requires_grad()) {
-    return CrossEntropyFunction::apply(hidden, targets, &model);
+    return CrossEntropyFunction::apply(hidden, targets, &model,
+                                       label_smoothing);
   }
   std::vector<at::Tensor> losses;
   for (int64_t begin = 0; begin < hidden.size(0); begin += kChunkRows) {
     const int64_t end = std::min(begin + kChunkRows, hidden.size(0));
     losses.push_back(ChunkLosses(model, hidden.slice(0, begin, end),
-                                 targets.slice(0, begin, end)));
+                                 targets.slice(0, begin, end),
+                                 label_smoothing));
   }
   return at::cat(losses);
 }
 
 absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
                                      const AttachedPrompt& prompt,
-                                     absl::Span<const AnswerSample> samples) {
+                                     absl::Span<const AnswerSample> samples,
+                                     double label_smoothing) {
   return CatchTorchErrors("answer loss", [&]() -> absl::StatusOr<BatchLoss> {
     AnswerBatch answers{
         .batch = LanguageBatch(model), .rows = {}, .targets = {}};
     answers.batch.SharePrompt(prompt);
     for (const AnswerSample& sample : samples) answers.Add(sample);
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor losses, answers.Losses(model));
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor losses,
+                            answers.Losses(model, label_smoothing));
     return BatchLoss{.sum = losses.sum(),
                      .weight = static_cast<double>(answers.targets.size()),
                      .num_rows = answers.batch.num_rows()};

@@ -26,16 +26,19 @@ struct AnswerSample {
 // fp32; differentiable with regard to hidden. The logits over the whole
 // vocabulary exist for a few rows at a time only: with grad mode on, the
 // gradient is worked out on the way forward and kept, [n, dim].
+// label_smoothing: the share of the target's probability mass that the whole
+// vocabulary gets alike.
 at::Tensor CrossEntropyRows(const LanguageModel& model,
-                            const at::Tensor& hidden,
-                            const at::Tensor& targets);
+                            const at::Tensor& hidden, const at::Tensor& targets,
+                            double label_smoothing = 0);
 
 // Training: all samples share `prompt`, whose rows or prefix may be trained;
 // rows stand in the batch once. The loss is the sum of -log P(token) over the
-// answer tokens, the weight their number.
+// answer tokens, smoothed as by CrossEntropyRows; the weight is their number.
 absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
                                      const AttachedPrompt& prompt,
-                                     absl::Span<const AnswerSample> samples);
+                                     absl::Span<const AnswerSample> samples,
+                                     double label_smoothing = 0);
 
 // Evaluation: the sum of -log P(token) over each sample's answer.
 absl::StatusOr<std::vector<double>> AnswerLosses(

@@ -66,7 +66,8 @@ int64_t NumHeadRows(const HeadQuery& query) {
 
 absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
                                    const AttachedPrompt& prompt,
-                                   absl::Span<const HeadSample> samples) {
+                                   absl::Span<const HeadSample> samples,
+                                   double label_smoothing) {
   return CatchTorchErrors("head loss", [&]() -> absl::StatusOr<BatchLoss> {
     EncoderBatch batch;
     std::vector<int64_t> labels;
@@ -78,7 +79,8 @@ absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
     return BatchLoss{.sum = at::cross_entropy_loss(
                          prompt.head.Logits(pooled),
                          at::tensor(labels, at::kLong).to(pooled.device()),
-                         /*weight=*/{}, at::Reduction::Sum),
+                         /*weight=*/{}, at::Reduction::Sum,
+                         /*ignore_index=*/-100, label_smoothing),
                      .weight = static_cast<double>(samples.size()),
                      .num_rows = batch.num_rows()};
   });

@@ -40,9 +40,12 @@ struct HeadSample {
 // Training: all samples stand behind `prompt` with its head, each behind its
 // own copy of the rows if it has rows. The loss of a sample is -log P(label),
 // differentiable with regard to prompt and head; its weight is 1.
+// label_smoothing: the share of the right label's probability mass that all
+// labels get alike, so that they count in the loss, too.
 absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
                                    const AttachedPrompt& prompt,
-                                   absl::Span<const HeadSample> samples);
+                                   absl::Span<const HeadSample> samples,
+                                   double label_smoothing = 0);
 
 }  // namespace attune::worker
 

@@ -216,7 +216,8 @@ int64_t NumScoringRows(const LabelQuery& query) {
 
 absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
                                     const AttachedPrompt& prompt,
-                                    absl::Span<const LabelSample> samples) {
+                                    absl::Span<const LabelSample> samples,
+                                    double label_smoothing) {
   return CatchTorchErrors("label loss", [&]() -> absl::StatusOr<BatchLoss> {
     LanguageBatch batch(model);
     batch.SharePrompt(prompt);
@@ -225,16 +226,30 @@ absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
       texts.push_back(batch.AddText(sample.text, nullptr));
     }
     Questionnaire questionnaire;
+    std::vector<float> shares;  // of the labels asked for, in the loss
     for (size_t i = 0; i < samples.size(); ++i) {
       const LabelTrie& trie = *samples[i].trie;
-      questionnaire.AddText(trie, trie.label_plan(samples[i].label), texts[i],
-                            batch);
-      questionnaire.AddLabel(trie, samples[i].label);
+      const int right = samples[i].label;
+      if (label_smoothing == 0) {
+        questionnaire.AddText(trie, trie.label_plan(right), texts[i], batch);
+        questionnaire.AddLabel(trie, right);
+        shares.push_back(1);
+        continue;
+      }
+      questionnaire.AddText(trie, trie.full_plan(), texts[i], batch);
+      for (int label = 0; label < trie.num_labels(); ++label) {
+        questionnaire.AddLabel(trie, label);
+        shares.push_back(
+            static_cast<float>(label_smoothing / trie.num_labels() +
+                               (label == right ? 1 - label_smoothing : 0)));
+      }
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
-    return BatchLoss{.sum = -questionnaire.Evaluate(model, hidden).sum(),
-                     .weight = static_cast<double>(samples.size()),
-                     .num_rows = batch.num_rows()};
+    const at::Tensor scores = questionnaire.Evaluate(model, hidden);
+    return BatchLoss{
+        .sum = -(scores * at::tensor(shares).to(scores.device())).sum(),
+        .weight = static_cast<double>(samples.size()),
+        .num_rows = batch.num_rows()};
   });
 }
 

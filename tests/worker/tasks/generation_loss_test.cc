@@ -118,6 +118,43 @@ TEST(GenerationLoss, ChunksOfRowsGiveTheSameLossesAndGradients) {
   EXPECT_TRUE(gradient.allclose(whole_gradient, 1e-4, 1e-3));
 }
 
+TEST(GenerationLoss, SmoothingCountsTheWholeVocabulary) {
+  const at::Tensor hidden =
+      at::randn_like(TinyCausalModel().Embed(at::arange(200))).requires_grad_();
+  const at::Tensor targets = at::arange(200);
+
+  const at::Tensor smoothed = CrossEntropyRows(
+      TinyCausalModel(), hidden, targets, /*label_smoothing=*/0.1);
+  const at::Tensor gradient =
+      torch::autograd::grad({smoothed.sum()}, {hidden})[0];
+
+  const at::Tensor scores =
+      at::log_softmax(TinyCausalModel().Logits(hidden), 1);
+  const at::Tensor expected =
+      -0.9 * scores.gather(1, targets.unsqueeze(1)).squeeze(1) -
+      0.1 * scores.mean(1);
+  const at::Tensor expected_gradient =
+      torch::autograd::grad({expected.sum()}, {hidden})[0];
+  EXPECT_TRUE(smoothed.allclose(expected, 1e-5, 1e-5));
+  EXPECT_TRUE(gradient.allclose(expected_gradient, 1e-4, 1e-5));
+}
+
+TEST(GenerationLoss, TrainingSmoothsWhatItIsToldTo) {
+  const Ids text = {50, 51, 52};
+  const Ids answer = {60, 2};
+  const std::vector<AnswerSample> samples = {{.text = text, .answer = answer}};
+  const auto loss = [&](double smoothing) {
+    return AnswerLoss(TinyCausalModel(), Front(TinyPrompt()), samples,
+                      smoothing)
+        ->sum.item<double>();
+  };
+
+  EXPECT_DOUBLE_EQ(loss(0),
+                   AnswerLoss(TinyCausalModel(), Front(TinyPrompt()), samples)
+                       ->sum.item<double>());
+  EXPECT_GT(std::abs(loss(0.5) - loss(0)), 1e-4);
+}
+
 TEST(GenerationLoss, WithoutGradientsTheSameLosses) {
   const at::Tensor hidden = TinyCausalModel().Embed(at::arange(200));
   const at::Tensor targets = at::arange(200);

@@ -83,6 +83,23 @@ TEST(HeadScorer, TheLossIsThatOfTheRightLabels) {
   EXPECT_EQ(loss->num_rows, 2 + 2 + 2 + 4);
 }
 
+TEST(HeadScorer, ASmoothedLossCountsAllLabels) {
+  const at::NoGradGuard no_grad;
+  const AttachedPrompt prompt = RandomPrompt(3, 2);
+  const HeadIds text = {20, 21};
+
+  const auto loss =
+      HeadLoss(TinyModel("encoder")->encoder(), prompt,
+               std::vector<HeadSample>{{text, 2}}, /*label_smoothing=*/0.3);
+
+  ASSERT_OK(loss);
+  const at::Tensor scores = ScoresByHand(prompt, text);
+  const double expected =
+      -0.7 * scores[2].item<double>() - 0.3 / 3 * scores.sum().item<double>();
+  EXPECT_NEAR(loss->sum.item<double>(), expected, 1e-5);
+  EXPECT_EQ(loss->weight, 1);
+}
+
 TEST(HeadScorer, GradientsEqualFiniteDifferences) {
   const AttachedPrompt prompt = RandomPrompt(4, 2);
   const HeadIds text = {20, 21, 22};

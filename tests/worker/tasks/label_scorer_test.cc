@@ -225,6 +225,52 @@ TEST(LabelLoss, EqualsTheDifferentiableScores) {
   EXPECT_NEAR(loss.sum.item<double>(), -scores[0][3].item<double>(), 1e-5);
 }
 
+TEST(LabelLoss, SmoothingCountsAllLabels) {
+  const LabelTrie trie = TrieOf(HardCase());
+  const Ids first = Encode("it is");
+  const Ids second = Encode("the and a");
+
+  const BatchLoss loss =
+      *LabelLoss(TinyCausalModel(), Front(TinyPrompt()),
+                 {{.text = first, .trie = &trie, .label = 1},
+                  {.text = second, .trie = &trie, .label = 2}},
+                 /*label_smoothing=*/0.2);
+
+  const auto by_hand = [&](const Ids& text, int label) {
+    const std::vector<double> probabilities =
+        ByHand(TinyPrompt(), text, HardCase().words, 4, 2);
+    double sum = -0.8 * std::log(probabilities[label]);
+    for (double probability : probabilities) {
+      sum -= 0.2 / 4 * std::log(probability);
+    }
+    return sum;
+  };
+  EXPECT_NEAR(loss.sum.item<double>(), by_hand(first, 1) + by_hand(second, 2),
+              2e-5);
+  EXPECT_EQ(loss.weight, 2);
+}
+
+TEST(LabelLoss, GradientOfASmoothedLossIsThatOfItsLabels) {
+  const LabelTrie trie = TrieOf(HardCase());
+  const Ids text = Encode("it is");
+  const at::Tensor prompt = TinyPrompt().requires_grad_();
+  const at::Tensor smoothed =
+      LabelLoss(TinyCausalModel(), Front(prompt),
+                {{.text = text, .trie = &trie, .label = 0}},
+                /*label_smoothing=*/0.4)
+          ->sum;
+  const at::Tensor gradient = torch::autograd::grad({smoothed}, {prompt})[0];
+
+  const at::Tensor scores =
+      *LabelLogProbabilities(TinyCausalModel(), Front(prompt), trie,
+                             {absl::Span<const int64_t>(text)});
+  const at::Tensor plain = -0.6 * scores[0][0] - 0.1 * scores[0].sum();
+  const at::Tensor expected = torch::autograd::grad({plain}, {prompt})[0];
+
+  // The same sums of fp32 numbers in another order.
+  EXPECT_TRUE(gradient.allclose(expected, 1e-4, 1e-5));
+}
+
 TEST(LabelLoss, GradientEqualsFiniteDifferences) {
   const LabelTrie trie = TrieOf(HardCase());
   const Ids first = Encode("it is");
