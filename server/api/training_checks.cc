@@ -1,6 +1,7 @@
 #include "server/api/training_checks.h"
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -43,9 +44,17 @@ class Fields {
     if (!std::isfinite(value) || (value > 0 && value <= max)) return;
     Add(field, Concat("is ", value, "; must be above 0 and at most ", max));
   }
-  void CheckBeta(std::string_view field, double value) {
+  void CheckBelow1(std::string_view field, double value) {
     if (!std::isfinite(value) || (value >= 0 && value < 1)) return;
     Add(field, Concat("is ", value, "; must be at least 0 and below 1"));
+  }
+  void CheckBetween0And1(std::string_view field, double value) {
+    if (!std::isfinite(value) || (value > 0 && value < 1)) return;
+    Add(field, Concat("is ", value, "; must be above 0 and below 1"));
+  }
+  void CheckDecayRate(std::string_view field, double value) {
+    if (!std::isfinite(value) || (value >= -1 && value < 0)) return;
+    Add(field, Concat("is ", value, "; must be at least -1 and below 0"));
   }
 
  private:
@@ -90,6 +99,93 @@ void CheckWarmup(const v1::TrainingConfig& training, Fields fields) {
   if (!training.has_warmup_steps()) return;
   const int max = training.max_steps() > 0 ? training.max_steps() : kMaxSteps;
   fields.CheckRange("warmup_steps", training.warmup_steps().value(), 0, max);
+}
+
+// One message's fields that have a use only with one choice of an enum.
+class FieldsOf {
+ public:
+  FieldsOf(std::string_view choice, bool chosen, Fields& fields)
+      : rule_(Concat("is only for ", choice)),
+        chosen_(chosen),
+        fields_(fields) {}
+
+  // Whether the field is set and its value is to be checked.
+  bool Has(std::string_view field, bool is_set) {
+    if (is_set && !chosen_) fields_.Add(field, rule_);
+    return is_set && chosen_;
+  }
+
+ private:
+  const std::string rule_;
+  const bool chosen_;
+  Fields& fields_;
+};
+
+void CheckOptimizer(const v1::TrainingConfig& t, Fields fields) {
+  fields.CheckRange("weight_decay", t.weight_decay(), 0, 1);
+  const auto optimizer = t.optimizer();
+  FieldsOf adamw("OPTIMIZER_ADAMW",
+                 optimizer == v1::TrainingConfig::OPTIMIZER_ADAMW ||
+                     optimizer == v1::TrainingConfig::OPTIMIZER_UNSPECIFIED,
+                 fields);
+  if (adamw.Has("adam_beta1", t.has_adam_beta1())) {
+    fields.CheckBelow1("adam_beta1", t.adam_beta1().value());
+  }
+  if (adamw.Has("adam_beta2", t.has_adam_beta2())) {
+    fields.CheckBelow1("adam_beta2", t.adam_beta2().value());
+  }
+  if (adamw.Has("adam_epsilon", t.has_adam_epsilon())) {
+    fields.CheckAbove0("adam_epsilon", t.adam_epsilon().value(), 1);
+  }
+  FieldsOf sgd("OPTIMIZER_SGD", optimizer == v1::TrainingConfig::OPTIMIZER_SGD,
+               fields);
+  if (sgd.Has("sgd_momentum", t.has_sgd_momentum())) {
+    fields.CheckBelow1("sgd_momentum", t.sgd_momentum().value());
+  }
+  FieldsOf adafactor("OPTIMIZER_ADAFACTOR",
+                     optimizer == v1::TrainingConfig::OPTIMIZER_ADAFACTOR,
+                     fields);
+  if (adafactor.Has("adafactor_decay_rate", t.has_adafactor_decay_rate())) {
+    fields.CheckDecayRate("adafactor_decay_rate",
+                          t.adafactor_decay_rate().value());
+  }
+  if (adafactor.Has("adafactor_clip_threshold",
+                    t.has_adafactor_clip_threshold())) {
+    fields.CheckAbove0("adafactor_clip_threshold",
+                       t.adafactor_clip_threshold().value(),
+                       std::numeric_limits<double>::max());
+  }
+  adafactor.Has("adafactor_scale_parameter", t.adafactor_scale_parameter());
+}
+
+void CheckSchedule(const v1::TrainingConfig& t, Fields fields) {
+  const auto schedule = t.learning_rate_schedule();
+  FieldsOf polynomial(
+      "LEARNING_RATE_SCHEDULE_POLYNOMIAL",
+      schedule == v1::TrainingConfig::LEARNING_RATE_SCHEDULE_POLYNOMIAL,
+      fields);
+  if (polynomial.Has("polynomial_power", t.has_polynomial_power())) {
+    fields.CheckAbove0("polynomial_power", t.polynomial_power().value(),
+                       kMaxPolynomialPower);
+  }
+  if (polynomial.Has("polynomial_end_factor", t.has_polynomial_end_factor())) {
+    fields.CheckRange("polynomial_end_factor",
+                      t.polynomial_end_factor().value(), 0, 1);
+  }
+  FieldsOf plateau(
+      "LEARNING_RATE_SCHEDULE_REDUCE_ON_PLATEAU",
+      schedule == v1::TrainingConfig::LEARNING_RATE_SCHEDULE_REDUCE_ON_PLATEAU,
+      fields);
+  if (plateau.Has("plateau_factor", t.has_plateau_factor())) {
+    fields.CheckBetween0And1("plateau_factor", t.plateau_factor().value());
+  }
+  if (plateau.Has("plateau_patience", t.plateau_patience() != 0)) {
+    fields.CheckCount("plateau_patience", t.plateau_patience(), kMaxPatience);
+  }
+  if (plateau.Has("plateau_min_factor", t.has_plateau_min_factor())) {
+    fields.CheckRange("plateau_min_factor", t.plateau_min_factor().value(), 0,
+                      1);
+  }
 }
 
 void CheckMaxDuration(const google::protobuf::Duration& duration,
@@ -149,25 +245,26 @@ void CheckTraining(const v1::TrainingConfig& training, std::string_view path,
                    FieldViolations& violations) {
   Fields fields(path, violations);
   fields.CheckCount("max_steps", training.max_steps(), kMaxSteps);
+  fields.CheckRange("max_epochs", training.max_epochs(), 0, kMaxEpochs);
   fields.CheckCount("batch_size", training.batch_size(), kMaxBatchSize);
+  fields.CheckCount("gradient_accumulation_steps",
+                    training.gradient_accumulation_steps(),
+                    kMaxAccumulationSteps);
   if (training.has_learning_rate()) {
     fields.CheckAbove0("learning_rate", training.learning_rate().value(),
                        kMaxLearningRate);
   }
+  if (training.has_head_learning_rate()) {
+    fields.CheckAbove0("head_learning_rate",
+                       training.head_learning_rate().value(), kMaxLearningRate);
+  }
+  CheckSchedule(training, fields);
   CheckWarmup(training, fields);
-  fields.CheckRange("weight_decay", training.weight_decay(), 0, 1);
+  CheckOptimizer(training, fields);
   if (training.has_max_grad_norm()) {
     fields.CheckNotNegative("max_grad_norm", training.max_grad_norm().value());
   }
-  if (training.has_adam_beta1()) {
-    fields.CheckBeta("adam_beta1", training.adam_beta1().value());
-  }
-  if (training.has_adam_beta2()) {
-    fields.CheckBeta("adam_beta2", training.adam_beta2().value());
-  }
-  if (training.has_adam_epsilon()) {
-    fields.CheckAbove0("adam_epsilon", training.adam_epsilon().value(), 1);
-  }
+  fields.CheckRange("label_smoothing", training.label_smoothing(), 0, 1);
   const int max_steps =
       training.max_steps() > 0 ? training.max_steps() : kMaxSteps;
   fields.CheckCount("validation_interval_steps",

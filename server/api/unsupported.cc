@@ -34,8 +34,6 @@ constexpr std::string_view kTaskHint =
     "TASK_TYPE_TEXT_GENERATION are";
 constexpr std::string_view kNetworkHint =
     "no reparameterisation network is trained yet; leave it unset";
-constexpr std::string_view kOptimizerHint =
-    "this optimiser is not built yet; OPTIMIZER_ADAMW is";
 
 constexpr UnsupportedValue kValues[] = {
     {"attune.v1.TuningMethod.hard_prompt",
@@ -62,12 +60,6 @@ constexpr UnsupportedValue kValues[] = {
      "single fields are not cut yet; the rendered text is cut as a whole"},
     {"attune.v1.Decoding.num_beams",
      "beam search is not built yet; leave it 0 or 1", 1},
-    {"attune.v1.TrainingConfig.OPTIMIZER_SGD", kOptimizerHint},
-    {"attune.v1.TrainingConfig.OPTIMIZER_ADAFACTOR", kOptimizerHint},
-    {"attune.v1.TrainingConfig.gradient_accumulation_steps",
-     "gradients are not accumulated yet; leave it 0 or 1", 1},
-    {"attune.v1.TrainingConfig.label_smoothing",
-     "labels are not smoothed yet; leave it 0"},
     {"attune.v1.UploadExamplesHeader.UPLOAD_FORMAT_CSV",
      "CSV is not read yet; UPLOAD_FORMAT_JSON_LINES is"},
 };

@@ -1,11 +1,7 @@
 #ifndef ATTUNE_WORKER_TUNING_ADAMW_H_
 #define ATTUNE_WORKER_TUNING_ADAMW_H_
 
-#include <ATen/core/Tensor.h>
-
-#include <cstdint>
-
-#include "absl/types/span.h"
+#include "worker/tuning/optimizer.h"
 
 namespace attune::worker {
 
@@ -14,20 +10,21 @@ struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = 0;
 };
 
-// One update of AdamW (Loshchilov and Hutter 2019) in place. All tensors are
-// fp32 on the CPU and of one shape. `update`: how many updates there are with
-// this one, from 1.
-void AdamWUpdate(const AdamWOptions& options, double learning_rate,
-                 int64_t update, const at::Tensor& gradient,
-                 at::Tensor& parameters, at::Tensor& exp_avg,
-                 at::Tensor& exp_avg_sq);
+// AdamW (Loshchilov and Hutter 2019), with decoupled weight decay. Its slots
+// are "exp_avg" and "exp_avg_sq", both of the tensor's shape.
+class AdamW : public Optimizer {
+ public:
+  explicit AdamW(const AdamWOptions& options) : options_(options) {}
 
-// Scales all `gradients` down alike so that the 2-norm of all their elements
-// together is at most `max_norm` (0: never); returns the norm they had.
-double ClipGradients(absl::Span<at::Tensor> gradients, double max_norm);
+  TensorMap MakeSlots(const at::Tensor& value) const override;
+  void Update(const UpdateFacts& facts, const at::Tensor& gradient,
+              at::Tensor& value, TensorMap& slots) const override;
+
+ private:
+  const AdamWOptions options_;
+};
 
 }  // namespace attune::worker
 

@@ -7,12 +7,16 @@ namespace {
 
 // `prompt_rows`: of the copy that stands before this example alone.
 int64_t NumTrainingRows(const TaskProgram& program,
-                        const PreparedExample& example, int64_t prompt_rows) {
+                        const PreparedExample& example, int64_t prompt_rows,
+                        double label_smoothing) {
   int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size() +
                                                     example.answer_ids.size());
   if (program.is_classification() && !program.scores_by_head()) {
-    for (const LabelTrie::Branch& branch :
-         program.trie(example.input).label_plan(example.label).branches) {
+    const LabelTrie& trie = program.trie(example.input);
+    const LabelTrie::Plan& plan = label_smoothing == 0
+                                      ? trie.label_plan(example.label)
+                                      : trie.full_plan();
+    for (const LabelTrie::Branch& branch : plan.branches) {
       rows += static_cast<int64_t>(branch.ids.size());
     }
   }
@@ -22,14 +26,15 @@ int64_t NumTrainingRows(const TaskProgram& program,
 }  // namespace
 
 BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
-                         absl::Span<const PreparedExample* const> batch) {
+                         absl::Span<const PreparedExample* const> batch,
+                         double label_smoothing) {
   const int64_t prompt_rows = HasPrompt(values) ? PromptOf(values).size(0) : 0;
   const bool shared = program.model().info.config.kind == ModelKind::kCausal;
   BatchRows rows;
   rows.shared = shared ? prompt_rows : 0;
   for (const PreparedExample* one : batch) {
-    rows.samples.push_back(
-        NumTrainingRows(program, *one, shared ? 0 : prompt_rows));
+    rows.samples.push_back(NumTrainingRows(
+        program, *one, shared ? 0 : prompt_rows, label_smoothing));
   }
   return rows;
 }

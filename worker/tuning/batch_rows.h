@@ -1,7 +1,9 @@
 #ifndef ATTUNE_WORKER_TUNING_BATCH_ROWS_H_
 #define ATTUNE_WORKER_TUNING_BATCH_ROWS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -17,12 +19,16 @@ struct BatchRows {
   std::vector<int64_t> samples;
   // Of what stands in front of all of them once in every forward.
   int64_t shared = 0;
+  // Samples that go through the model at once at most.
+  size_t max_samples = std::numeric_limits<size_t>::max();
 };
 
 // Counts the rows of `batch` in training of `values`, which are named as in
-// TrainingState. The prompt of a causal model is shared.
+// TrainingState. The prompt of a causal model is shared; smoothed labels need
+// the words of all of them.
 BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
-                         absl::Span<const PreparedExample* const> batch);
+                         absl::Span<const PreparedExample* const> batch,
+                         double label_smoothing);
 
 }  // namespace attune::worker
 

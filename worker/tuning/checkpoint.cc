@@ -1,8 +1,9 @@
 #include "worker/tuning/checkpoint.h"
 
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/zeros_like.h>
 
+#include <cmath>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,16 +13,17 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/prompts/stable_json.h"
-#include "worker/tuning/trained_values.h"
+#include "worker/tuning/optimizer.h"
 #include "worker/tuning/training_series.h"
 
 namespace attune::worker {
 namespace {
 
-// What stands behind a trained tensor's name for the tensors beside it.
-constexpr char kExpAvg[] = ".exp_avg";
-constexpr char kExpAvgSq[] = ".exp_avg_sq";
-constexpr char kBest[] = ".best";
+// What stands before a trained tensor's name in the file: "value/prompt",
+// "best/prompt", and with the slot's name "slot/exp_avg/prompt".
+constexpr std::string_view kValuePrefix = "value/";
+constexpr std::string_view kBestPrefix = "best/";
+constexpr std::string_view kSlotPrefix = "slot/";
 
 absl::Status Corrupt(std::string_view file, std::string_view what) {
   return MakeError(Reason::kCorruptArtifact,
@@ -46,22 +48,30 @@ absl::Status Take(const Safetensors& tensors, const std::string& name,
   return absl::OkStatus();
 }
 
+// Reads the tensor `name` of the file, which has to have the shape of `like`.
+absl::Status TakeLike(const Safetensors& tensors, const std::string& name,
+                      const at::Tensor& like, at::Tensor& target) {
+  ATTUNE_RETURN_IF_ERROR(Take(tensors, name, target));
+  if (target.sizes() == like.sizes()) return absl::OkStatus();
+  return CorruptTensors(Concat("tensor '", name, "' has the shape [",
+                               absl::StrJoin(target.sizes(), " x "), "], not [",
+                               absl::StrJoin(like.sizes(), " x "), "]"));
+}
+
 absl::Status TakeTrained(const Safetensors& tensors, const std::string& name,
-                         bool has_best, TrainedTensor& trained) {
-  ATTUNE_RETURN_IF_ERROR(Take(tensors, name, trained.value));
-  ATTUNE_RETURN_IF_ERROR(Take(tensors, name + kExpAvg, trained.exp_avg));
-  ATTUNE_RETURN_IF_ERROR(Take(tensors, name + kExpAvgSq, trained.exp_avg_sq));
-  if (has_best) {
-    ATTUNE_RETURN_IF_ERROR(Take(tensors, name + kBest, trained.best));
+                         bool has_best, const Optimizer& optimizer,
+                         TrainedTensor& trained) {
+  ATTUNE_RETURN_IF_ERROR(
+      Take(tensors, Concat(kValuePrefix, name), trained.value));
+  trained.slots = optimizer.MakeSlots(trained.value);
+  for (auto& [slot, tensor] : trained.slots) {
+    const at::Tensor expected = tensor;
+    ATTUNE_RETURN_IF_ERROR(TakeLike(
+        tensors, Concat(kSlotPrefix, slot, "/", name), expected, tensor));
   }
-  for (const at::Tensor* other :
-       {&trained.exp_avg, &trained.exp_avg_sq, &trained.best}) {
-    if (other->defined() && other->sizes() != trained.value.sizes()) {
-      return CorruptTensors(
-          Concat("the tensors of '", name, "' differ in shape"));
-    }
-  }
-  return absl::OkStatus();
+  if (!has_best) return absl::OkStatus();
+  return TakeLike(tensors, Concat(kBestPrefix, name), trained.value,
+                  trained.best);
 }
 
 absl::Status TakeAll(const std::string& bytes, TrainingState& state) {
@@ -69,16 +79,17 @@ absl::Status TakeAll(const std::string& bytes, TrainingState& state) {
       Safetensors::FromBytes(bytes, std::string(kCheckpointTensorFile));
   if (!tensors.ok()) return CorruptTensors(ToStd(tensors.status().message()));
   const bool has_best = state.progress.has_best();
-  for (const auto& [name, entry] : tensors->entries()) {
-    // Names without an ending are the trained ones.
-    if (name.ends_with(kExpAvg) || name.ends_with(kExpAvgSq) ||
-        name.ends_with(kBest)) {
-      continue;
-    }
+  const std::unique_ptr<const Optimizer> optimizer =
+      MakeOptimizer(state.progress.resolved_spec().training());
+  size_t expected = 0;
+  for (const auto& [full_name, entry] : tensors->entries()) {
+    if (!full_name.starts_with(kValuePrefix)) continue;
+    const std::string name = full_name.substr(kValuePrefix.size());
+    TrainedTensor& trained = state.tensors[name];
     ATTUNE_RETURN_IF_ERROR(
-        TakeTrained(*tensors, name, has_best, state.tensors[name]));
+        TakeTrained(*tensors, name, has_best, *optimizer, trained));
+    expected += 1 + trained.slots.size() + (has_best ? 1 : 0);
   }
-  const size_t expected = state.tensors.size() * (has_best ? 4 : 3);
   if (state.tensors.empty() || tensors->entries().size() != expected) {
     return CorruptTensors(Concat("it holds ", tensors->entries().size(),
                                  " tensors instead of ", expected));
@@ -97,9 +108,17 @@ absl::Status CheckCounters(const v1::CheckpointManifest& progress) {
       progress.validated_step() > progress.step() ||
       progress.num_nonfinite_steps() < 0 ||
       progress.max_micro_batch_rows() < 0 ||
-      progress.num_nonfinite_steps() > progress.step()) {
+      progress.num_nonfinite_steps() > progress.step() ||
+      progress.plateau().num_reductions() < 0 ||
+      progress.plateau().num_reductions() > progress.step() ||
+      progress.plateau().validations_without_improvement() < 0 ||
+      progress.plateau().validations_without_improvement() > progress.step()) {
     return Corrupt(kCheckpointManifestFile,
                    "its counters contradict each other");
+  }
+  if (!std::isfinite(progress.plateau().best_metric())) {
+    return Corrupt(kCheckpointManifestFile,
+                   "plateau.best_metric is not finite");
   }
   if (const std::optional<std::string> fault = FindSeriesFault(progress)) {
     return Corrupt(kCheckpointManifestFile, *fault);
@@ -131,10 +150,11 @@ TensorMap TrainingState::Best() const {
 TrainingState MakeInitialState(const TensorMap& initial,
                                const v1::CheckpointManifest& job) {
   TrainingState state;
+  const std::unique_ptr<const Optimizer> optimizer =
+      MakeOptimizer(job.resolved_spec().training());
   for (const auto& [name, value] : initial) {
     state.tensors[name] = {.value = value.clone(),
-                           .exp_avg = at::zeros_like(value),
-                           .exp_avg_sq = at::zeros_like(value),
+                           .slots = optimizer->MakeSlots(value),
                            .best = at::Tensor()};
   }
   state.progress = job;
@@ -145,10 +165,13 @@ TrainingState MakeInitialState(const TensorMap& initial,
 absl::StatusOr<Artifact> EncodeCheckpoint(const TrainingState& state) {
   TensorMap tensors;
   for (const auto& [name, trained] : state.tensors) {
-    tensors[name] = trained.value;
-    tensors[name + kExpAvg] = trained.exp_avg;
-    tensors[name + kExpAvgSq] = trained.exp_avg_sq;
-    if (trained.best.defined()) tensors[name + kBest] = trained.best;
+    tensors[Concat(kValuePrefix, name)] = trained.value;
+    for (const auto& [slot, tensor] : trained.slots) {
+      tensors[Concat(kSlotPrefix, slot, "/", name)] = tensor;
+    }
+    if (trained.best.defined()) {
+      tensors[Concat(kBestPrefix, name)] = trained.best;
+    }
   }
   Artifact artifact;
   ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kCheckpointManifestFile)],

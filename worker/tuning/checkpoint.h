@@ -20,14 +20,13 @@ namespace attune::worker {
 inline constexpr std::string_view kCheckpointManifestFile = "checkpoint.json";
 inline constexpr std::string_view kCheckpointTensorFile =
     "checkpoint.safetensors";
-inline constexpr int kCheckpointFormatVersion = 2;
+inline constexpr int kCheckpointFormatVersion = 3;
 
-// A trained tensor and its optimiser's. All are of one shape, fp32, on the CPU.
+// A trained tensor and what stands beside it. All are fp32, on the CPU.
 struct TrainedTensor {
   at::Tensor value;
-  at::Tensor exp_avg;     // of AdamW
-  at::Tensor exp_avg_sq;  // of AdamW
-  at::Tensor best;        // undefined unless progress.has_best()
+  TensorMap slots;  // of the job's optimiser, by name (optimizer.h)
+  at::Tensor best;  // as value; undefined unless progress.has_best()
 };
 
 // Everything that training changes. Together with job, rows and model it
@@ -44,7 +43,8 @@ struct TrainingState {
   TensorMap Best() const;
 };
 
-// The state before the first step. `initial`: the values to begin with.
+// The state before the first step. `initial`: the values to begin with. The
+// optimiser is that of the job's resolved spec.
 TrainingState MakeInitialState(const TensorMap& initial,
                                const v1::CheckpointManifest& job);
 
@@ -52,7 +52,7 @@ TrainingState MakeInitialState(const TensorMap& initial,
 absl::StatusOr<Artifact> EncodeCheckpoint(const TrainingState& state);
 
 // Reads them back. DATA_LOSS (kCorruptArtifact) naming the file and what is
-// wrong.
+// wrong, also where the slots are not those of the resolved spec's optimiser.
 absl::StatusOr<TrainingState> DecodeCheckpoint(const Artifact& artifact);
 
 // FAILED_PRECONDITION (kIllegalState) naming the first difference unless the

@@ -30,9 +30,6 @@ absl::StatusOr<attune::v1::TuningJobSpec> ResolveSpec(
 // The positions of the context that a resolved method takes.
 int NumVirtualTokens(const attune::v1::TuningMethod& method);
 
-// The steps of the warm-up of a resolved config.
-int WarmupSteps(const attune::v1::TrainingConfig& training);
-
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_TUNING_DEFAULTS_H_

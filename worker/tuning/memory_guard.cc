@@ -14,7 +14,7 @@ namespace {
 int64_t LargestPart(const BatchRows& batch, int64_t max_rows) {
   int64_t largest = 0;
   for (const MicroBatch& part :
-       SplitBatch(batch.samples, batch.shared, max_rows)) {
+       SplitBatch(batch.samples, batch.shared, max_rows, batch.max_samples)) {
     int64_t rows = batch.shared;
     for (size_t i = part.begin; i < part.begin + part.count; ++i) {
       rows += batch.samples[i];

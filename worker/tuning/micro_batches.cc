@@ -15,11 +15,13 @@ int64_t MaxTrainingRows(const ModelConfig& config, int64_t budget_bytes) {
 }
 
 std::vector<MicroBatch> SplitBatch(absl::Span<const int64_t> rows,
-                                   int64_t prompt_rows, int64_t max_rows) {
+                                   int64_t prompt_rows, int64_t max_rows,
+                                   size_t max_samples) {
   std::vector<MicroBatch> batches;
   int64_t used = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (batches.empty() || used + rows[i] > max_rows) {
+    if (batches.empty() || used + rows[i] > max_rows ||
+        batches.back().count >= max_samples) {
       batches.push_back({.begin = i, .count = 0});
       used = prompt_rows;
     }

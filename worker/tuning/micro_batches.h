@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -21,9 +22,11 @@ struct MicroBatch {
 };
 
 // Cuts a batch into as few runs as keep to `max_rows`, prompt rows counted in
-// each; a sample that is longer stands alone. rows: of each sample.
-std::vector<MicroBatch> SplitBatch(absl::Span<const int64_t> rows,
-                                   int64_t prompt_rows, int64_t max_rows);
+// each, and to `max_samples`; a sample that is longer stands alone. rows: of
+// each sample.
+std::vector<MicroBatch> SplitBatch(
+    absl::Span<const int64_t> rows, int64_t prompt_rows, int64_t max_rows,
+    size_t max_samples = std::numeric_limits<size_t>::max());
 
 }  // namespace attune::worker
 

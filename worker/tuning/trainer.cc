@@ -18,10 +18,10 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/seeded_random.h"
-#include "worker/tuning/adamw.h"
 #include "worker/tuning/batch_rows.h"
-#include "worker/tuning/defaults.h"
+#include "worker/tuning/clip_gradients.h"
 #include "worker/tuning/micro_batches.h"
+#include "worker/tuning/parameter_groups.h"
 #include "worker/tuning/schedule.h"
 #include "worker/tuning/trained_values.h"
 #include "worker/tuning/training_series.h"
@@ -29,6 +29,7 @@
 namespace attune::worker {
 namespace {
 
+using attune::v1::TrainingConfig;
 using attune::v1::TuningProgress;
 using attune::v1::TuningReport;
 using Batch = absl::Span<const PreparedExample* const>;
@@ -43,14 +44,15 @@ constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 constexpr double kNewestLoss = 0.1;
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
-                                 const AttachedPrompt& front, Batch batch) {
+                                 const AttachedPrompt& front, Batch batch,
+                                 double label_smoothing) {
   const BaseModel& base = ModelWith(&front, program.model());
   if (program.scores_by_head()) {
     std::vector<HeadSample> samples;
     for (const PreparedExample* one : batch) {
       samples.push_back({.text = one->input.ids, .label = one->label});
     }
-    return HeadLoss(AsEncoder(base), front, samples);
+    return HeadLoss(AsEncoder(base), front, samples, label_smoothing);
   }
   const LanguageModel& model = AsLanguage(base);
   if (program.is_classification()) {
@@ -60,13 +62,13 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                          .trie = &program.trie(one->input),
                          .label = one->label});
     }
-    return LabelLoss(model, front, samples);
+    return LabelLoss(model, front, samples, label_smoothing);
   }
   std::vector<AnswerSample> samples;
   for (const PreparedExample* one : batch) {
     samples.push_back({.text = one->input.ids, .answer = one->answer_ids});
   }
-  return AnswerLoss(model, front, samples);
+  return AnswerLoss(model, front, samples, label_smoothing);
 }
 
 // Copies on `device` that ask for gradients.
@@ -100,10 +102,25 @@ void AddGradients(const at::Tensor& mean, const TensorMap& leaves,
   }
 }
 
+bool LowerIsBetter(const std::string& metric) { return metric == "loss"; }
+
 // Whether `metric` is better than the best so far by more than `delta`.
 bool IsBetter(const std::string& name, double metric, double best,
               double delta) {
-  return name == "loss" ? metric < best - delta : metric > best + delta;
+  return LowerIsBetter(name) ? metric < best - delta : metric > best + delta;
+}
+
+DataOrder MakeOrder(const TrainerInput& input) {
+  const attune::v1::TrainingConfig& training = input.spec.training();
+  if (!training.group_by_length()) {
+    return DataOrder(static_cast<int64_t>(input.train.size()), training.seed());
+  }
+  std::vector<int64_t> lengths;
+  for (const PreparedExample& one : input.train) {
+    lengths.push_back(
+        static_cast<int64_t>(one.input.ids.size() + one.answer_ids.size()));
+  }
+  return DataOrder(std::move(lengths), training.batch_size(), training.seed());
 }
 
 double MetricOf(const attune::v1::EvaluationReport& report,
@@ -121,7 +138,8 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     const at::AutoGradMode grad_mode(true);
     const LoadedModel& model = program.model();
     const TensorMap leaves = MakeLeaves(values, model.model->device());
-    const BatchRows rows = CountBatchRows(program, values, batch);
+    const BatchRows rows =
+        CountBatchRows(program, values, batch, options.label_smoothing);
     double total_weight = 0;
     for (const PreparedExample* one : batch) {
       total_weight += program.is_classification()
@@ -130,12 +148,13 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     }
     BatchGradient result;
     for (const MicroBatch& part :
-         SplitBatch(rows.samples, rows.shared, max_rows)) {
+         SplitBatch(rows.samples, rows.shared, max_rows, options.max_samples)) {
       ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt front,
                               TrainedFront(model, method, leaves,
                                            options.dropout_seed + part.begin));
       absl::StatusOr<BatchLoss> loss =
-          LossOf(program, front, batch.subspan(part.begin, part.count));
+          LossOf(program, front, batch.subspan(part.begin, part.count),
+                 options.label_smoothing);
       if (!loss.ok()) return NameMemoryErrors(loss.status());
       const at::Tensor mean = loss->sum / total_weight;
       AddGradients(mean, leaves, result.gradients);
@@ -157,7 +176,8 @@ Trainer::Trainer(const TrainerInput& input, const Clock& clock,
           MaxTrainingRows(input.program.model().info.config, kActivationBytes),
           listener),
       drift_(input.start),
-      order_(static_cast<int64_t>(input.train.size()), training_.seed()),
+      optimizer_(MakeOptimizer(training_)),
+      order_(MakeOrder(input)),
       checkpoint_time_(clock.Monotonic()) {}
 
 absl::StatusOr<TuningReport::StopReason> Trainer::Run(TrainingState& state) {
@@ -280,6 +300,11 @@ void Trainer::Judge(const attune::v1::EvaluationReport& report,
       is_better_by(training_.early_stopping().min_delta())
           ? 0
           : progress.validations_without_improvement() + 1);
+  if (training_.learning_rate_schedule() ==
+      TrainingConfig::LEARNING_RATE_SCHEDULE_REDUCE_ON_PLATEAU) {
+    AddValidation(training_, finite ? metric : std::nan(""),
+                  LowerIsBetter(name), *progress.mutable_plateau());
+  }
   const bool wins_tie = finite && metric == progress.best_metric() &&
                         report.loss() < progress.best_loss();
   if (is_better_by(0) || wins_tie) {
@@ -301,27 +326,33 @@ uint64_t Trainer::DropoutSeed(const TrainingState& state) const {
 absl::Status Trainer::Step(TrainingState& state) {
   const absl::Duration begin = clock_.Monotonic();
   v1::CheckpointManifest& progress = state.progress;
+  const int64_t batch_rows =
+      int64_t{training_.batch_size()} * training_.gradient_accumulation_steps();
   std::vector<const PreparedExample*> batch;
-  for (size_t row :
-       order_.Take(progress.rows_taken(), training_.batch_size())) {
+  for (size_t row : order_.Take(progress.rows_taken(), batch_rows)) {
     batch.push_back(&input_.train[row]);
   }
   const TensorMap values = state.Values();
+  const GradientOptions options = {
+      .max_samples = static_cast<size_t>(training_.batch_size()),
+      .label_smoothing = training_.label_smoothing(),
+      .dropout_seed = DropoutSeed(state)};
+  BatchRows rows =
+      CountBatchRows(input_.program, values, batch, options.label_smoothing);
+  rows.max_samples = options.max_samples;
   BatchGradient gradient;
-  ATTUNE_RETURN_IF_ERROR(memory_.Run(
-      CountBatchRows(input_.program, values, batch), progress,
-      [&](int64_t max_rows) -> absl::Status {
+  ATTUNE_RETURN_IF_ERROR(
+      memory_.Run(rows, progress, [&](int64_t max_rows) -> absl::Status {
         ATTUNE_ASSIGN_OR_RETURN(
-            gradient,
-            ComputeGradient(input_.program, input_.spec.method(), values, batch,
-                            max_rows, {.dropout_seed = DropoutSeed(state)}));
+            gradient, ComputeGradient(input_.program, input_.spec.method(),
+                                      values, batch, max_rows, options));
         return absl::OkStatus();
       }));
   StepFacts facts;
   facts.num_rows = gradient.num_rows;
   facts.finite = Apply(gradient, state, facts);
   progress.set_step(progress.step() + 1);
-  progress.set_rows_taken(progress.rows_taken() + training_.batch_size());
+  progress.set_rows_taken(progress.rows_taken() + batch_rows);
   progress.set_num_trained_tokens(progress.num_trained_tokens() +
                                   gradient.num_rows);
   facts.front = drift_.Measure(state.Values(), progress.step());
@@ -344,25 +375,18 @@ bool Trainer::Apply(BatchGradient& gradient, TrainingState& state,
   for (auto& [name, tensor] : gradient.gradients) gradients.push_back(tensor);
   facts.grad_norm = ClipGradients(absl::MakeSpan(gradients),
                                   training_.max_grad_norm().value());
-  const double factor =
-      LearningRateFactor(training_.learning_rate_schedule(), step,
-                         WarmupSteps(training_), training_.max_steps());
+  const double factor = LearningRateFactor(training_, step, progress.plateau());
   facts.learning_rate = training_.learning_rate().value() * factor;
   if (!std::isfinite(facts.loss) || !std::isfinite(facts.grad_norm)) {
     return false;
   }
   const int64_t updates = step - progress.num_nonfinite_steps();
   for (auto& [name, trained] : state.tensors) {
-    const bool is_head = name == kHeadWeightValue || name == kHeadBiasValue;
-    const double rate = is_head ? training_.head_learning_rate().value()
-                                : training_.learning_rate().value();
-    AdamWUpdate({.beta1 = training_.adam_beta1().value(),
-                 .beta2 = training_.adam_beta2().value(),
-                 .epsilon = training_.adam_epsilon().value(),
-                 .weight_decay = training_.weight_decay()},
-                rate * factor, /*update=*/updates + 1,
-                gradient.gradients.at(name), trained.value, trained.exp_avg,
-                trained.exp_avg_sq);
+    optimizer_->Update(
+        {.learning_rate = LargestLearningRate(training_, name) * factor,
+         .weight_decay = WeightDecayOf(training_, name, trained.value),
+         .update = updates + 1},
+        gradient.gradients.at(name), trained.value, trained.slots);
   }
   progress.set_smoothed_loss(
       updates == 0 ? facts.loss

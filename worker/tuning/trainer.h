@@ -3,7 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +23,7 @@
 #include "worker/tuning/data_order.h"
 #include "worker/tuning/front_drift.h"
 #include "worker/tuning/memory_guard.h"
+#include "worker/tuning/optimizer.h"
 #include "worker/tuning/progress_tracker.h"
 
 namespace attune::worker {
@@ -34,6 +38,15 @@ struct TrainerInput {
   TensorMap start = {};
 };
 
+// How the gradient of a batch is worked out.
+struct GradientOptions {
+  // Samples that go through the model at once at most.
+  size_t max_samples = std::numeric_limits<size_t>::max();
+  double label_smoothing = 0;
+  // Decides what dropout leaves out.
+  uint64_t dropout_seed = 0;
+};
+
 // The mean loss of a batch and its gradient.
 struct BatchGradient {
   double loss = 0;
@@ -41,17 +54,12 @@ struct BatchGradient {
   int64_t num_rows = 0;  // that went through the model
 };
 
-// How the gradient of a batch is worked out.
-struct GradientOptions {
-  // Decides what dropout leaves out.
-  uint64_t dropout_seed = 0;
-};
-
 // Gradient of the mean loss over `batch` with regard to `values`, which are
 // named as in TrainingState and belong to the resolved `method`. The prompt of
 // a causal model stands in front of all samples once, that of another kind
 // before each; the batch is run in several parts only if its rows would go
-// beyond `max_rows`.
+// beyond `max_rows` or its samples beyond options.max_samples; the mean is over
+// the whole batch either way.
 absl::StatusOr<BatchGradient> ComputeGradient(
     const TaskProgram& program, const attune::v1::TuningMethod& method,
     const TensorMap& values, absl::Span<const PreparedExample* const> batch,
@@ -80,8 +88,9 @@ class Trainer {
   StopReason FindStopReason(const TrainingState& state) const;
   bool ValidationIsDue(const TrainingState& state) const;
   absl::Status Validate(TrainingState& state);
-  // Takes a validation of state.prompt into the best so far and into what early
-  // stopping counts. One that is not finite is never the best.
+  // Takes a validation of the state's values into the best so far and into what
+  // early stopping and plateaus count. One that is not finite is never the
+  // best.
   void Judge(const attune::v1::EvaluationReport& report, TrainingState& state);
   absl::Status Step(TrainingState& state);
   // Of the step that comes: the same whenever it is tried, in whatever attempt.
@@ -99,6 +108,7 @@ class Trainer {
   ProgressTracker& tracker_;
   MemoryGuard memory_;
   const FrontDrift drift_;
+  const std::unique_ptr<const Optimizer> optimizer_;
   DataOrder order_;
   int nonfinite_in_row_ = 0;
   int checkpoint_step_ = 0;  // of the newest checkpoint

@@ -26,7 +26,13 @@ TEST(TrainingChecks, EveryWrongFieldOfTheTrainingIsNamed) {
   const std::vector<Case> cases = {
       {[](auto& t) { t.set_max_steps(-1); }, "t.max_steps"},
       {[](auto& t) { t.set_max_steps(1'000'001); }, "t.max_steps"},
+      {[](auto& t) { t.set_max_epochs(-1); }, "t.max_epochs"},
       {[](auto& t) { t.set_batch_size(1'025); }, "t.batch_size"},
+      {[](auto& t) { t.set_gradient_accumulation_steps(1'025); },
+       "t.gradient_accumulation_steps"},
+      {[](auto& t) { t.set_label_smoothing(1.5); }, "t.label_smoothing"},
+      {[](auto& t) { t.mutable_head_learning_rate()->set_value(0); },
+       "t.head_learning_rate"},
       {[](auto& t) { t.mutable_learning_rate()->set_value(0); },
        "t.learning_rate"},
       {[](auto& t) { t.mutable_learning_rate()->set_value(10.5); },
@@ -80,6 +86,74 @@ TEST(TrainingChecks, EveryWrongFieldOfTheTrainingIsNamed) {
     EXPECT_THAT(violations.ToStatus(),
                 NamesField(Reason::kInvalidField, one.field));
   }
+}
+
+TEST(TrainingChecks, OptionsOfOptimisersAreChecked) {
+  v1::TrainingConfig sgd;
+  sgd.set_optimizer(v1::TrainingConfig::OPTIMIZER_SGD);
+  sgd.mutable_sgd_momentum()->set_value(1);
+  v1::TrainingConfig adafactor;
+  adafactor.set_optimizer(v1::TrainingConfig::OPTIMIZER_ADAFACTOR);
+  adafactor.mutable_adafactor_decay_rate()->set_value(0);
+  adafactor.mutable_adafactor_clip_threshold()->set_value(0);
+  FieldViolations of_sgd;
+  FieldViolations of_adafactor;
+  CheckTraining(sgd, "t", of_sgd);
+  CheckTraining(adafactor, "t", of_adafactor);
+
+  EXPECT_THAT(FieldsOf(of_sgd.ToStatus()),
+              testing::ElementsAre("t.sgd_momentum"));
+  EXPECT_THAT(FieldsOf(of_adafactor.ToStatus()),
+              testing::ElementsAre("t.adafactor_decay_rate",
+                                   "t.adafactor_clip_threshold"));
+}
+
+TEST(TrainingChecks, OptionsOfSchedulesAreChecked) {
+  v1::TrainingConfig polynomial;
+  polynomial.set_learning_rate_schedule(
+      v1::TrainingConfig::LEARNING_RATE_SCHEDULE_POLYNOMIAL);
+  polynomial.mutable_polynomial_power()->set_value(11);
+  polynomial.mutable_polynomial_end_factor()->set_value(2);
+  v1::TrainingConfig plateau;
+  plateau.set_learning_rate_schedule(
+      v1::TrainingConfig::LEARNING_RATE_SCHEDULE_REDUCE_ON_PLATEAU);
+  plateau.mutable_plateau_factor()->set_value(1);
+  plateau.set_plateau_patience(1'001);
+  plateau.mutable_plateau_min_factor()->set_value(-1);
+  FieldViolations of_polynomial;
+  FieldViolations of_plateau;
+  CheckTraining(polynomial, "t", of_polynomial);
+  CheckTraining(plateau, "t", of_plateau);
+
+  EXPECT_THAT(
+      FieldsOf(of_polynomial.ToStatus()),
+      testing::ElementsAre("t.polynomial_power", "t.polynomial_end_factor"));
+  EXPECT_THAT(FieldsOf(of_plateau.ToStatus()),
+              testing::ElementsAre("t.plateau_factor", "t.plateau_patience",
+                                   "t.plateau_min_factor"));
+}
+
+TEST(TrainingChecks, FieldsOfAnotherOptimiserOrScheduleAreNamed) {
+  v1::TrainingConfig adamw;
+  adamw.mutable_sgd_momentum()->set_value(0.9);
+  adamw.set_adafactor_scale_parameter(true);
+  adamw.mutable_polynomial_power()->set_value(1);
+  adamw.set_plateau_patience(3);
+  v1::TrainingConfig sgd;
+  sgd.set_optimizer(v1::TrainingConfig::OPTIMIZER_SGD);
+  sgd.mutable_adam_beta1()->set_value(0.9);
+  sgd.mutable_adam_epsilon()->set_value(1e-8);
+  FieldViolations of_adamw;
+  FieldViolations of_sgd;
+  CheckTraining(adamw, "t", of_adamw);
+  CheckTraining(sgd, "t", of_sgd);
+
+  EXPECT_THAT(FieldsOf(of_adamw.ToStatus()),
+              testing::UnorderedElementsAre(
+                  "t.sgd_momentum", "t.adafactor_scale_parameter",
+                  "t.polynomial_power", "t.plateau_patience"));
+  EXPECT_THAT(FieldsOf(of_sgd.ToStatus()),
+              testing::ElementsAre("t.adam_beta1", "t.adam_epsilon"));
 }
 
 TEST(TrainingChecks, EveryWrongFieldOfPromptTuningIsNamed) {

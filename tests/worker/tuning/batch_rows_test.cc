@@ -38,7 +38,7 @@ CountedTexts CountTexts(const std::string& model,
     counted.num_tokens.push_back(
         static_cast<int64_t>(one.input.ids.size() + one.answer_ids.size()));
   }
-  counted.rows = CountBatchRows(*program, values, batch);
+  counted.rows = CountBatchRows(*program, values, batch, /*label_smoothing=*/0);
   return counted;
 }
 

@@ -36,8 +36,8 @@ TrainingState State(bool has_best) {
   TrainingState state = MakeInitialState(
       {{"prompt", at::randn({3, 4})}, {"head.bias", at::randn({2})}}, Job());
   for (auto& [name, trained] : state.tensors) {
-    trained.exp_avg = at::randn(trained.value.sizes());
-    trained.exp_avg_sq = at::randn(trained.value.sizes()).square();
+    trained.slots["exp_avg"] = at::randn(trained.value.sizes());
+    trained.slots["exp_avg_sq"] = at::randn(trained.value.sizes()).square();
     if (has_best) trained.best = at::randn(trained.value.sizes());
   }
   state.progress.set_step(40);
@@ -66,8 +66,10 @@ TEST(Checkpoint, ReadsBackEveryBit) {
     for (const auto& [name, trained] : state.tensors) {
       const TrainedTensor& read = again.tensors.at(name);
       EXPECT_TRUE(read.value.equal(trained.value)) << name;
-      EXPECT_TRUE(read.exp_avg.equal(trained.exp_avg)) << name;
-      EXPECT_TRUE(read.exp_avg_sq.equal(trained.exp_avg_sq)) << name;
+      ASSERT_EQ(read.slots.size(), 2u);
+      for (const auto& [slot, tensor] : trained.slots) {
+        EXPECT_TRUE(read.slots.at(slot).equal(tensor)) << name << " " << slot;
+      }
       EXPECT_EQ(read.best.defined(), has_best) << name;
       if (has_best) {
         EXPECT_TRUE(read.best.equal(trained.best)) << name;
@@ -91,8 +93,9 @@ TEST(Checkpoint, BeginsWithoutMomentum) {
   const TrainedTensor& trained = state.tensors.at("prompt");
   EXPECT_TRUE(trained.value.equal(prompt));
   EXPECT_FALSE(trained.value.is_alias_of(prompt));
-  EXPECT_TRUE(trained.exp_avg.equal(at::zeros({3, 4})));
-  EXPECT_EQ(state.progress.format_version(), 2);
+  EXPECT_TRUE(trained.slots.at("exp_avg").equal(at::zeros({3, 4})));
+  EXPECT_TRUE(trained.slots.at("exp_avg_sq").equal(at::zeros({3, 4})));
+  EXPECT_EQ(state.progress.format_version(), 3);
 }
 
 TEST(Checkpoint, RefusesAMissingFile) {
@@ -126,28 +129,84 @@ Artifact WithTensors(const TensorMap& tensors) {
 
 TEST(Checkpoint, RefusesTensorsThatDoNotBelongTogether) {
   const at::Tensor good = at::zeros({3, 4});
-  EXPECT_THAT(ErrorOf(WithTensors({{"prompt", good},
-                                   {"prompt.exp_avg", good},
-                                   {"prompt.exp_avg_sq", at::zeros({4, 3})}})),
-              ReasonIs(Reason::kCorruptArtifact, HasSubstr("differ in shape")));
   EXPECT_THAT(
-      ErrorOf(WithTensors({{"prompt", good}, {"prompt.exp_avg", good}})),
-      ReasonIs(Reason::kCorruptArtifact, HasSubstr("exp_avg_sq")));
-  EXPECT_THAT(ErrorOf(WithTensors({{"prompt", good},
-                                   {"prompt.exp_avg", good},
-                                   {"prompt.exp_avg_sq", good},
-                                   {"more.best", good}})),
+      ErrorOf(WithTensors({{"value/prompt", good},
+                           {"slot/exp_avg/prompt", good},
+                           {"slot/exp_avg_sq/prompt", at::zeros({4, 3})}})),
+      ReasonIs(Reason::kCorruptArtifact,
+               HasSubstr("'slot/exp_avg_sq/prompt' has the shape [4 x 3], not "
+                         "[3 x 4]")));
+  EXPECT_THAT(ErrorOf(WithTensors(
+                  {{"value/prompt", good}, {"slot/exp_avg/prompt", good}})),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("exp_avg_sq")));
+  EXPECT_THAT(ErrorOf(WithTensors({{"value/prompt", good},
+                                   {"slot/exp_avg/prompt", good},
+                                   {"slot/exp_avg_sq/prompt", good},
+                                   {"best/more", good}})),
               ReasonIs(Reason::kCorruptArtifact, HasSubstr("4 tensors")));
+  EXPECT_THAT(ErrorOf(WithTensors({{"best/prompt", good}})),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("instead of 0")));
+}
+
+TEST(Checkpoint, RefusesSlotsOfAnotherOptimiser) {
+  TrainingState state = State(/*has_best=*/true);
+  state.progress.mutable_resolved_spec()->mutable_training()->set_optimizer(
+      attune::v1::TrainingConfig::OPTIMIZER_ADAFACTOR);
+
+  EXPECT_THAT(ErrorOf(*EncodeCheckpoint(state)),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("slot/")));
+}
+
+TEST(Checkpoint, ReadsBackTheSlotsOfEveryOptimiser) {
+  for (auto optimizer : {attune::v1::TrainingConfig::OPTIMIZER_SGD,
+                         attune::v1::TrainingConfig::OPTIMIZER_ADAFACTOR}) {
+    v1::CheckpointManifest job = Job();
+    auto& training = *job.mutable_resolved_spec()->mutable_training();
+    training.set_optimizer(optimizer);
+    training.mutable_sgd_momentum()->set_value(0.9);
+    TrainingState state = MakeInitialState(
+        {{"prompt", at::randn({3, 4})}, {"head.bias", at::randn({2})}}, job);
+    for (auto& [name, trained] : state.tensors) {
+      ASSERT_FALSE(trained.slots.empty());
+      for (auto& [slot, tensor] : trained.slots) {
+        tensor = at::randn(tensor.sizes());
+      }
+    }
+
+    const auto again = DecodeCheckpoint(*EncodeCheckpoint(state));
+
+    ASSERT_OK(again);
+    for (const auto& [name, trained] : state.tensors) {
+      const TensorMap& slots = again->tensors.at(name).slots;
+      ASSERT_EQ(slots.size(), trained.slots.size());
+      for (const auto& [slot, tensor] : trained.slots) {
+        EXPECT_TRUE(slots.at(slot).equal(tensor)) << name << " " << slot;
+      }
+    }
+  }
 }
 
 TEST(Checkpoint, RefusesNumbersThatAreNotFinite) {
   const at::Tensor good = at::zeros({3, 4});
   EXPECT_THAT(ErrorOf(WithTensors(
-                  {{"prompt",
+                  {{"value/prompt",
                     at::full({3, 4}, std::numeric_limits<float>::quiet_NaN())},
-                   {"prompt.exp_avg", good},
-                   {"prompt.exp_avg_sq", good}})),
-              ReasonIs(Reason::kCorruptArtifact, HasSubstr("'prompt'")));
+                   {"slot/exp_avg/prompt", good},
+                   {"slot/exp_avg_sq/prompt", good}})),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("'value/prompt'")));
+}
+
+TEST(Checkpoint, RefusesAPlateauThatCannotBe) {
+  TrainingState state = State(true);
+  state.progress.mutable_plateau()->set_num_reductions(41);
+  EXPECT_THAT(ErrorOf(*EncodeCheckpoint(state)),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("contradict")));
+
+  state.progress.mutable_plateau()->set_num_reductions(2);
+  state.progress.mutable_plateau()->set_best_metric(
+      std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THAT(ErrorOf(*EncodeCheckpoint(state)),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("best_metric")));
 }
 
 TEST(Checkpoint, RefusesCountersThatContradictEachOther) {
@@ -189,11 +248,11 @@ TEST(Checkpoint, RefusesSeriesThatContradictThemselves) {
 
 TEST(Checkpoint, RefusesAnotherFormat) {
   TrainingState state = State(true);
-  state.progress.set_format_version(1);
+  state.progress.set_format_version(2);
 
   EXPECT_THAT(
       ErrorOf(*EncodeCheckpoint(state)),
-      ReasonIs(Reason::kCorruptArtifact, HasSubstr("format_version is 1")));
+      ReasonIs(Reason::kCorruptArtifact, HasSubstr("format_version is 2")));
 }
 
 TEST(Checkpoint, FitsItsOwnJobOnly) {

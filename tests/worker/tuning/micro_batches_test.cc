@@ -46,5 +46,18 @@ TEST(MicroBatches, RowsFollowFromTheModelsShape) {
   EXPECT_EQ(MaxTrainingRows(config, 1), 1);
 }
 
+TEST(MicroBatches, ARunHasAtMostSoManySamples) {
+  const std::vector<int64_t> rows = {5, 5, 5, 5, 5};
+
+  const std::vector<MicroBatch> batches =
+      SplitBatch(rows, /*prompt_rows=*/2, /*max_rows=*/1'000,
+                 /*max_samples=*/2);
+
+  ASSERT_EQ(batches.size(), 3u);
+  EXPECT_EQ(batches[0].count, 2u);
+  EXPECT_EQ(batches[1].begin, 2u);
+  EXPECT_EQ(batches[2].count, 1u);
+}
+
 }  // namespace
 }  // namespace attune::worker

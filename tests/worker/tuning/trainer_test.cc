@@ -27,6 +27,7 @@
 namespace attune::worker {
 namespace {
 
+using ::attune::v1::TrainingConfig;
 using ::attune::v1::TuningJobSpec;
 using ::attune::v1::TuningReport;
 using ::testing::AllOf;
@@ -109,10 +110,10 @@ class TrainerTest : public testing::Test {
     validation_ = examples_;
   }
 
-  void Resolve(int max_steps) {
+  void Resolve(int max_steps, int batch_size = 4) {
     spec_.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
     spec_.mutable_training()->set_max_steps(max_steps);
-    spec_.mutable_training()->set_batch_size(4);
+    spec_.mutable_training()->set_batch_size(batch_size);
     spec_ = *ResolveSpec(
         spec_,
         {.num_train_rows = 10, .context_length = 256, .embedding_rms = 0.5});
@@ -135,6 +136,12 @@ class TrainerTest : public testing::Test {
         at::tensor(std::vector<int64_t>{30, 31, 32, 33}));
   }
   static TensorMap InitialValues() { return {{"prompt", InitialPrompt()}}; }
+  // The job of the resolved spec.
+  v1::CheckpointManifest Job() const {
+    v1::CheckpointManifest job;
+    *job.mutable_resolved_spec() = spec_;
+    return job;
+  }
   const TrainedTensor& prompt() const { return state_.tensors.at("prompt"); }
 
   FakeClock clock_;
@@ -168,6 +175,59 @@ TEST_F(TrainerTest, ABatchInPartsHasTheSameLossAndGradient) {
   EXPECT_GT(parts.num_rows, whole.num_rows);
 }
 
+TEST_F(TrainerTest, MicroBatchesHaveTheGradientOfOneBatch) {
+  // Another order of fp32 sums.
+  const auto expect_equal = [&](const BatchGradient& parts,
+                                const BatchGradient& whole) {
+    EXPECT_NEAR(parts.loss, whole.loss, 2e-5);
+    EXPECT_TRUE(parts.gradients.at("prompt").allclose(
+        whole.gradients.at("prompt"), 1e-4, 5e-6));
+    EXPECT_GT(parts.num_rows, whole.num_rows);
+  };
+  const auto labels = PointersTo(examples_);
+  // Answers of 1 to 4 tokens: the mean is over all tokens of the whole batch.
+  const std::unique_ptr<const TaskProgram> generation =
+      CompileTask(TextTask(8));
+  std::vector<Example> texts;
+  for (const char* answer : {"a", "b c", "a b c", "c"}) {
+    texts.push_back({.row = static_cast<int64_t>(texts.size()) + 1,
+                     .fields = R"({"text": "it is"})",
+                     .answer = answer});
+  }
+  const std::vector<PreparedExample> answers =
+      *PrepareExamples(*generation, texts);
+
+  expect_equal(*ComputeGradient(*program_, spec_.method(), InitialValues(),
+                                labels, 10'000, {.max_samples = 3}),
+               *ComputeGradient(*program_, spec_.method(), InitialValues(),
+                                labels, 10'000));
+  expect_equal(
+      *ComputeGradient(*generation, spec_.method(), InitialValues(),
+                       PointersTo(answers), 10'000, {.max_samples = 1}),
+      *ComputeGradient(*generation, spec_.method(), InitialValues(),
+                       PointersTo(answers), 10'000));
+}
+
+TEST_F(TrainerTest, AccumulatingIsLikeALargerBatch) {
+  const auto trained_with = [&](int batch_size, int accumulation) {
+    spec_ = TuningJobSpec();
+    spec_.mutable_training()->set_gradient_accumulation_steps(accumulation);
+    // Its steps are proportional to the gradient, and so are their errors.
+    spec_.mutable_training()->set_optimizer(TrainingConfig::OPTIMIZER_SGD);
+    spec_.mutable_training()->mutable_learning_rate()->set_value(0.1);
+    Resolve(6, batch_size);
+    state_ = MakeInitialState(InitialValues(), Job());
+    EXPECT_OK(Run());
+    EXPECT_EQ(state_.progress.rows_taken(), 6 * 4);
+    return prompt().value;
+  };
+  const at::Tensor whole = trained_with(4, 1);
+
+  // fp32 sums in another order.
+  EXPECT_TRUE(trained_with(2, 2).allclose(whole, 1e-4, 1e-5));
+  EXPECT_TRUE(trained_with(1, 4).allclose(whole, 1e-4, 1e-5));
+}
+
 TEST_F(TrainerTest, MakesAllSteps) {
   Resolve(12);
 
@@ -192,6 +252,108 @@ TEST_F(TrainerTest, TheLossFalls) {
   ASSERT_OK(Run());
 
   EXPECT_LT(loss(), 0.8 * before);
+}
+
+TEST_F(TrainerTest, TheLossFallsWithEveryOptimiser) {
+  const auto loss = [&] {
+    return ComputeGradient(*program_, spec_.method(), state_.Values(),
+                           PointersTo(examples_), 10'000)
+        ->loss;
+  };
+  for (auto optimizer :
+       {TrainingConfig::OPTIMIZER_SGD, TrainingConfig::OPTIMIZER_ADAFACTOR}) {
+    spec_ = TuningJobSpec();
+    spec_.mutable_training()->set_optimizer(optimizer);
+    if (optimizer == TrainingConfig::OPTIMIZER_SGD) {
+      // The default is meant for more values than these.
+      spec_.mutable_training()->mutable_learning_rate()->set_value(0.2);
+    }
+    Resolve(60);
+    state_ = MakeInitialState(InitialValues(), Job());
+    const double before = loss();
+
+    ASSERT_OK(Run());
+
+    EXPECT_LT(loss(), 0.98 * before)
+        << TrainingConfig::Optimizer_Name(optimizer);
+  }
+}
+
+TEST_F(TrainerTest, GoesOnFromACheckpointBitForBit) {
+  for (auto optimizer :
+       {TrainingConfig::OPTIMIZER_ADAMW, TrainingConfig::OPTIMIZER_SGD,
+        TrainingConfig::OPTIMIZER_ADAFACTOR}) {
+    spec_ = TuningJobSpec();
+    TrainingConfig& training = *spec_.mutable_training();
+    training.set_optimizer(optimizer);
+    training.set_learning_rate_schedule(
+        TrainingConfig::LEARNING_RATE_SCHEDULE_REDUCE_ON_PLATEAU);
+    training.set_plateau_patience(1);
+    training.mutable_early_stopping()->set_min_delta(100);
+    training.set_validation_interval_steps(3);
+    training.set_checkpoint_interval_steps(7);
+    training.set_gradient_accumulation_steps(2);
+    training.set_label_smoothing(0.1);
+    training.set_group_by_length(true);
+    training.set_weight_decay(0.01);
+    Resolve(20);
+    listener_.checkpoints.clear();
+    state_ = MakeInitialState(InitialValues(), Job());
+    ASSERT_OK(Run());
+    const TrainingState whole = state_;
+    ASSERT_EQ(listener_.checkpoints.size(), 3u);
+    ASSERT_EQ(listener_.checkpoints[0].first, 7);
+
+    state_ = *DecodeCheckpoint(listener_.checkpoints[0].second);
+    ASSERT_EQ(state_.progress.step(), 7);
+    ASSERT_OK(Run());
+
+    EXPECT_TRUE(prompt().value.equal(whole.tensors.at("prompt").value));
+    EXPECT_TRUE(prompt().best.equal(whole.tensors.at("prompt").best));
+    for (const auto& [slot, tensor] : prompt().slots) {
+      EXPECT_TRUE(tensor.equal(whole.tensors.at("prompt").slots.at(slot)))
+          << slot;
+    }
+    // All validations but the first are a plateau.
+    EXPECT_EQ(whole.progress.plateau().num_reductions(), 6);
+    EXPECT_EQ(state_.progress.plateau().num_reductions(), 6);
+  }
+}
+
+TEST_F(TrainerTest, APlateauLowersTheLearningRate) {
+  TrainingConfig& training = *spec_.mutable_training();
+  training.set_learning_rate_schedule(
+      TrainingConfig::LEARNING_RATE_SCHEDULE_REDUCE_ON_PLATEAU);
+  training.set_plateau_patience(2);
+  training.mutable_early_stopping()->set_min_delta(100);
+  training.mutable_learning_rate()->set_value(0.01);
+  training.mutable_warmup_steps()->set_value(0);
+  training.set_validation_interval_steps(2);
+  Resolve(12);
+  FakeClock clock;
+  ProgressTracker tracker(clock, listener_);
+  Trainer trainer({.program = *program_,
+                   .train = examples_,
+                   .validation = validation_,
+                   .spec = spec_},
+                  clock, listener_, tracker);
+
+  ASSERT_OK(trainer.Run(state_));
+
+  // The first of 6 validations is an improvement, the others lower it twice;
+  // the last of them comes after the last step.
+  EXPECT_EQ(state_.progress.plateau().num_reductions(), 2);
+  EXPECT_DOUBLE_EQ(tracker.progress().learning_rate(), 0.01 * 0.25);
+}
+
+TEST_F(TrainerTest, EpochsEndTraining) {
+  spec_.mutable_training()->set_max_epochs(2);
+  Resolve(100);
+
+  EXPECT_EQ(*Run(), TuningReport::STOP_REASON_MAX_STEPS);
+
+  // 10 rows, 4 a step.
+  EXPECT_EQ(state_.progress.step(), 5);
 }
 
 TEST_F(TrainerTest, KeepsTheBestPromptAndNotTheLast) {
