@@ -8,6 +8,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_join.h"
 #include "google/protobuf/util/time_util.h"
+#include "proto/cc/resource_names.h"
 #include "proto/cc/text.h"
 #include "server/api/tuning_checks.h"
 
@@ -23,8 +24,11 @@ class Fields {
   Fields(std::string_view path, FieldViolations& violations)
       : path_(path), violations_(violations) {}
 
+  std::string Path(std::string_view field) const {
+    return Concat(path_, ".", field);
+  }
   void Add(std::string_view field, std::string_view what) {
-    violations_.Add(Concat(path_, ".", field), what);
+    violations_.Add(Path(field), what);
   }
   // 0 stands for the default.
   void CheckCount(std::string_view field, int32_t value, int32_t max) {
@@ -62,30 +66,72 @@ class Fields {
   FieldViolations& violations_;
 };
 
-void CheckPromptTuning(const v1::PromptTuning& tuning, v1::TaskType task,
-                       Fields fields) {
-  if (tuning.has_num_virtual_tokens()) {
-    fields.CheckRange("num_virtual_tokens", tuning.num_virtual_tokens(), 1,
-                      kMaxVirtualTokens);
-  }
+// How the rows or the prefix start. Tuning: PromptTuning or PrefixTuning.
+template <typename Tuning>
+void CheckStart(const Tuning& tuning, v1::TaskType task, Fields fields,
+                FieldViolations& violations) {
   const auto init = tuning.initialisation();
+  const bool unset = init == v1::PromptTuning::INITIALISATION_UNSPECIFIED;
   const bool by_text = init == v1::PromptTuning::INITIALISATION_TEXT;
+  const bool by_version = init == v1::PromptTuning::INITIALISATION_VERSION;
   if (by_text && tuning.init_text().empty()) {
     fields.Add("init_text", "is required with INITIALISATION_TEXT");
   }
-  if (!by_text && init != v1::PromptTuning::INITIALISATION_UNSPECIFIED &&
-      !tuning.init_text().empty()) {
+  if (!by_text && !unset && !tuning.init_text().empty()) {
     fields.Add("init_text", "is only for INITIALISATION_TEXT");
   }
   if (tuning.init_text().size() > kMaxInitTextBytes) {
     fields.Add("init_text", Concat("has ", tuning.init_text().size(),
                                    " bytes; at most ", kMaxInitTextBytes));
   }
+  if (by_version && tuning.init_version().empty()) {
+    fields.Add("init_version", "is required with INITIALISATION_VERSION");
+  } else if (!tuning.init_version().empty()) {
+    if (!by_version && !unset) {
+      fields.Add("init_version", "is only for INITIALISATION_VERSION");
+    } else if (unset && !tuning.init_text().empty()) {
+      fields.Add("init_version", "cannot be set together with init_text");
+    }
+    violations.AddAll("", ParsePromptReference(tuning.init_version(),
+                                               fields.Path("init_version"))
+                              .status());
+  }
   if (init == v1::PromptTuning::INITIALISATION_CLASS_LABELS &&
       task == v1::TASK_TYPE_TEXT_GENERATION) {
     fields.Add("initialisation",
                "INITIALISATION_CLASS_LABELS is only for "
                "TASK_TYPE_TEXT_CLASSIFICATION");
+  }
+}
+
+// What rows and prefixes have in common. has_network: whether one helps.
+template <typename Tuning>
+void CheckRows(const Tuning& tuning, bool has_network, v1::TaskType task,
+               Fields fields, FieldViolations& violations) {
+  if (tuning.has_num_virtual_tokens()) {
+    fields.CheckRange("num_virtual_tokens", tuning.num_virtual_tokens(), 1,
+                      kMaxVirtualTokens);
+  }
+  CheckStart(tuning, task, fields, violations);
+  if (!tuning.has_encoder_hidden_size()) return;
+  if (!has_network) {
+    fields.Add("encoder_hidden_size", "is only for methods with a network");
+  }
+  fields.CheckRange("encoder_hidden_size", tuning.encoder_hidden_size(), 1,
+                    kMaxEncoderHiddenSize);
+}
+
+void CheckPromptTuning(const v1::PromptTuning& tuning, v1::TaskType task,
+                       Fields fields, FieldViolations& violations) {
+  const auto network = tuning.reparameterisation();
+  CheckRows(tuning,
+            network != v1::PromptTuning::REPARAMETERISATION_UNSPECIFIED &&
+                network != v1::PromptTuning::REPARAMETERISATION_NONE,
+            task, fields, violations);
+  if (tuning.initialisation() == v1::PromptTuning::INITIALISATION_ZERO) {
+    fields.Add("initialisation",
+               "INITIALISATION_ZERO is only for prefix_tuning: rows of zeros "
+               "are far from everything that a model was made for");
   }
 }
 
@@ -236,9 +282,15 @@ void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
     violations.Add(Concat(path, ".head.dropout"),
                    "a learned head has no dropout; leave it 0");
   }
-  if (!method.has_prompt_tuning()) return;
-  CheckPromptTuning(method.prompt_tuning(), task,
-                    Fields(Concat(path, ".prompt_tuning"), violations));
+  if (method.has_prompt_tuning()) {
+    CheckPromptTuning(method.prompt_tuning(), task,
+                      Fields(Concat(path, ".prompt_tuning"), violations),
+                      violations);
+  } else if (method.has_prefix_tuning()) {
+    const v1::PrefixTuning& tuning = method.prefix_tuning();
+    CheckRows(tuning, tuning.projection(), task,
+              Fields(Concat(path, ".prefix_tuning"), violations), violations);
+  }
 }
 
 void CheckTraining(const v1::TrainingConfig& training, std::string_view path,

@@ -32,24 +32,14 @@ constexpr UnsupportedMethod kMethods[] = {
 constexpr std::string_view kTaskHint =
     "this task type is not served yet; TASK_TYPE_TEXT_CLASSIFICATION and "
     "TASK_TYPE_TEXT_GENERATION are";
-constexpr std::string_view kNetworkHint =
-    "no reparameterisation network is trained yet; leave it unset";
 
 constexpr UnsupportedValue kValues[] = {
     {"attune.v1.TuningMethod.hard_prompt",
      "hard prompts are not served yet; prompt_tuning is"},
-    {"attune.v1.PrefixTuning.projection", kNetworkHint},
     {"attune.v1.PrefixTuning.first_layer",
      "a prefix stands before every layer; leave it 0"},
     {"attune.v1.PrefixTuning.num_layers",
      "a prefix stands before every layer; leave it 0"},
-    {"attune.v1.PromptTuning.init_version",
-     "rows cannot start as those of another version yet"},
-    {"attune.v1.PromptTuning.INITIALISATION_VERSION",
-     "rows cannot start as those of another version yet"},
-    {"attune.v1.PromptTuning.REPARAMETERISATION_MLP", kNetworkHint},
-    {"attune.v1.PromptTuning.REPARAMETERISATION_LSTM", kNetworkHint},
-    {"attune.v1.PromptTuning.REPARAMETERISATION_RESIDUAL_MLP", kNetworkHint},
     {"attune.v1.TASK_TYPE_TOKEN_CLASSIFICATION", kTaskHint},
     {"attune.v1.TASK_TYPE_EXTRACTIVE_QA", kTaskHint},
     {"attune.v1.TASK_TYPE_MULTIPLE_CHOICE", kTaskHint},

@@ -13,6 +13,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "server/jobs/init_version.h"
 #include "server/jobs/job_filter.h"
 #include "server/jobs/job_state.h"
 #include "server/jobs/retry_policy.h"
@@ -276,6 +277,9 @@ absl::StatusOr<std::optional<v1::TuningJob>> JobManager::FindCreated(
 absl::StatusOr<v1::TuningJob> JobManager::CreateJob(
     const v1::CreateTuningJobRequest& request, const PinnedRows& rows) {
   ATTUNE_RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::optional<v1::TuningMethod> pinned,
+      PinInitVersion(registry_, request.tuning_job().spec()));
   JobRecord record;
   auto change = [&](JobWriter& writer)
                     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
@@ -289,6 +293,7 @@ absl::StatusOr<v1::TuningJob> JobManager::CreateJob(
     }
     ATTUNE_RETURN_IF_ERROR(CheckQueueLimit());
     record = MakeRecord(request, rows, writer.now());
+    if (pinned) *record.job.mutable_spec()->mutable_method() = *pinned;
     if (writer.store().Find(record.id)) {
       return MakeError(Reason::kResourceExists,
                        Concat(record.job.name(),

@@ -74,7 +74,9 @@ class JobManager {
       const v1::CreateTuningJobRequest& request);
   // Stores a job over `rows` and returns it QUEUED; with validate_only only
   // checks and returns what it would be. spec.data.inline loses its rows: the
-  // snapshot has them. Errors of FindCreated; kResourceExists; kQueueFull;
+  // snapshot has them; an alias in init_version becomes the version that it
+  // stands for. Errors of FindCreated and PinInitVersion; kResourceExists;
+  // kQueueFull;
   // kResourceNotFound: the dataset was deleted meanwhile.
   absl::StatusOr<v1::TuningJob> CreateJob(
       const v1::CreateTuningJobRequest& request, const PinnedRows& rows);

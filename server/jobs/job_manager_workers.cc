@@ -10,6 +10,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "server/jobs/init_version.h"
 #include "server/jobs/job_manager.h"
 #include "server/jobs/job_state.h"
 #include "server/jobs/worker_requests.h"
@@ -300,6 +301,8 @@ absl::Status JobManager::OfferAgain(JobWriter& writer, const Lease& lease,
   worker::v1::Assignment& assignment = *response.mutable_assignment();
   *assignment.mutable_tuning_job() = record->job;
   assignment.set_attempt(lease.attempt);
+  assignment.set_init_artifact_digest(
+      FindInitArtifact(writer.sql(), record->job.spec().method()));
   std::vector<CheckpointRecord> checkpoints =
       writer.store().Checkpoints(lease.job);
   if (!checkpoints.empty()) {
@@ -377,6 +380,8 @@ absl::Status JobManager::Assign(JobWriter& writer, int64_t number,
       *record));
   *assignment.mutable_tuning_job() = record->job;
   assignment.set_attempt(record->job.attempt());
+  assignment.set_init_artifact_digest(
+      FindInitArtifact(writer.sql(), record->job.spec().method()));
   if (!checkpoints.empty()) {
     assignment.set_checkpoint_digest(checkpoints.front().digest);
   }

@@ -7,6 +7,7 @@
 #include "proto/cc/resource_names.h"
 #include "proto/cc/status.h"
 #include "proto/cc/text.h"
+#include "server/jobs/init_version.h"
 
 namespace attune::server {
 namespace {
@@ -118,6 +119,7 @@ v1::PromptVersion MakeVersion(const v1::TuningJob& job,
   *version.mutable_snapshot() = job.snapshot();
   *version.mutable_report() = outcome.report();
   version.set_tuning_job(job.name());
+  version.set_parent_version(InitVersionOf(outcome.resolved_spec().method()));
   version.set_artifact_digest(outcome.artifact_digest());
   for (const ArtifactEntry& file : files) {
     v1::ArtifactFile& stored = *version.add_files();

@@ -213,8 +213,7 @@ class Comparison {
       const std::vector<PreparedExample>& batch) {
     std::vector<const PreparedExample*> pointers;
     for (const PreparedExample& one : batch) pointers.push_back(&one);
-    return worker::ComputeGradient(program, attune::v1::TuningMethod(),
-                                   {{"prompt", prompt}}, pointers,
+    return worker::ComputeGradient(program, {}, {{"prompt", prompt}}, pointers,
                                    /*max_rows=*/1 << 20);
   }
 

@@ -10,6 +10,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tuning/initialisation.h"
 
 namespace attune::worker {
 namespace {
@@ -180,6 +181,7 @@ absl::StatusOr<AttemptInput> AttemptRunner::Fetch(AttemptSession& session) {
                " rows, but ", input.rows.size(), " arrived: retry the job"));
   }
   ATTUNE_ASSIGN_OR_RETURN(input.checkpoint, FetchCheckpoint(session));
+  ATTUNE_ASSIGN_OR_RETURN(input.init_version, FetchInitVersion(session));
   return input;
 }
 
@@ -204,6 +206,38 @@ absl::StatusOr<std::optional<Artifact>> AttemptRunner::FetchCheckpoint(
                           std::string(checkpoint.status().message()),
                           "); training begins anew"));
   return std::nullopt;
+}
+
+absl::StatusOr<std::optional<Artifact>> AttemptRunner::FetchInitVersion(
+    AttemptSession& session) {
+  const v1::Assignment& assignment = session.assignment();
+  const std::string& version =
+      InitVersionOf(assignment.tuning_job().spec().method());
+  if (version.empty()) {
+    return std::nullopt;
+  }
+  const std::string& digest = assignment.init_artifact_digest();
+  absl::StatusOr<Artifact> artifact =
+      digest.empty()
+          ? absl::StatusOr<Artifact>(NotFound("prompt version", version))
+          : Persist(session, /*lease_only=*/false, [&] {
+              return stub_.DownloadArtifact(digest, options_.transfer_timeout);
+            });
+  if (artifact.ok()) {
+    return *std::move(artifact);
+  }
+  const std::string message =
+      Concat("training cannot start from ", version, ": ",
+             std::string(artifact.status().message()));
+  if (absl::IsNotFound(artifact.status())) {
+    return MakeError(Reason::kResourceNotFound,
+                     Concat(message, "; create a job that starts otherwise"));
+  }
+  if (absl::IsDataLoss(artifact.status())) {
+    // Not kCorruptArtifact, which would be taken for the checkpoint's.
+    return MakeError(Reason::kIllegalState, message);
+  }
+  return artifact.status();
 }
 
 absl::StatusOr<v1::SucceededOutcome> AttemptRunner::Publish(

@@ -59,6 +59,9 @@ class AttemptRunner {
   absl::StatusOr<AttemptInput> Fetch(AttemptSession& session);
   absl::StatusOr<std::optional<Artifact>> FetchCheckpoint(
       AttemptSession& session);
+  // The version to start from, if the job names one.
+  absl::StatusOr<std::optional<Artifact>> FetchInitVersion(
+      AttemptSession& session);
   absl::StatusOr<AttemptResult> Train(AttemptSession& session,
                                       const AttemptInput& input);
   absl::StatusOr<v1::SucceededOutcome> Publish(AttemptSession& session,

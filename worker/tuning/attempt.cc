@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "proto/cc/resource_names.h"
@@ -137,7 +138,8 @@ class Attempt {
             spec_, {.num_train_rows = static_cast<int64_t>(splits.train.size()),
                     .context_length = config.context_length,
                     .embedding_rms = embedding_rms_,
-                    .dtype = model_->model->dtype()}));
+                    .dtype = model_->model->dtype(),
+                    .embedding_dim = config.embedding_dim}));
     ATTUNE_ASSIGN_OR_RETURN(
         program_, TaskProgram::Compile(spec_.task(), model_,
                                        NumVirtualTokens(spec_.method())));
@@ -172,10 +174,13 @@ class Attempt {
     job.set_model_fingerprint(model_->info.fingerprint);
     job.set_snapshot_digest(input_.job.snapshot().digest());
     *job.mutable_resolved_spec() = spec_;
+    ATTUNE_ASSIGN_OR_RETURN(const std::optional<StoredPrompt> version,
+                            ReadVersion());
     ATTUNE_ASSIGN_OR_RETURN(
         TensorMap front,
         MakeInitialFront(spec_.method(), *program_, train_, embedding_rms_,
-                         spec_.training().seed()));
+                         spec_.training().seed(),
+                         version.has_value() ? &*version : nullptr));
     start_ = MakeInitialValues(*program_, std::move(front));
     if (input_.checkpoint.has_value()) {
       absl::Status restored = Restore(job, start_);
@@ -186,6 +191,22 @@ class Attempt {
     }
     state_ = MakeInitialState(start_, job);
     return absl::OkStatus();
+  }
+
+  // The version to start from, if one is named.
+  absl::StatusOr<std::optional<StoredPrompt>> ReadVersion() {
+    const std::string& version = InitVersionOf(spec_.method());
+    if (version.empty()) return std::nullopt;
+    if (!input_.init_version.has_value()) {
+      return MakeError(Reason::kInternal,
+                       Concat(version,
+                              " was not fetched, from which training "
+                              "is to start"));
+    }
+    ATTUNE_ASSIGN_OR_RETURN(
+        StoredPrompt stored,
+        ReadInitVersion(version, *input_.init_version, model_->info));
+    return stored;
   }
 
   absl::Status Restore(const v1::CheckpointManifest& job,
@@ -274,7 +295,8 @@ class Attempt {
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
     ATTUNE_ASSIGN_OR_RETURN(const StoredPrompt stored,
-                            ToStored(state_.Best(), std::move(manifest)));
+                            ToStored(FoldValues(spec_.method(), state_.Best()),
+                                     std::move(manifest)));
     ATTUNE_ASSIGN_OR_RETURN(result.artifact,
                             EncodePrompt(stored, model_->info.config));
     result.artifact.files[std::string(kEventFile)] = EncodeEventFile(

@@ -22,6 +22,8 @@ struct AttemptInput {
   std::vector<std::string> rows;
   // The newest checkpoint of the attempts before, if there is one.
   std::optional<Artifact> checkpoint;
+  // The version that the spec's init_version names, if it names one.
+  std::optional<Artifact> init_version = std::nullopt;
 };
 
 // Hears of an attempt. Every function is called on the training thread, between

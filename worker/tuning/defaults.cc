@@ -24,6 +24,10 @@ using attune::v1::TuningMethod;
 constexpr int kDefaultVirtualTokens = 20;
 constexpr int kMaxVirtualTokens = 1024;
 constexpr size_t kMaxInitTextBytes = 16'384;
+constexpr int kDefaultEncoderWidth = 512;
+// Its two directions together are as wide as the other networks.
+constexpr int kDefaultLstmWidth = 256;
+constexpr int kMaxEncoderWidth = 8'192;
 
 bool IsClassification(const TaskSpec& task) {
   return task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION;
@@ -84,40 +88,66 @@ class Resolver {
   void ResolvePromptTuning(PromptTuning& tuning) {
     const std::string path = "spec.method.prompt_tuning.";
     ResolveRows(tuning, path);
-    if (tuning.initialisation() == PromptTuning::INITIALISATION_VERSION ||
-        !tuning.init_version().empty()) {
-      violations_.AddUnsupported(path + "init_version",
-                                 "starting from a version is not served by "
-                                 "this release");
-    }
+    Require(tuning.initialisation() != PromptTuning::INITIALISATION_ZERO,
+            path + "initialisation",
+            "INITIALISATION_ZERO is only for prefix_tuning: rows of zeros are "
+            "far from everything that the model was made for");
     if (tuning.reparameterisation() ==
         PromptTuning::REPARAMETERISATION_UNSPECIFIED) {
       tuning.set_reparameterisation(PromptTuning::REPARAMETERISATION_NONE);
     }
-    if (tuning.reparameterisation() != PromptTuning::REPARAMETERISATION_NONE) {
-      violations_.AddUnsupported(
-          path + "reparameterisation",
-          "only REPARAMETERISATION_NONE is trained by this release");
-    }
+    Require(
+        PromptTuning::Reparameterisation_IsValid(tuning.reparameterisation()),
+        path + "reparameterisation", "is unknown");
+    const auto network = tuning.reparameterisation();
+    ResolveEncoderWidth(network != PromptTuning::REPARAMETERISATION_NONE,
+                        network == PromptTuning::REPARAMETERISATION_LSTM
+                            ? kDefaultLstmWidth
+                            : kDefaultEncoderWidth,
+                        path, tuning);
   }
 
   void ResolvePrefixTuning(PrefixTuning& tuning) {
     const std::string path = "spec.method.prefix_tuning.";
     ResolveRows(tuning, path);
-    if (tuning.initialisation() == PromptTuning::INITIALISATION_VERSION) {
-      violations_.AddUnsupported(path + "initialisation",
-                                 "starting from a version is not served by "
-                                 "this release");
-    }
-    if (tuning.projection()) {
-      violations_.AddUnsupported(path + "projection",
-                                 "no projection is trained by this release");
-    }
+    ResolveEncoderWidth(tuning.projection(), kDefaultEncoderWidth, path,
+                        tuning);
     if (tuning.first_layer() != 0 || tuning.num_layers() != 0) {
       violations_.AddUnsupported(
           path + (tuning.first_layer() != 0 ? "first_layer" : "num_layers"),
           "a prefix stands before every layer in this release");
     }
+  }
+
+  // How wide the network is that helps, if one does. Tuning: PromptTuning or
+  // PrefixTuning.
+  template <typename Tuning>
+  void ResolveEncoderWidth(bool has_network, int widest_default,
+                           const std::string& path, Tuning& tuning) {
+    if (!has_network) {
+      Require(!tuning.has_encoder_hidden_size(), path + "encoder_hidden_size",
+              "goes with a network and only with one");
+      return;
+    }
+    if (!tuning.has_encoder_hidden_size()) {
+      tuning.set_encoder_hidden_size(static_cast<int>(
+          std::min<int64_t>(widest_default, facts_.embedding_dim)));
+    }
+    Require(tuning.encoder_hidden_size() >= 1 &&
+                tuning.encoder_hidden_size() <= kMaxEncoderWidth,
+            path + "encoder_hidden_size", "must be 1 to 8,192");
+  }
+
+  template <typename Tuning>
+  PromptTuning::Initialisation DefaultInitialisation(
+      const Tuning& tuning) const {
+    if (!tuning.init_text().empty()) return PromptTuning::INITIALISATION_TEXT;
+    if (!tuning.init_version().empty()) {
+      return PromptTuning::INITIALISATION_VERSION;
+    }
+    return IsClassification(spec_.task())
+               ? PromptTuning::INITIALISATION_CLASS_LABELS
+               : PromptTuning::INITIALISATION_SAMPLED_VOCABULARY;
   }
 
   // How many rows there are and where they start. Tuning: PromptTuning or
@@ -135,13 +165,15 @@ class Resolver {
             Concat("must be 1 to ", longest, " for a model with a context of ",
                    facts_.context_length));
     if (tuning.initialisation() == PromptTuning::INITIALISATION_UNSPECIFIED) {
-      tuning.set_initialisation(
-          !tuning.init_text().empty()
-              ? PromptTuning::INITIALISATION_TEXT
-              : (IsClassification(spec_.task())
-                     ? PromptTuning::INITIALISATION_CLASS_LABELS
-                     : PromptTuning::INITIALISATION_SAMPLED_VOCABULARY));
+      tuning.set_initialisation(DefaultInitialisation(tuning));
     }
+    Require(PromptTuning::Initialisation_IsValid(tuning.initialisation()),
+            path + "initialisation", "is unknown");
+    const bool from_version =
+        tuning.initialisation() == PromptTuning::INITIALISATION_VERSION;
+    Require(from_version == !tuning.init_version().empty(),
+            path + "init_version",
+            "goes with INITIALISATION_VERSION and only with it");
     const bool from_text =
         tuning.initialisation() == PromptTuning::INITIALISATION_TEXT;
     Require(from_text == !tuning.init_text().empty(), path + "init_text",

@@ -16,6 +16,7 @@ struct JobFacts {
   int64_t context_length = 0;
   double embedding_rms = 0;
   c10::ScalarType dtype = c10::ScalarType::Float;  // of the loaded model
+  int64_t embedding_dim = 0;
 };
 
 // `spec` with every default filled in as the protos say, so that resolving the

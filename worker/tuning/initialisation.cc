@@ -5,10 +5,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -18,6 +20,7 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tuning/prompt_encoder.h"
 #include "worker/tuning/trained_adaptation.h"
 #include "worker/tuning/trained_values.h"
 
@@ -30,6 +33,9 @@ using attune::v1::PromptTuning;
 constexpr int64_t kTableChunk = 4096;
 // Keeps initialisation apart from the seed's other uses.
 constexpr uint64_t kStream = 100;
+constexpr uint64_t kEncoderStream = 101;
+// What a checkpoint's tensors may take; the rest is for its description.
+constexpr int64_t kMaxStateBytes = kMaxArtifactBytes - (int64_t{1} << 20);
 
 // Tokens -> their embeddings, the tokens repeated or cut to `count`.
 at::Tensor EmbedRepeated(const BaseModel& model,
@@ -97,6 +103,107 @@ at::Tensor ScaledNoise(int64_t count, int64_t dim, double scale,
   return rows;
 }
 
+absl::Status BadVersion(std::string_view method, std::string_view what) {
+  const std::string path = Concat("spec.method.", method, ".init_version");
+  return MakeError(Reason::kIllegalState, Concat(path, ": ", what),
+                   {{"field", path}});
+}
+
+// Positions of a version along `dim`, cut or repeated to `count`.
+at::Tensor TakeRepeated(const at::Tensor& source, int64_t dim, int64_t count) {
+  const at::Tensor positions =
+      at::arange(count, at::kLong).remainder(source.size(dim));
+  return source.index_select(dim, positions);
+}
+
+// The rows that a prompt starts as, or that a prefix is made of.
+absl::StatusOr<at::Tensor> StartRows(const PromptTuning& tuning,
+                                     std::string_view method,
+                                     const TaskProgram& program,
+                                     absl::Span<const PreparedExample> train,
+                                     double embedding_rms, uint64_t seed,
+                                     const StoredPrompt* version) {
+  if (tuning.initialisation() != PromptTuning::INITIALISATION_VERSION) {
+    return MakeInitialRows(tuning, program, train, embedding_rms, seed);
+  }
+  if (version == nullptr) {
+    return MakeError(Reason::kInternal,
+                     "the version to start from was left out");
+  }
+  if (!version->rows.has_value()) {
+    return BadVersion(method,
+                      "the version has no rows, and a prefix cannot be turned "
+                      "back into rows that would give its keys and values");
+  }
+  return TakeRepeated(version->rows->rows(), 0, tuning.num_virtual_tokens());
+}
+
+// The keys and values that the model makes of rows.
+absl::StatusOr<TensorMap> MakePrefix(const BaseModel& model,
+                                     const at::Tensor& rows) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> block,
+                          model.BuildPrefix(rows.to(model.device())));
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (int64_t layer = 0; layer < block->num_layers(); ++layer) {
+    keys.push_back(block->keys(layer));
+    values.push_back(block->values(layer));
+  }
+  return TensorMap{
+      {std::string(kPrefixKeysValue), at::stack(keys).to(at::kCPU)},
+      {std::string(kPrefixValuesValue), at::stack(values).to(at::kCPU)}};
+}
+
+absl::StatusOr<TensorMap> MakeInitialPrefix(
+    const attune::v1::PrefixTuning& prefix, const TaskProgram& program,
+    absl::Span<const PreparedExample> train, double embedding_rms,
+    uint64_t seed, const StoredPrompt* version) {
+  const BaseModel& model = *program.model().model;
+  const int64_t count = prefix.num_virtual_tokens();
+  if (prefix.initialisation() == PromptTuning::INITIALISATION_ZERO) {
+    const ModelConfig& config = model.config();
+    const at::Tensor zeros = at::zeros(
+        {config.NumCachedLayers(), config.num_kv_heads, count, config.head_dim},
+        at::kFloat);
+    return TensorMap{{std::string(kPrefixKeysValue), zeros},
+                     {std::string(kPrefixValuesValue), zeros.clone()}};
+  }
+  if (prefix.initialisation() == PromptTuning::INITIALISATION_VERSION &&
+      version != nullptr && version->prefix.keys.defined()) {
+    return TensorMap{{std::string(kPrefixKeysValue),
+                      TakeRepeated(version->prefix.keys, 2, count)},
+                     {std::string(kPrefixValuesValue),
+                      TakeRepeated(version->prefix.values, 2, count)}};
+  }
+  PromptTuning start;
+  start.set_num_virtual_tokens(prefix.num_virtual_tokens());
+  start.set_initialisation(prefix.initialisation());
+  start.set_init_text(prefix.init_text());
+  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
+                          StartRows(start, "prefix_tuning", program, train,
+                                    embedding_rms, seed, version));
+  return MakePrefix(model, rows);
+}
+
+// A checkpoint holds each value, two of the optimiser and the best so far.
+absl::Status CheckRoomInCheckpoint(const attune::v1::TuningMethod& method,
+                                   const TensorMap& values) {
+  constexpr int64_t kBytesPerNumber = 4 * sizeof(float);
+  int64_t bytes = 0;
+  for (const auto& [name, value] : values) {
+    bytes += value.numel() * kBytesPerNumber;
+  }
+  if (bytes <= kMaxStateBytes) return absl::OkStatus();
+  const bool prefix = method.has_prefix_tuning();
+  const int width = prefix ? method.prefix_tuning().encoder_hidden_size()
+                           : method.prompt_tuning().encoder_hidden_size();
+  return InvalidField(
+      Concat("spec.method.", prefix ? "prefix_tuning" : "prompt_tuning",
+             ".encoder_hidden_size"),
+      Concat("is ", width, ", with which a checkpoint would have ", bytes >> 20,
+             " MiB; at most ", kMaxStateBytes >> 20, " are stored: lower it"));
+}
+
 }  // namespace
 
 double EmbeddingRms(const BaseModel& model) {
@@ -148,40 +255,51 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
   return EmbedRepeated(model, ids, count);
 }
 
+const std::string& InitVersionOf(const attune::v1::TuningMethod& method) {
+  return method.has_prefix_tuning() ? method.prefix_tuning().init_version()
+                                    : method.prompt_tuning().init_version();
+}
+
+absl::StatusOr<StoredPrompt> ReadInitVersion(const std::string& version,
+                                             const Artifact& artifact,
+                                             const ModelInfo& model) {
+  const std::string context = Concat("training cannot start from ", version);
+  absl::StatusOr<StoredPrompt> stored = DecodePrompt(artifact);
+  if (!stored.ok()) {
+    // Not kCorruptArtifact, which would be taken for the checkpoint's.
+    return MakeError(Reason::kIllegalState,
+                     Concat(context, ": ", ToStd(stored.status().message())));
+  }
+  const absl::Status fits = CheckPromptFits(*stored, model);
+  if (!fits.ok()) return WithContext(fits, context);
+  return stored;
+}
+
 absl::StatusOr<TensorMap> MakeInitialFront(
     const attune::v1::TuningMethod& method, const TaskProgram& program,
     absl::Span<const PreparedExample> train, double embedding_rms,
-    uint64_t seed) {
+    uint64_t seed, const StoredPrompt* version) {
   if (AdaptsModel(method)) {
     return MakeInitialAdaptation(program.model(), method, seed);
   }
-  if (method.has_head()) return TensorMap();
-  if (!method.has_prefix_tuning()) {
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
-                            MakeInitialRows(method.prompt_tuning(), program,
-                                            train, embedding_rms, seed));
-    return TensorMap{{std::string(kPromptValue), rows}};
+  TensorMap front;
+  if (method.has_head()) return front;
+  if (method.has_prefix_tuning()) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        front, MakeInitialPrefix(method.prefix_tuning(), program, train,
+                                 embedding_rms, seed, version));
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(
+        front[std::string(kPromptValue)],
+        StartRows(method.prompt_tuning(), "prompt_tuning", program, train,
+                  embedding_rms, seed, version));
   }
-  const attune::v1::PrefixTuning& prefix = method.prefix_tuning();
-  PromptTuning start;
-  start.set_num_virtual_tokens(prefix.num_virtual_tokens());
-  start.set_initialisation(prefix.initialisation());
-  start.set_init_text(prefix.init_text());
-  ATTUNE_ASSIGN_OR_RETURN(
-      const at::Tensor rows,
-      MakeInitialRows(start, program, train, embedding_rms, seed));
-  const BaseModel& model = *program.model().model;
-  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> block,
-                          model.BuildPrefix(rows.to(model.device())));
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (int64_t layer = 0; layer < block->num_layers(); ++layer) {
-    keys.push_back(block->keys(layer));
-    values.push_back(block->values(layer));
-  }
-  return TensorMap{
-      {std::string(kPrefixKeysValue), at::stack(keys).to(at::kCPU)},
-      {std::string(kPrefixValuesValue), at::stack(values).to(at::kCPU)}};
+  const std::optional<PromptEncoder> encoder = PromptEncoder::Of(method);
+  if (!encoder.has_value()) return front;
+  SeededRandom random(seed, kEncoderStream);
+  front.merge(encoder->MakeParameters(front, random));
+  ATTUNE_RETURN_IF_ERROR(CheckRoomInCheckpoint(method, front));
+  return front;
 }
 
 }  // namespace attune::worker

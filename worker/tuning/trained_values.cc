@@ -1,14 +1,17 @@
 #include "worker/tuning/trained_values.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/adaptation.h"
+#include "worker/tuning/prompt_encoder.h"
 #include "worker/tuning/trained_adaptation.h"
 
 namespace attune::worker {
@@ -19,6 +22,19 @@ using attune::v1::TuningMethod;
 
 const at::Tensor& ValueOf(const TensorMap& values, std::string_view name) {
   return values.at(std::string(name));
+}
+
+// The values with what the method's network makes of them in its place.
+TensorMap WithoutEncoder(const attune::v1::TuningMethod& method,
+                         const TensorMap& values) {
+  const std::optional<PromptEncoder> encoder = PromptEncoder::Of(method);
+  if (!encoder.has_value()) return values;
+  TensorMap produced = encoder->Apply(values);
+  for (const auto& [name, value] : values) {
+    // Front values are there already.
+    if (!name.starts_with(kEncoderPrefix)) produced.emplace(name, value);
+  }
+  return produced;
 }
 
 }  // namespace
@@ -55,15 +71,16 @@ absl::StatusOr<AttachedPrompt> TrainedFront(const LoadedModel& model,
                                             const TuningMethod& method,
                                             const TensorMap& values,
                                             uint64_t dropout_seed) {
+  const TensorMap produced = WithoutEncoder(method, values);
   AttachedPrompt front;
-  if (HasPrefix(values)) {
+  if (HasPrefix(produced)) {
     front.prefix = std::make_shared<const KvBlock>(
-        ValueOf(values, kPrefixKeysValue).unbind(0),
-        ValueOf(values, kPrefixValuesValue).unbind(0));
-  } else if (HasPrompt(values)) {
-    front.rows = PromptOf(values);
+        ValueOf(produced, kPrefixKeysValue).unbind(0),
+        ValueOf(produced, kPrefixValuesValue).unbind(0));
+  } else if (HasPrompt(produced)) {
+    front.rows = PromptOf(produced);
   } else if (AdaptsModel(method)) {
-    Adaptation adaptation = AdaptationOf(method, values);
+    Adaptation adaptation = AdaptationOf(method, produced);
     adaptation.dropout = method.lora().dropout();
     if (adaptation.dropout > 0) {
       adaptation.generator = at::detail::createCPUGenerator(dropout_seed);
@@ -71,21 +88,30 @@ absl::StatusOr<AttachedPrompt> TrainedFront(const LoadedModel& model,
     ATTUNE_ASSIGN_OR_RETURN(front.adapted,
                             AdaptModel(*model.model, adaptation));
   }
-  front.head = HeadOf(values);
+  front.head = HeadOf(produced);
   return front;
+}
+
+TensorMap FoldValues(const TuningMethod& method, const TensorMap& values) {
+  const at::NoGradGuard no_grad;
+  TensorMap folded = WithoutEncoder(method, values);
+  // As they are stored.
+  for (auto& [name, value] : folded) value = value.contiguous();
+  return folded;
 }
 
 absl::StatusOr<AttachedPrompt> AttachValues(const LoadedModel& model,
                                             const TuningMethod& method,
                                             const TensorMap& values) {
-  const ClassifierHead head = HeadOf(values);
-  if (HasPrefix(values)) {
-    return AttachPrefix(model, ValueOf(values, kPrefixKeysValue),
-                        ValueOf(values, kPrefixValuesValue), head);
+  const TensorMap folded = FoldValues(method, values);
+  const ClassifierHead head = HeadOf(folded);
+  if (HasPrefix(folded)) {
+    return AttachPrefix(model, ValueOf(folded, kPrefixKeysValue),
+                        ValueOf(folded, kPrefixValuesValue), head);
   }
-  if (HasPrompt(values)) return AttachPrompt(model, PromptOf(values), head);
+  if (HasPrompt(folded)) return AttachPrompt(model, PromptOf(folded), head);
   if (AdaptsModel(method)) {
-    return AttachAdaptation(model, AdaptationOf(method, values), head);
+    return AttachAdaptation(model, AdaptationOf(method, folded), head);
   }
   return AttachHead(model, head);
 }

@@ -19,7 +19,8 @@ namespace attune::worker {
 // Names of what is trained: the rows of a soft prompt [rows, embedding_dim], or
 // keys and values of a prefix, each [layers, kv_heads, length, head_dim], or
 // weights of the model (trained_adaptation.h); beside any of them perhaps a
-// head.
+// head, and beside the first two the parameters of a network that helps to
+// produce them (prompt_encoder.h).
 inline constexpr std::string_view kPromptValue = "prompt";
 inline constexpr std::string_view kPrefixKeysValue = "prefix.keys";
 inline constexpr std::string_view kPrefixValuesValue = "prefix.values";
@@ -33,17 +34,22 @@ TensorMap MakeInitialValues(const TaskProgram& program, TensorMap front);
 
 bool HasPrefix(const TensorMap& values);
 bool HasPrompt(const TensorMap& values);
-// The rows of the soft prompt; only where there is one.
+// The trained rows of the soft prompt; only where there is one.
 const at::Tensor& PromptOf(const TensorMap& values);
 // The head among trained values; undefined without one.
 ClassifierHead HeadOf(const TensorMap& values);
 
-// The values of a job with the resolved `method` as part of the graph that they
-// are in. `dropout_seed` decides what a step's dropout leaves out.
+// What `method` trains as part of the graph that the values are in; a network
+// that helps is evaluated once. `dropout_seed` decides what a step's dropout
+// leaves out.
 absl::StatusOr<AttachedPrompt> TrainedFront(
     const LoadedModel& model, const attune::v1::TuningMethod& method,
-    const TensorMap& values, uint64_t dropout_seed);
-// The values as `model` serves them. Errors of AttachPrompt.
+    const TensorMap& values, uint64_t dropout_seed = 0);
+// The values as a version has them: what a network made of them in its place,
+// everything else as it is. Without gradients.
+TensorMap FoldValues(const attune::v1::TuningMethod& method,
+                     const TensorMap& values);
+// The folded values as `model` serves them. Errors of AttachPrompt.
 absl::StatusOr<AttachedPrompt> AttachValues(
     const LoadedModel& model, const attune::v1::TuningMethod& method,
     const TensorMap& values);

@@ -182,7 +182,34 @@ TEST(TrainingChecks, EveryWrongFieldOfPromptTuningIsNamed) {
       {[](auto& p) {
          p.set_initialisation(v1::PromptTuning::INITIALISATION_CLASS_LABELS);
        },
-       "m.prompt_tuning.initialisation"}};
+       "m.prompt_tuning.initialisation"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_ZERO);
+       },
+       "m.prompt_tuning.initialisation"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_VERSION);
+       },
+       "m.prompt_tuning.init_version"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_SCALED_RANDOM);
+         p.set_init_version("prompts/x/versions/1");
+       },
+       "m.prompt_tuning.init_version"},
+      {[](auto& p) {
+         p.set_init_text("x");
+         p.set_init_version("prompts/x/versions/1");
+       },
+       "m.prompt_tuning.init_version"},
+      {[](auto& p) { p.set_init_version("versions/1"); },
+       "m.prompt_tuning.init_version"},
+      {[](auto& p) { p.set_encoder_hidden_size(8); },
+       "m.prompt_tuning.encoder_hidden_size"},
+      {[](auto& p) {
+         p.set_reparameterisation(v1::PromptTuning::REPARAMETERISATION_LSTM);
+         p.set_encoder_hidden_size(8'193);
+       },
+       "m.prompt_tuning.encoder_hidden_size"}};
   for (const Case& one : cases) {
     v1::TuningMethod method;
     one.spoil(*method.mutable_prompt_tuning());
@@ -227,6 +254,51 @@ TEST(TrainingChecks, MethodsThatTrainWeightsKeepToTheirRanges) {
   FieldViolations none;
   CheckMethod(defaults, v1::TASK_TYPE_TEXT_CLASSIFICATION, "m", none);
   EXPECT_OK(none.ToStatus());
+}
+
+TEST(TrainingChecks, EveryWrongFieldOfPrefixTuningIsNamed) {
+  struct Case {
+    std::function<void(v1::PrefixTuning&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& p) { p.set_num_virtual_tokens(0); },
+       "m.prefix_tuning.num_virtual_tokens"},
+      {[](auto& p) {
+         p.set_initialisation(v1::PromptTuning::INITIALISATION_TEXT);
+       },
+       "m.prefix_tuning.init_text"},
+      {[](auto& p) { p.set_init_version("x"); },
+       "m.prefix_tuning.init_version"},
+      {[](auto& p) { p.set_encoder_hidden_size(8); },
+       "m.prefix_tuning.encoder_hidden_size"}};
+  for (const Case& one : cases) {
+    v1::TuningMethod method;
+    one.spoil(*method.mutable_prefix_tuning());
+    FieldViolations violations;
+    CheckMethod(method, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
+
+    EXPECT_THAT(violations.ToStatus(),
+                NamesField(Reason::kInvalidField, one.field));
+  }
+}
+
+TEST(TrainingChecks, NetworksAndVersionsPass) {
+  v1::TuningMethod prompt;
+  prompt.mutable_prompt_tuning()->set_reparameterisation(
+      v1::PromptTuning::REPARAMETERISATION_MLP);
+  prompt.mutable_prompt_tuning()->set_encoder_hidden_size(64);
+  prompt.mutable_prompt_tuning()->set_init_version("prompts/x@prod");
+  v1::TuningMethod prefix;
+  prefix.mutable_prefix_tuning()->set_projection(true);
+  prefix.mutable_prefix_tuning()->set_encoder_hidden_size(64);
+  prefix.mutable_prefix_tuning()->set_initialisation(
+      v1::PromptTuning::INITIALISATION_ZERO);
+  FieldViolations violations;
+  CheckMethod(prompt, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
+  CheckMethod(prefix, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
+
+  EXPECT_OK(violations.ToStatus());
 }
 
 TEST(TrainingChecks, AMetricMustBeOneOfTheTask) {

@@ -409,6 +409,92 @@ TEST(Attempt, AKilledAndResumedPrefixGivesTheSameBytes) {
             whole.artifact.files);
 }
 
+// The toy classification through each network; the last one makes a prefix.
+std::vector<AttemptInput> NetworkJobs(const AttemptInput& plain) {
+  std::vector<AttemptInput> jobs;
+  for (const auto network :
+       {attune::v1::PromptTuning::REPARAMETERISATION_MLP,
+        attune::v1::PromptTuning::REPARAMETERISATION_LSTM,
+        attune::v1::PromptTuning::REPARAMETERISATION_RESIDUAL_MLP}) {
+    attune::v1::PromptTuning& tuning = *jobs.emplace_back(plain)
+                                            .job.mutable_spec()
+                                            ->mutable_method()
+                                            ->mutable_prompt_tuning();
+    tuning.set_reparameterisation(network);
+    tuning.set_encoder_hidden_size(16);
+  }
+  attune::v1::PrefixTuning& prefix = *jobs.emplace_back(plain)
+                                          .job.mutable_spec()
+                                          ->mutable_method()
+                                          ->mutable_prefix_tuning();
+  prefix.set_num_virtual_tokens(8);
+  prefix.set_projection(true);
+  prefix.set_encoder_hidden_size(16);
+  for (AttemptInput& job : jobs) {
+    job.job.mutable_spec()
+        ->mutable_training()
+        ->mutable_learning_rate()
+        ->set_value(0.01);
+    job.job.mutable_spec()->mutable_evaluation()->set_metric("loss");
+  }
+  return jobs;
+}
+
+TEST(Attempt, LearnsThroughEveryNetwork) {
+  for (const AttemptInput& input : NetworkJobs(ToyJob(100))) {
+    const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+    ASSERT_OK(result);
+    EXPECT_LT(result->report.after().loss(),
+              0.8 * result->report.before().loss())
+        << input.job.spec().method().ShortDebugString();
+    // Nothing of the network is left.
+    const StoredPrompt stored = *DecodePrompt(result->artifact);
+    EXPECT_EQ(stored.length(), 8);
+    EXPECT_OK(CheckPromptFits(stored, TinyModel()->info));
+  }
+}
+
+TEST(Attempt, AKilledAndResumedNetworkGivesTheSameBytes) {
+  for (const AttemptInput& input : NetworkJobs(ResumableJob())) {
+    const AttemptResult whole = *RunJob(input);
+
+    EXPECT_EQ(RunInPieces(input, /*killed=*/true, 1).artifact.files,
+              whole.artifact.files)
+        << input.job.spec().method().ShortDebugString();
+  }
+}
+
+TEST(Attempt, GoesOnFromAVersion) {
+  const AttemptResult first = *RunJob(ToyJob(100));
+  AttemptInput input = ToyJob(1);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_prompt_tuning()->set_init_version(
+      "prompts/toy/versions/1");
+  // One step of nearly nothing.
+  spec.mutable_training()->mutable_learning_rate()->set_value(1e-9);
+  input.init_version = first.artifact;
+
+  const absl::StatusOr<AttemptResult> second = RunJob(input);
+
+  ASSERT_OK(second);
+  EXPECT_NEAR(second->report.after().loss(), first.report.after().loss(), 1e-3);
+  EXPECT_EQ(second->resolved_spec.method().prompt_tuning().initialisation(),
+            attune::v1::PromptTuning::INITIALISATION_VERSION);
+}
+
+TEST(Attempt, RefusesAVersionOfAnotherModel) {
+  AttemptInput input = ToyJobOn("other", 5);
+  input.job.mutable_spec()
+      ->mutable_method()
+      ->mutable_prompt_tuning()
+      ->set_init_version("prompts/toy/versions/1");
+  input.init_version = RunJob(ToyJob(1))->artifact;
+
+  EXPECT_THAT(RunJob(input), ReasonIs(Reason::kModelMismatch,
+                                      HasSubstr("prompts/toy/versions/1")));
+}
+
 TEST(Attempt, RefusesWhatAnEncoderCannotDo) {
   AttemptInput input = ToyGeneration(5);
   input.job.mutable_spec()->set_base_model("models/encoder");

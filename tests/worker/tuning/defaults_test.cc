@@ -27,7 +27,8 @@ JobFacts Facts() {
   return {.num_train_rows = 300,
           .context_length = 2048,
           .embedding_rms = 0.136,
-          .dtype = c10::ScalarType::Float};
+          .dtype = c10::ScalarType::Float,
+          .embedding_dim = 576};
 }
 
 TuningJobSpec Resolved(const TuningJobSpec& spec = Spec()) {
@@ -260,18 +261,106 @@ TEST(Defaults, InitTextBelongsToItsInitialisation) {
 }
 
 TEST(Defaults, RefusesWhatIsNotServedByName) {
+  ExpectRefused(Reason::kUnsupportedField, "spec.method",
+                [](TuningJobSpec& spec) {
+                  spec.mutable_method()->mutable_hard_prompt();
+                });
+}
+
+TEST(Defaults, AHeadAloneNeedsATaskThatAHeadScores) {
   ExpectRefused(
-      Reason::kUnsupportedField, "spec.method",
-      [](TuningJobSpec& spec) { spec.mutable_method()->mutable_lora(); });
+      Reason::kInvalidField, "spec.method.head",
+      [](TuningJobSpec& spec) { spec.mutable_method()->mutable_head(); });
+}
+
+PromptTuning ResolvedNetwork(PromptTuning::Reparameterisation network,
+                             int64_t embedding_dim) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_prompt_tuning()->set_reparameterisation(
+      network);
+  JobFacts facts = Facts();
+  facts.embedding_dim = embedding_dim;
+  const auto resolved = ResolveSpec(spec, facts);
+  EXPECT_OK(resolved);
+  return resolved->method().prompt_tuning();
+}
+
+TEST(Defaults, ANetworkIsAsWideAsTheModelUpToALimit) {
+  const auto mlp = PromptTuning::REPARAMETERISATION_MLP;
+  const auto lstm = PromptTuning::REPARAMETERISATION_LSTM;
+
+  EXPECT_EQ(ResolvedNetwork(mlp, 128).encoder_hidden_size(), 128);
+  EXPECT_EQ(ResolvedNetwork(mlp, 4096).encoder_hidden_size(), 512);
+  EXPECT_EQ(ResolvedNetwork(lstm, 128).encoder_hidden_size(), 128);
+  EXPECT_EQ(ResolvedNetwork(lstm, 4096).encoder_hidden_size(), 256);
+  EXPECT_FALSE(Resolved().method().prompt_tuning().has_encoder_hidden_size());
+}
+
+TEST(Defaults, AProjectionHasAWidth) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_prefix_tuning()->set_projection(true);
+  const TuningJobSpec once = Resolved(spec);
+
+  EXPECT_EQ(once.method().prefix_tuning().encoder_hidden_size(), 512);
+  EXPECT_EQ(Resolved(once).SerializeAsString(), once.SerializeAsString());
+}
+
+TEST(Defaults, RefusesWidthsOutOfRangeOrWithoutANetwork) {
+  for (int width : {0, -1, 8'193}) {
+    ExpectRefused(
+        Reason::kInvalidField, "prompt_tuning.encoder_hidden_size",
+        [&](TuningJobSpec& spec) {
+          PromptTuning& tuning =
+              *spec.mutable_method()->mutable_prompt_tuning();
+          tuning.set_reparameterisation(PromptTuning::REPARAMETERISATION_MLP);
+          tuning.set_encoder_hidden_size(width);
+        });
+  }
   ExpectRefused(
-      Reason::kUnsupportedField, "reparameterisation", [](TuningJobSpec& spec) {
-        spec.mutable_method()->mutable_prompt_tuning()->set_reparameterisation(
-            PromptTuning::REPARAMETERISATION_MLP);
+      Reason::kInvalidField, "prefix_tuning.encoder_hidden_size",
+      [](TuningJobSpec& spec) {
+        spec.mutable_method()->mutable_prefix_tuning()->set_encoder_hidden_size(
+            8);
       });
+}
+
+TEST(Defaults, InitVersionMeansInitialisationFromIt) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_prompt_tuning()->set_init_version(
+      "prompts/x/versions/1");
+  TuningJobSpec prefix = Spec();
+  prefix.mutable_method()->mutable_prefix_tuning()->set_init_version(
+      "prompts/x/versions/1");
+
+  EXPECT_EQ(Resolved(spec).method().prompt_tuning().initialisation(),
+            PromptTuning::INITIALISATION_VERSION);
+  EXPECT_EQ(Resolved(prefix).method().prefix_tuning().initialisation(),
+            PromptTuning::INITIALISATION_VERSION);
+}
+
+TEST(Defaults, InitVersionBelongsToItsInitialisation) {
+  ExpectRefused(Reason::kInvalidField, "init_version", [](TuningJobSpec& spec) {
+    spec.mutable_method()->mutable_prompt_tuning()->set_initialisation(
+        PromptTuning::INITIALISATION_VERSION);
+  });
+  ExpectRefused(Reason::kInvalidField, "init_version", [](TuningJobSpec& spec) {
+    PromptTuning& tuning = *spec.mutable_method()->mutable_prompt_tuning();
+    tuning.set_init_text("a");
+    tuning.set_init_version("prompts/x/versions/1");
+  });
+}
+
+TEST(Defaults, ZerosAreForPrefixesOnly) {
+  TuningJobSpec prefix = Spec();
+  prefix.mutable_method()->mutable_prefix_tuning()->set_initialisation(
+      PromptTuning::INITIALISATION_ZERO);
+
+  EXPECT_EQ(Resolved(prefix).method().prefix_tuning().initialisation(),
+            PromptTuning::INITIALISATION_ZERO);
   ExpectRefused(
-      Reason::kUnsupportedField, "init_version", [](TuningJobSpec& spec) {
-        spec.mutable_method()->mutable_prompt_tuning()->set_init_version(
-            "prompts/x/versions/1");
+      Reason::kInvalidField, "INITIALISATION_ZERO", [](TuningJobSpec& spec) {
+        spec.mutable_method()->mutable_prompt_tuning()->set_initialisation(
+            PromptTuning::INITIALISATION_ZERO);
       });
 }
 

@@ -1,7 +1,10 @@
 #include "worker/tuning/initialisation.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -124,6 +127,155 @@ TEST(Initialisation, RefusesATextWithoutTokens) {
       Method(PromptTuning::INITIALISATION_TEXT, 4), Program(), Train(), 0.5, 0);
 
   EXPECT_THAT(rows, ReasonIs(Reason::kInvalidField, HasSubstr("init_text")));
+}
+
+// A version of the tiny model with rows or with a prefix of 3 positions.
+StoredPrompt RowsVersion() {
+  StoredPrompt stored;
+  stored.rows = *SoftPrompt::Create(TinyPrompt());
+  stored.manifest.set_base_model("models/tiny");
+  stored.manifest.set_model_fingerprint(TinyModel()->info.fingerprint);
+  return stored;
+}
+
+StoredPrompt PrefixVersion() {
+  const ModelConfig& config = TinyModel()->info.config;
+  StoredPrompt stored = RowsVersion();
+  stored.rows.reset();
+  const at::Tensor positions = at::arange(3, at::kFloat).view({1, 1, 3, 1});
+  stored.prefix.keys = positions.expand(
+      {config.num_layers, config.num_kv_heads, 3, config.head_dim});
+  stored.prefix.values = 10 + stored.prefix.keys;
+  return stored;
+}
+
+attune::v1::TuningMethod PromptFrom(int tokens) {
+  attune::v1::TuningMethod method;
+  *method.mutable_prompt_tuning() =
+      Method(PromptTuning::INITIALISATION_VERSION, tokens);
+  method.mutable_prompt_tuning()->set_init_version("prompts/x/versions/1");
+  return method;
+}
+
+attune::v1::TuningMethod PrefixFrom(PromptTuning::Initialisation initialisation,
+                                    int tokens) {
+  attune::v1::TuningMethod method;
+  method.mutable_prefix_tuning()->set_initialisation(initialisation);
+  method.mutable_prefix_tuning()->set_num_virtual_tokens(tokens);
+  return method;
+}
+
+absl::StatusOr<TensorMap> StartFront(const attune::v1::TuningMethod& method,
+                                     const StoredPrompt* version = nullptr) {
+  return MakeInitialFront(method, Program(), Train(), 0.5, 0, version);
+}
+
+TEST(Initialisation, RowsOfAVersionAreCutOrRepeated) {
+  const StoredPrompt version = RowsVersion();
+  const at::Tensor rows = version.rows->rows();
+
+  EXPECT_TRUE(StartFront(PromptFrom(2), &version)
+                  ->at("prompt")
+                  .equal(rows.slice(0, 0, 2)));
+  EXPECT_TRUE(StartFront(PromptFrom(5), &version)
+                  ->at("prompt")
+                  .equal(at::cat({rows, rows.slice(0, 0, 2)})));
+}
+
+TEST(Initialisation, APrefixOfAVersionIsCutOrRepeatedAlongItsLength) {
+  const StoredPrompt version = PrefixVersion();
+
+  const TensorMap front = *StartFront(
+      PrefixFrom(PromptTuning::INITIALISATION_VERSION, 4), &version);
+
+  const at::Tensor expected = at::tensor({0.0f, 1.0f, 2.0f, 0.0f});
+  EXPECT_TRUE(front.at("prefix.keys").select(3, 0)[1][0].equal(expected));
+  EXPECT_TRUE(
+      front.at("prefix.values").select(3, 0)[0][1].equal(10 + expected));
+}
+
+TEST(Initialisation, APrefixFromRowsIsWhatTheModelMakesOfThem) {
+  const StoredPrompt version = RowsVersion();
+
+  const TensorMap front = *StartFront(
+      PrefixFrom(PromptTuning::INITIALISATION_VERSION, 3), &version);
+
+  const auto block = *TinyModel()->model->BuildPrefix(version.rows->rows());
+  EXPECT_TRUE(front.at("prefix.keys")[1].equal(block->keys(1)));
+  EXPECT_TRUE(front.at("prefix.values")[0].equal(block->values(0)));
+}
+
+TEST(Initialisation, APrefixIsNotTurnedBackIntoRows) {
+  const StoredPrompt version = PrefixVersion();
+
+  EXPECT_THAT(StartFront(PromptFrom(3), &version),
+              ReasonIs(Reason::kIllegalState,
+                       HasSubstr("prompt_tuning.init_version: the version has "
+                                 "no rows")));
+}
+
+TEST(Initialisation, APrefixCanStartAsZeros) {
+  const TensorMap front =
+      *StartFront(PrefixFrom(PromptTuning::INITIALISATION_ZERO, 4));
+  const ModelConfig& config = TinyModel()->info.config;
+  const std::vector<int64_t> shape = {config.num_layers, config.num_kv_heads, 4,
+                                      config.head_dim};
+
+  EXPECT_TRUE(front.at("prefix.keys").equal(at::zeros(shape)));
+  EXPECT_TRUE(front.at("prefix.values").equal(at::zeros(shape)));
+  EXPECT_NE(front.at("prefix.keys").data_ptr(),
+            front.at("prefix.values").data_ptr());
+}
+
+TEST(Initialisation, ANetworkStandsBesideTheRowsItStartsFrom) {
+  attune::v1::TuningMethod method;
+  *method.mutable_prompt_tuning() =
+      Method(PromptTuning::INITIALISATION_SAMPLED_VOCABULARY, 4);
+  const TensorMap plain = *StartFront(method);
+  method.mutable_prompt_tuning()->set_reparameterisation(
+      PromptTuning::REPARAMETERISATION_MLP);
+  method.mutable_prompt_tuning()->set_encoder_hidden_size(8);
+
+  const TensorMap front = *StartFront(method);
+
+  EXPECT_TRUE(front.at("prompt").equal(plain.at("prompt")));
+  EXPECT_EQ(front.size(), 7u);  // and three layers of two
+  EXPECT_EQ(front.at("encoder.last.weight").sizes(), (at::IntArrayRef{32, 8}));
+}
+
+TEST(Initialisation, RefusesANetworkThatNoCheckpointHasRoomFor) {
+  attune::v1::TuningMethod method;
+  *method.mutable_prompt_tuning() =
+      Method(PromptTuning::INITIALISATION_SCALED_RANDOM, 4);
+  method.mutable_prompt_tuning()->set_reparameterisation(
+      PromptTuning::REPARAMETERISATION_MLP);
+  method.mutable_prompt_tuning()->set_encoder_hidden_size(8'192);
+
+  EXPECT_THAT(StartFront(method),
+              ReasonIs(Reason::kInvalidField, HasSubstr("lower it")));
+}
+
+TEST(Initialisation, ReadsTheVersionItStartsFrom) {
+  const ModelInfo& info = TinyModel()->info;
+  const Artifact artifact = *EncodePrompt(RowsVersion(), info.config);
+
+  const auto version = ReadInitVersion("prompts/x/versions/1", artifact, info);
+
+  ASSERT_OK(version);
+  EXPECT_TRUE(version->rows->rows().equal(TinyPrompt()));
+}
+
+TEST(Initialisation, RefusesAVersionThatIsDamagedOrOfAnotherModel) {
+  const std::string name = "prompts/x/versions/1";
+  Artifact artifact = *EncodePrompt(RowsVersion(), TinyModel()->info.config);
+
+  EXPECT_THAT(ReadInitVersion(name, artifact, TinyModel("other")->info),
+              ReasonIs(Reason::kModelMismatch, HasSubstr(name)));
+
+  artifact.files.erase("adapter_config.json");
+
+  EXPECT_THAT(ReadInitVersion(name, artifact, TinyModel()->info),
+              ReasonIs(Reason::kIllegalState, HasSubstr(name)));
 }
 
 TEST(Initialisation, KnowsTheTablesRootMeanSquare) {
