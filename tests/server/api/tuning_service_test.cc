@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "attune/v1/prompt_service.grpc.pb.h"
 #include "tests/server/api/api_test.h"
 
 namespace attune::server {
@@ -112,6 +113,146 @@ TEST_F(TuningServiceTest, AnUnknownModelIsRefusedOnlyWhileWorkersLive) {
 
   EXPECT_THAT(Create(request), ReasonIs(Reason::kUnknownBaseModel,
                                         testing::HasSubstr("models/other")));
+}
+
+constexpr char kInitVersion[] =
+    "tuning_job.spec.method.prompt_tuning.init_version";
+
+// A request for a job whose rows start as those of `version`.
+v1::CreateTuningJobRequest RequestFrom(const std::string& id,
+                                       const std::string& version) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest(id);
+  request.mutable_tuning_job()
+      ->mutable_spec()
+      ->mutable_method()
+      ->mutable_prompt_tuning()
+      ->set_init_version(version);
+  return request;
+}
+
+class InitVersionTest : public TuningServiceTest {
+ protected:
+  // Makes the next version of prompts/source by `method` and returns its job.
+  v1::TuningJob MakeSource(const std::string& id,
+                           const v1::TuningMethod& method) {
+    v1::CreateTuningJobRequest request = SoundCreateRequest(id);
+    v1::TuningJobSpec& spec = *request.mutable_tuning_job()->mutable_spec();
+    spec.set_prompt("prompts/source");
+    *spec.mutable_method() = method;
+    EXPECT_OK(Create(request));
+    return worker_.CompleteNextJob({{{"weights", "tensors of " + id}}});
+  }
+  static v1::TuningMethod Prompt() {
+    v1::TuningMethod method;
+    method.mutable_prompt_tuning();
+    return method;
+  }
+  static v1::TuningMethod Prefix() {
+    v1::TuningMethod method;
+    method.mutable_prefix_tuning();
+    return method;
+  }
+
+  FakeWorker worker_{server_.channel(), "w"};
+};
+
+TEST_F(InitVersionTest, AnAliasBecomesTheVersionThatItStandsFor) {
+  MakeSource("first", Prompt());
+  const auto created = Create(RequestFrom("one", "prompts/source@latest"));
+  ASSERT_OK(created);
+
+  const worker::v1::Assignment work = worker_.Synchronize().assignment();
+
+  EXPECT_EQ(created->spec().method().prompt_tuning().init_version(),
+            "prompts/source/versions/1");
+  EXPECT_EQ(work.tuning_job().spec().method().prompt_tuning().init_version(),
+            "prompts/source/versions/1");
+  EXPECT_EQ(work.init_artifact_digest(),
+            ArtifactDigest(Artifact{{{"weights", "tensors of first"}}}));
+}
+
+TEST_F(InitVersionTest, TheSameRequestIdGivesTheSameJobAfterTheAliasMoved) {
+  MakeSource("first", Prompt());
+  v1::CreateTuningJobRequest request =
+      RequestFrom("one", "prompts/source@latest");
+  request.set_request_id("0d4f7a0e-2a52-4f1e-8f3b-6f2a3c1d0002");
+  ASSERT_OK(Create(request));
+  worker_.CompleteNextJob({{{"weights", "tensors of one"}}});
+  MakeSource("second", Prompt());
+
+  const auto again = Create(request);
+
+  ASSERT_OK(again);
+  EXPECT_EQ(again->spec().method().prompt_tuning().init_version(),
+            "prompts/source/versions/1");
+}
+
+TEST_F(InitVersionTest, TheNewVersionSaysWhereItWentOnFrom) {
+  MakeSource("first", Prompt());
+  ASSERT_OK(Create(RequestFrom("one", "prompts/source")));
+  const v1::TuningJob job =
+      worker_.CompleteNextJob({{{"weights", "tensors of one"}}});
+  const auto prompts = v1::PromptService::NewStub(server_.channel());
+
+  const auto version =
+      Call(*prompts, &v1::PromptService::Stub::GetPromptVersion,
+           Named<v1::GetPromptVersionRequest>(job.prompt_version()));
+
+  ASSERT_OK(version);
+  EXPECT_EQ(version->parent_version(), "prompts/source/versions/1");
+}
+
+TEST_F(InitVersionTest, AVersionThatIsNotThereIsNotFound) {
+  MakeSource("first", Prompt());
+
+  for (const char* name : {"prompts/source/versions/2", "prompts/source@prod",
+                           "prompts/none/versions/1"}) {
+    EXPECT_THAT(
+        Create(RequestFrom("one", name)),
+        ReasonIs(Reason::kResourceNotFound, testing::HasSubstr(kInitVersion)));
+  }
+}
+
+TEST_F(InitVersionTest, AVersionOfAnotherModelIsRefused) {
+  MakeSource("first", Prompt());
+  FakeWorker other(server_.channel(), "o", "models/other");
+  other.Synchronize();
+  v1::CreateTuningJobRequest request =
+      RequestFrom("one", "prompts/source/versions/1");
+  request.mutable_tuning_job()->mutable_spec()->set_base_model("models/other");
+
+  EXPECT_THAT(Create(request), ReasonIs(Reason::kModelMismatch,
+                                        testing::HasSubstr(kInitVersion)));
+}
+
+TEST_F(InitVersionTest, APrefixGivesAPrefixButNoRows) {
+  MakeSource("first", Prefix());
+  v1::CreateTuningJobRequest prefix = SoundCreateRequest("prefix");
+  prefix.mutable_tuning_job()
+      ->mutable_spec()
+      ->mutable_method()
+      ->mutable_prefix_tuning()
+      ->set_init_version("prompts/source/versions/1");
+
+  EXPECT_OK(Create(prefix));
+  EXPECT_THAT(
+      Create(RequestFrom("rows", "prompts/source/versions/1")),
+      ReasonIs(Reason::kIllegalState, testing::HasSubstr("cannot be turned")));
+}
+
+TEST_F(InitVersionTest, AVersionThatIsGoneHasNoArtifactToStartFrom) {
+  MakeSource("first", Prompt());
+  MakeSource("second", Prompt());
+  ASSERT_OK(Create(RequestFrom("one", "prompts/source/versions/1")));
+  const auto prompts = v1::PromptService::NewStub(server_.channel());
+  ASSERT_OK(
+      Call(*prompts, &v1::PromptService::Stub::DeletePromptVersion,
+           Named<v1::DeletePromptVersionRequest>("prompts/source/versions/1")));
+
+  const worker::v1::Assignment work = worker_.Synchronize().assignment();
+
+  EXPECT_EQ(work.tuning_job().name(), "tuningJobs/one");
+  EXPECT_EQ(work.init_artifact_digest(), "");
 }
 
 TEST_F(TuningServiceTest, ListsInPages) {

@@ -93,6 +93,63 @@ TEST_F(AttemptRunnerTest, ADamagedCheckpointIsLeftAsideWithANotice) {
   EXPECT_THAT(session->Report().notices(0), HasSubstr("bit flip"));
 }
 
+// A job that starts from a version, whose artifact has this digest.
+v1::Assignment AssignmentFrom(v1::Assignment assignment,
+                              const std::string& digest) {
+  assignment.mutable_tuning_job()
+      ->mutable_spec()
+      ->mutable_method()
+      ->mutable_prompt_tuning()
+      ->set_init_version("prompts/x/versions/1");
+  assignment.set_init_artifact_digest(digest);
+  return assignment;
+}
+
+TEST_F(AttemptRunnerTest, TrainingGetsTheVersionItStartsFrom) {
+  EXPECT_CALL(stub_, DownloadArtifact("digest", _))
+      .WillOnce(Return(Unreachable()))
+      .WillOnce(Return(MakeArtifact("rows")));
+  std::optional<Artifact> seen;
+
+  RunToEnd(
+      [&](const AttemptInput& input, AttemptListener& listener) {
+        seen = input.init_version;
+        return Succeed(input, listener);
+      },
+      AssignmentFrom(MakeAssignment(), "digest"));
+
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->files.at("file"), "rows");
+}
+
+TEST_F(AttemptRunnerTest, AVersionThatIsGoneFailsTheJob) {
+  ON_CALL(stub_, DownloadArtifact("gone", _))
+      .WillByDefault(Return(NotFound("artifact", "gone")));
+
+  for (const char* digest : {"", "gone"}) {
+    const auto session =
+        RunToEnd(Succeed, AssignmentFrom(MakeAssignment(), digest));
+
+    ASSERT_TRUE(session->outcome()->has_failed());
+    const absl::Status error = FromRpcStatus(session->outcome()->failed());
+    EXPECT_EQ(ReasonOf(error), Reason::kResourceNotFound);
+    EXPECT_THAT(std::string(error.message()),
+                HasSubstr("prompts/x/versions/1"));
+  }
+}
+
+TEST_F(AttemptRunnerTest, ADamagedVersionIsNotTakenForACheckpoint) {
+  EXPECT_CALL(stub_, DownloadArtifact("digest", _))
+      .WillOnce(Return(MakeError(Reason::kCorruptArtifact, "bit flip")));
+
+  const auto session =
+      RunToEnd(Succeed, AssignmentFrom(MakeAssignment(), "digest"));
+
+  ASSERT_TRUE(session->outcome()->has_failed());
+  EXPECT_EQ(ReasonOf(FromRpcStatus(session->outcome()->failed())),
+            Reason::kIllegalState);
+}
+
 TEST_F(AttemptRunnerTest, FewerRowsThanTheSnapshotFailTheAttempt) {
   EXPECT_CALL(stub_, ReadSnapshot(_, _))
       .WillOnce(Return(std::vector<std::string>{"{}"}));
