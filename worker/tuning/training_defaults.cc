@@ -11,7 +11,9 @@
 namespace attune::worker {
 namespace {
 
+using attune::v1::PromptTuning;
 using attune::v1::TrainingConfig;
+using attune::v1::TuningMethod;
 
 constexpr int kDefaultPasses = 8;
 constexpr int kMinDefaultSteps = 50;
@@ -24,6 +26,18 @@ constexpr int kMaxAccumulationSteps = 1024;
 constexpr double kLearningRatePerRms = 0.1;
 // Keys and values are of order one in every model.
 constexpr double kPrefixLearningRate = 0.005;
+// A step of AdamW moves every weight of the last layer by the learning rate, so
+// what a network adds moves by that times the sum over its hidden numbers: at
+// 512 of them about as far as plain rows move at their own rate.
+constexpr double kNetworkLearningRate = 0.001;
+// The norm keeps what a bottleneck adds to its gain, so only the rows' own way
+// and the gain's add up, with the turning of what is normalised.
+constexpr double kResidualShare = 0.3;
+// Of low-rank additions and biases: few numbers, which begin at nothing or near
+// it. More weights, and those that know something already, move less.
+constexpr double kSmallPartLearningRate = 0.001;
+constexpr double kTopLayersLearningRate = 0.0001;
+constexpr double kAllParametersLearningRate = 0.00005;
 constexpr double kDefaultHeadLearningRate = 0.005;
 // AdamW moves every value by about the learning rate, SGD all of them together
 // by that times a norm of at most 1: many values need more, momentum less.
@@ -226,10 +240,34 @@ class TrainingResolver {
   }
 
   double DefaultLearningRate() const {
+    switch (method_.method_case()) {
+      case TuningMethod::kLora:
+      case TuningMethod::kBiasOnly:
+        return kSmallPartLearningRate;
+      case TuningMethod::kTopLayers:
+        return kTopLayersLearningRate;
+      case TuningMethod::kAllParameters:
+        return kAllParametersLearningRate;
+      case TuningMethod::kHead:
+        return kDefaultHeadLearningRate;  // nothing else is trained
+      default:
+        break;
+    }
+    const PromptTuning::Reparameterisation network =
+        method_.prompt_tuning().reparameterisation();
+    if (method_.prefix_tuning().projection() ||
+        network == PromptTuning::REPARAMETERISATION_MLP ||
+        network == PromptTuning::REPARAMETERISATION_LSTM) {
+      return kNetworkLearningRate;
+    }
     if (method_.has_prefix_tuning()) return kPrefixLearningRate;
     // The values begin at about the table's size, by which it is multiplied.
     if (training_.adafactor_scale_parameter()) return kLearningRatePerRms;
-    return Rounded(kLearningRatePerRms * facts_.embedding_rms);
+    const double share =
+        network == PromptTuning::REPARAMETERISATION_RESIDUAL_MLP
+            ? kResidualShare
+            : 1;
+    return Rounded(share * kLearningRatePerRms * facts_.embedding_rms);
   }
 
   void RequireLearningRate(double rate, std::string_view field) {

@@ -296,6 +296,28 @@ TEST(Defaults, ANetworkIsAsWideAsTheModelUpToALimit) {
   EXPECT_FALSE(Resolved().method().prompt_tuning().has_encoder_hidden_size());
 }
 
+TEST(Defaults, NetworksLearnMoreSlowly) {
+  const auto rate = [](auto set) {
+    TuningJobSpec spec = Spec();
+    set(*spec.mutable_method());
+    return Resolved(spec).training().learning_rate().value();
+  };
+  const auto with = [&](PromptTuning::Reparameterisation network) {
+    return rate([&](attune::v1::TuningMethod& method) {
+      method.mutable_prompt_tuning()->set_reparameterisation(network);
+    });
+  };
+
+  EXPECT_DOUBLE_EQ(with(PromptTuning::REPARAMETERISATION_MLP), 0.001);
+  EXPECT_DOUBLE_EQ(with(PromptTuning::REPARAMETERISATION_LSTM), 0.001);
+  EXPECT_DOUBLE_EQ(with(PromptTuning::REPARAMETERISATION_RESIDUAL_MLP),
+                   0.00408);
+  EXPECT_DOUBLE_EQ(rate([](attune::v1::TuningMethod& method) {
+                     method.mutable_prefix_tuning()->set_projection(true);
+                   }),
+                   0.001);
+}
+
 TEST(Defaults, AProjectionHasAWidth) {
   TuningJobSpec spec = Spec();
   spec.mutable_method()->mutable_prefix_tuning()->set_projection(true);
