@@ -4,7 +4,12 @@
 // matrix products; steps alternate, and medians are compared.
 //
 //   train_step [--model DIR] [--data FILE.jsonl] [--repeats N] [--threads N]
-//              [--dtype fp32|bf16] [--prompt ROWS]
+//              [--dtype fp32|bf16] [--prompt ROWS] [--template TEXT]
+//              [--peft PYTHON [--peft-dtype fp32|bf16]]
+//
+// With --peft the other side is Hugging Face PEFT in a Python process, see
+// tests/bench/setup_peft.sh: whole steps with the optimiser, peak memory and
+// the share of matrix products.
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -16,20 +21,18 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <functional>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "tests/bench/bench_task.h"
 #include "tests/bench/padded_llama.h"
+#include "tests/bench/peft_comparison.h"
 #include "worker/models/compute_threads.h"
 #include "worker/models/device.h"
 #include "worker/models/model_store.h"
@@ -45,8 +48,6 @@ using worker::BatchGradient;
 using worker::PreparedExample;
 using worker::TaskProgram;
 
-constexpr int kBatch = 16;
-constexpr char kTemplate[] = "Customer query: {{ text }}\nIntent:";
 // LibTorch's mark for rows without a target.
 constexpr int64_t kIgnored = -100;
 
@@ -57,6 +58,9 @@ struct Flags {
   int threads = 0;
   std::string dtype;
   int prompt_rows = 0;
+  std::string text_template = "Customer query: {{ text }}\nIntent:";
+  std::string peft;
+  std::string peft_dtype;
 };
 
 // What is measured of one configuration.
@@ -69,49 +73,6 @@ struct Row {
   double loss_difference = 0;
   double gradient_difference = 0;  // relative
 };
-
-absl::StatusOr<std::vector<worker::Example>> ReadRows(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) return absl::NotFoundError(Concat("cannot read ", path));
-  std::vector<worker::Example> rows;
-  for (std::string line; std::getline(file, line) && rows.size() < kBatch;) {
-    nlohmann::json row = nlohmann::json::parse(line);
-    worker::Example example;
-    example.answer = row["label"];
-    row.erase("label");
-    example.fields = row.dump();
-    rows.push_back(std::move(example));
-  }
-  return rows;
-}
-
-// The label's name as text, as a classification answers it.
-std::vector<worker::Example> AsTexts(std::vector<worker::Example> rows) {
-  for (worker::Example& row : rows) {
-    std::replace(row.answer.begin(), row.answer.end(), '_', ' ');
-  }
-  return rows;
-}
-
-attune::v1::TaskSpec GenerationTask() {
-  attune::v1::TaskSpec task;
-  task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
-  task.set_template_(kTemplate);
-  return task;
-}
-
-attune::v1::TaskSpec ClassificationTask(
-    const std::vector<worker::Example>& rows) {
-  attune::v1::TaskSpec task;
-  task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
-  task.set_template_(kTemplate);
-  std::vector<std::string> labels;
-  for (const worker::Example& row : rows) labels.push_back(row.answer);
-  std::sort(labels.begin(), labels.end());
-  labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
-  for (const std::string& label : labels) task.add_labels()->set_label(label);
-  return task;
-}
 
 // The usual step: [batch, prompt + longest] rows, logits for all of them.
 BatchGradient UsualGradient(const PaddedLlama& model, const at::Tensor& prompt,
@@ -153,18 +114,6 @@ BatchGradient UsualGradient(const PaddedLlama& model, const at::Tensor& prompt,
   return result;
 }
 
-double Seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
-      .count();
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 // One model in one number format.
 class Comparison {
  public:
@@ -185,10 +134,12 @@ class Comparison {
     ATTUNE_ASSIGN_OR_RETURN(const auto rows, ReadRows(flags_.data));
     ATTUNE_ASSIGN_OR_RETURN(
         const auto texts,
-        TaskProgram::Compile(GenerationTask(), model_, prompt_rows));
+        TaskProgram::Compile(GenerationTask(flags_.text_template), model_,
+                             prompt_rows));
     ATTUNE_ASSIGN_OR_RETURN(
         const auto labels,
-        TaskProgram::Compile(ClassificationTask(rows), model_, prompt_rows));
+        TaskProgram::Compile(ClassificationTask(flags_.text_template, rows),
+                             model_, prompt_rows));
     ATTUNE_ASSIGN_OR_RETURN(const auto text_batch,
                             worker::PrepareExamples(*texts, AsTexts(rows)));
     ATTUNE_ASSIGN_OR_RETURN(const auto label_batch,
@@ -259,9 +210,23 @@ class Comparison {
   std::unique_ptr<PaddedLlama> usual_;
 };
 
+absl::Status RunPeft(const Flags& flags) {
+  PeftFlags peft;
+  peft.python = flags.peft;
+  peft.model = flags.model;
+  peft.data = flags.data;
+  peft.text_template = flags.text_template;
+  peft.dtype = flags.dtype;
+  peft.peft_dtype = flags.peft_dtype;
+  peft.repeats = flags.repeats;
+  if (flags.prompt_rows != 0) peft.prompt_rows = {flags.prompt_rows};
+  return CompareWithPeft(peft);
+}
+
 absl::Status Run(const Flags& flags) {
   worker::TuneAllocator();
   if (flags.threads > 0) worker::SetComputeThreads(flags.threads);
+  if (!flags.peft.empty()) return RunPeft(flags);
   std::printf(
       "%d rows a step, %d threads, median of %d alternating steps\n\n"
       "dtype    P   usual s   packed s   ratio   label loss s   ratio"
@@ -273,7 +238,7 @@ absl::Status Run(const Flags& flags) {
     if (!flags.dtype.empty() && flags.dtype != name) continue;
     ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<Comparison> comparison,
                             Comparison::Create(flags, dtype));
-    for (int prompt_rows : {20, 100}) {
+    for (int prompt_rows : {20, 100, 200}) {
       if (flags.prompt_rows != 0 && flags.prompt_rows != prompt_rows) continue;
       ATTUNE_ASSIGN_OR_RETURN(const Row row, comparison->Measure(prompt_rows));
       std::printf(
@@ -303,7 +268,13 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", flags.dtype, "fp32 or bf16 only")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   app.add_option("--prompt", flags.prompt_rows, "This number of rows only")
-      ->check(CLI::IsMember({20, 100}));
+      ->check(CLI::IsMember({20, 100, 200}));
+  app.add_option("--template", flags.text_template, "Template over the text");
+  CLI::Option* peft = app.add_option(
+      "--peft", flags.peft, "Python that has PEFT: compare with it instead");
+  app.add_option("--peft-dtype", flags.peft_dtype, "PEFT's, where not as ours")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->needs(peft);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = attune::bench::Run(flags);
   if (!status.ok()) {
