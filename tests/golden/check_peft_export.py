@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Loads an exported prompt with PEFT and compares it with Attune.
+"""Loads an exported version with PEFT and compares it with Attune.
 
-  check_peft_export.py MODEL_DIR PROMPT_DIR [TEXT]
+  check_peft_export.py MODEL_DIR VERSION_DIR [TEXT]
 
-MODEL_DIR is the base model's directory, PROMPT_DIR what `attune prompts export`
-wrote. Checks that PEFT accepts the directory, that the rows it puts in front of
-the text are the exported ones bit by bit, that the logits equal those of the
-base model run on [rows; embeddings] by hand, and that PEFT writes the same
-adapter_config.json when it saves the prompt again. Needs torch, transformers,
+MODEL_DIR is the causal base model's directory, VERSION_DIR what `attune prompts
+export` wrote: PROMPT_TUNING, PREFIX_TUNING or LORA. Checks that PEFT accepts the
+directory, that what it trained is the file's bit by bit, that the logits equal
+those of the base model with the file's tensors put in place by hand, that they
+are not those of the bare base model, and that PEFT writes the same
+adapter_config.json when it saves the adapter again. Needs torch, transformers,
 peft and safetensors.
 """
 
 import json
+import math
 import pathlib
 import sys
 import tempfile
@@ -21,42 +23,113 @@ import safetensors.torch
 import torch
 import transformers
 
+MAX_DIFFERENCE = 1e-3  # of logits, in fp32
 
-def main():
-    model_dir, prompt_dir = sys.argv[1], pathlib.Path(sys.argv[2])
-    text = sys.argv[3] if len(sys.argv) > 3 else "Where is my new card?"
-    base = transformers.AutoModelForCausalLM.from_pretrained(
+
+def load_base(model_dir):
+    return transformers.AutoModelForCausalLM.from_pretrained(
         model_dir, dtype=torch.float32).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model_dir)
-    model = peft.PeftModel.from_pretrained(base, prompt_dir).eval()
-    rows = safetensors.torch.load_file(
-        prompt_dir / "adapter_model.safetensors")["prompt_embeddings"]
-    ids = tokenizer(text, return_tensors="pt").input_ids
 
-    with torch.no_grad():
-        loaded = model.get_prompt(batch_size=1)[0]
-        assert torch.equal(loaded, rows), "PEFT reads other rows"
-        given = model(input_ids=ids,
-                      attention_mask=torch.ones_like(ids)).logits[0]
-        embedded = torch.cat([rows, base.get_input_embeddings()(ids[0])])
-        by_hand = base(inputs_embeds=embedded[None]).logits[0]
-    difference = (given - by_hand).abs().max().item()
-    assert given.shape[0] == rows.shape[0] + ids.shape[1]
-    assert difference < 1e-3, f"logits differ by {difference}"
 
+def logits_behind_prompt(base, tensors, config, ids):
+    rows = tensors["prompt_embeddings"]
+    embedded = torch.cat([rows, base.get_input_embeddings()(ids[0])])
+    return base(inputs_embeds=embedded[None]).logits[0]
+
+
+def logits_behind_prefix(base, tensors, config, ids):
+    """The rows are layer after layer, keys before values, heads inside."""
+    rows = tensors["prompt_embeddings"]
+    heads = config["num_attention_heads"]
+    both = rows.view(len(rows), config["num_layers"], 2, heads,
+                     config["token_dim"] // heads).permute(1, 2, 3, 0, 4)
+    cache = transformers.DynamicCache()
+    for layer, (keys, values) in enumerate(both):
+        cache.update(keys[None].contiguous(), values[None].contiguous(), layer)
+    mask = torch.ones(1, len(rows) + ids.shape[1], dtype=torch.long)
+    return base(input_ids=ids, attention_mask=mask,
+                past_key_values=cache).logits[0]
+
+
+def logits_with_lora(base, tensors, config, ids):
+    """Adds scale * B A to the weights themselves."""
+    rank = math.sqrt(config["r"]) if config.get("use_rslora") else config["r"]
+    begin, end = "base_model.model.", ".lora_A.weight"
+    names = [name for name in tensors if name.endswith(end)]
+    assert 2 * len(names) == len(tensors), "there is more than lora_A, lora_B"
+    for name in names:
+        up = tensors[name.replace("lora_A", "lora_B")]
+        addition = config["lora_alpha"] / rank * (up @ tensors[name])
+        weight = base.get_submodule(name[len(begin):-len(end)]).weight
+        if config.get("fan_in_fan_out"):
+            addition = addition.T
+        weight.data += addition
+    return base(input_ids=ids).logits[0]
+
+
+BY_HAND = {"PROMPT_TUNING": logits_behind_prompt,
+           "PREFIX_TUNING": logits_behind_prefix,
+           "LORA": logits_with_lora}
+
+
+def check_tensors(model, tensors):
+    """That PEFT has the file's tensors, all of them and unchanged."""
+    held = peft.get_peft_model_state_dict(model)
+    assert held.keys() == tensors.keys(), (
+        f"PEFT has {sorted(held)}, the file {sorted(tensors)}")
+    for name, tensor in tensors.items():
+        assert torch.equal(held[name], tensor), f"PEFT reads another {name}"
+
+
+def canonical(config):
+    """Lists of names are sets to PEFT. The trainer's own path and the release
+    that wrote the file may differ."""
+    return {key: sorted(value) if isinstance(value, list) else value
+            for key, value in config.items()
+            if key not in ("base_model_name_or_path", "peft_version")}
+
+
+def check_saved_again(model, ours):
     with tempfile.TemporaryDirectory() as directory:
         model.save_pretrained(directory)
         again = json.loads(
             (pathlib.Path(directory) / "adapter_config.json").read_text())
-    ours = json.loads((prompt_dir / "adapter_config.json").read_text())
-    # The trainer's own path and the release that wrote the file.
-    for own in ("base_model_name_or_path", "peft_version"):
-        again.pop(own, None)
-        ours.pop(own, None)
+    ours, again = canonical(ours), canonical(again)
     assert ours == again, f"PEFT would write {again}, not {ours}"
-    print(f"PEFT {peft.__version__} loads {tuple(rows.shape)} rows; "
-          f"largest difference of logits {difference:.2e}; "
-          f"likeliest next token {tokenizer.decode(given[-1].argmax())!r}")
+
+
+def main():
+    model_dir, version_dir = sys.argv[1], pathlib.Path(sys.argv[2])
+    text = sys.argv[3] if len(sys.argv) > 3 else "Where is my new card?"
+    config = json.loads((version_dir / "adapter_config.json").read_text())
+    tensors = safetensors.torch.load_file(
+        version_dir / "adapter_model.safetensors")
+    kind = config["peft_type"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model_dir)
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    count = ids.shape[1]
+    model = peft.PeftModel.from_pretrained(load_base(model_dir),
+                                           version_dir).eval()
+    check_tensors(model, tensors)
+
+    base = load_base(model_dir)
+    with torch.no_grad():
+        given = model(input_ids=ids,
+                      attention_mask=torch.ones_like(ids)).logits[0]
+        bare = base(input_ids=ids).logits[0]
+        by_hand = BY_HAND[kind](base, tensors, config, ids)
+    rows = config["num_virtual_tokens"] if kind == "PROMPT_TUNING" else 0
+    assert len(given) == rows + count, f"PEFT gives {len(given)} rows"
+    difference = (given - by_hand).abs().max().item()
+    effect = (given[-count:] - bare).abs().max().item()
+    assert difference < MAX_DIFFERENCE, f"logits differ by {difference}"
+    assert effect > 10 * MAX_DIFFERENCE, "the adapter changes nothing"
+    check_saved_again(model, config)
+    size = sum(tensor.numel() for tensor in tensors.values())
+    print(f"PEFT {peft.__version__} loads {kind} of {size} numbers; largest "
+          f"difference of logits {difference:.2e}, from the bare model "
+          f"{effect:.2e}; likeliest next token "
+          f"{tokenizer.decode(given[-1].argmax())!r}")
 
 
 if __name__ == "__main__":
