@@ -251,7 +251,7 @@ void CheckLora(const v1::Lora& lora, Fields fields) {
   if (lora.has_alpha()) {
     fields.CheckAbove0("alpha", lora.alpha(), kMaxLoraAlpha);
   }
-  fields.CheckBeta("dropout", lora.dropout());
+  fields.CheckBelow1("dropout", lora.dropout());
   if (lora.target_modules_size() > kMaxTargetModules) {
     fields.Add("target_modules", Concat("has ", lora.target_modules_size(),
                                         " names; at most ", kMaxTargetModules));

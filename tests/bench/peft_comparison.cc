@@ -112,21 +112,21 @@ class OurSteps {
       : program_(program), values_(std::move(values)) {
     for (const PreparedExample& one : batch) batch_.push_back(&one);
     for (const auto& [name, value] : values_) {
-      averages_[name] = at::zeros_like(value);
-      squares_[name] = at::zeros_like(value);
+      slots_[name] = optimizer_.MakeSlots(value);
     }
   }
 
   // -> the loss before the update.
   absl::StatusOr<double> MakeStep() {
-    ATTUNE_ASSIGN_OR_RETURN(worker::BatchGradient gradient,
-                            worker::ComputeGradient(program_, values_, batch_,
-                                                    /*max_rows=*/1 << 20));
+    ATTUNE_ASSIGN_OR_RETURN(
+        worker::BatchGradient gradient,
+        worker::ComputeGradient(program_, {}, values_, batch_,
+                                /*max_rows=*/1 << 20));
     ++num_updates_;
     for (auto& [name, value] : values_) {
-      worker::AdamWUpdate({}, kLearningRate, num_updates_,
-                          gradient.gradients.at(name), value, averages_[name],
-                          squares_[name]);
+      optimizer_.Update(
+          {.learning_rate = kLearningRate, .update = num_updates_},
+          gradient.gradients.at(name), value, slots_[name]);
     }
     return gradient.loss;
   }
@@ -135,8 +135,8 @@ class OurSteps {
   const TaskProgram& program_;
   std::vector<const PreparedExample*> batch_;
   TensorMap values_;
-  TensorMap averages_;
-  TensorMap squares_;
+  const worker::AdamW optimizer_{worker::AdamWOptions()};
+  std::map<std::string, TensorMap> slots_;
   int64_t num_updates_ = 0;
 };
 

@@ -130,7 +130,7 @@ class GradientCheck : public testing::TestWithParam<GradientCase> {
 
   double LossAt(const TensorMap& values) const {
     const auto result =
-        ComputeGradient(*program_, values, BatchOf(examples_), kNoSplit);
+        ComputeGradient(*program_, {}, values, BatchOf(examples_), kNoSplit);
     EXPECT_OK(result);
     return result.ok() ? result->loss : std::nan("");
   }
@@ -171,7 +171,7 @@ class GradientCheck : public testing::TestWithParam<GradientCase> {
 
 TEST_P(GradientCheck, EqualsCentralDifferences) {
   const auto gradient =
-      ComputeGradient(*program_, values_, BatchOf(examples_), kNoSplit);
+      ComputeGradient(*program_, {}, values_, BatchOf(examples_), kNoSplit);
 
   ASSERT_OK(gradient);
   ASSERT_EQ(gradient->gradients.size(), values_.size());
@@ -245,7 +245,7 @@ class BinaryCrossEntropy : public testing::Test {
 
 TEST_F(BinaryCrossEntropy, EqualsItsClosedForm) {
   const auto gradient =
-      ComputeGradient(*program_, values_, BatchOf(examples_), kNoSplit);
+      ComputeGradient(*program_, {}, values_, BatchOf(examples_), kNoSplit);
   ASSERT_OK(gradient);
 
   const at::Tensor pooled = Pooled().to(at::kDouble);

@@ -28,6 +28,7 @@
 #include "worker/models/safetensors.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tuning/adamw.h"
+#include "worker/tuning/clip_gradients.h"
 #include "worker/tuning/schedule.h"
 
 namespace attune::worker {
@@ -65,8 +66,7 @@ AttachedPrompt CurveFront(const TensorMap& values) {
 // A value that is trained, with AdamW's averages.
 struct CurveValue {
   at::Tensor value;
-  at::Tensor exp_avg;
-  at::Tensor exp_avg_sq;
+  TensorMap slots;
 };
 
 // The worker's loss, optimiser, clipping and schedule over PEFT's rows.
@@ -129,16 +129,21 @@ class PeftCurve : public testing::Test {
     const at::NoGradGuard no_grad;
     ClipGradients(absl::MakeSpan(gradients),
                   Setting(Concat(method, ".max_norm")));
-    const double factor = LearningRateFactor(
-        attune::v1::TrainingConfig::LEARNING_RATE_SCHEDULE_LINEAR,
-        static_cast<int>(step), static_cast<int>(Setting("warmup")),
-        static_cast<int>(order_.size(0)));
+    attune::v1::TrainingConfig training;
+    training.set_learning_rate_schedule(
+        attune::v1::TrainingConfig::LEARNING_RATE_SCHEDULE_LINEAR);
+    training.mutable_warmup_steps()->set_value(
+        static_cast<int>(Setting("warmup")));
+    training.set_max_steps(static_cast<int>(order_.size(0)));
+    const double factor = LearningRateFactor(training, static_cast<int>(step));
     size_t next = 0;
     for (auto& [name, one] : trained) {
-      AdamWUpdate({.weight_decay = Setting("weight_decay")},
-                  factor * Setting(Concat(method, ".learning_rate")),
-                  /*update=*/step + 1, gradients[next++], one.value,
-                  one.exp_avg, one.exp_avg_sq);
+      AdamW(AdamWOptions())
+          .Update({.learning_rate =
+                       factor * Setting(Concat(method, ".learning_rate")),
+                   .weight_decay = Setting("weight_decay"),
+                   .update = step + 1},
+                  gradients[next++], one.value, one.slots);
     }
   }
 
@@ -149,8 +154,7 @@ class PeftCurve : public testing::Test {
     for (const std::string& name : names) {
       const at::Tensor initial = Golden(Concat(name, ".initial"));
       trained[name] = {.value = initial,
-                       .exp_avg = at::zeros_like(initial),
-                       .exp_avg_sq = at::zeros_like(initial)};
+                       .slots = AdamW(AdamWOptions()).MakeSlots(initial)};
     }
     const at::Tensor losses = Golden(Concat(method, ".losses"));
     ASSERT_EQ(losses.size(0), 50);
