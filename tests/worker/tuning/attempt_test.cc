@@ -14,6 +14,7 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
 #include "tests/worker/tuning/recording_listener.h"
+#include "tests/worker/tuning/toy_job.h"
 #include "worker/prompts/prompt_codec.h"
 #include "worker/tasks/seeded_random.h"
 
@@ -28,29 +29,6 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-// Texts that end in 1 are "left", texts that end in 7 are "right".
-AttemptInput ToyJob(int max_steps) {
-  AttemptInput input;
-  input.attempt = 1;
-  input.job.set_name("tuningJobs/toy");
-  input.job.mutable_snapshot()->set_digest("d1");
-  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
-  spec.set_prompt("prompts/toy");
-  spec.set_base_model("models/tiny");
-  *spec.mutable_task() = LabelTask({});
-  spec.mutable_task()->set_template_("{{ text }}");
-  spec.mutable_method()->mutable_prompt_tuning()->set_num_virtual_tokens(8);
-  spec.mutable_training()->set_max_steps(max_steps);
-  spec.mutable_training()->set_batch_size(8);
-  for (int i = 0; i < 60; ++i) {
-    const bool left = i % 2 == 0;
-    input.rows.push_back(absl::StrCat(R"({"text": ")", i / 2, left ? "1" : "7",
-                                      R"(", "label": ")",
-                                      left ? "left" : "right", "\"}"));
-  }
-  return input;
-}
 
 AttemptInput ToyGeneration(int max_steps) {
   AttemptInput input = ToyJob(max_steps);
@@ -322,12 +300,6 @@ TEST(Attempt, TunesGenerations) {
 }
 
 // The toy classification on a base model of another kind.
-AttemptInput ToyJobOn(const std::string& model, int max_steps) {
-  AttemptInput input = ToyJob(max_steps);
-  input.job.mutable_spec()->set_base_model("models/" + model);
-  return input;
-}
-
 TEST(Attempt, LearnsAHeadBesideThePromptOfAnEncoder) {
   RecordingListener listener;
   const absl::StatusOr<AttemptResult> result =

@@ -1,0 +1,239 @@
+// Every method on a model of every kind: what is learnt, what is stored, and
+// that the base stays as it was.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proto/cc/status.h"
+#include "tests/testing/fake_clock.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+#include "tests/worker/tuning/recording_listener.h"
+#include "tests/worker/tuning/toy_job.h"
+#include "worker/models/parameter_table.h"
+#include "worker/prompts/prompt_codec.h"
+#include "worker/tuning/attempt.h"
+#include "worker/tuning/trained_adaptation.h"
+
+namespace attune::worker {
+namespace {
+
+using attune::v1::TuningMethod;
+using ::testing::HasSubstr;
+
+struct MethodCase {
+  const char* name;
+  std::function<void(TuningMethod&)> choose;
+  double learning_rate;  // that random weights of this size learn with
+};
+
+const MethodCase kMethodCases[] = {
+    {"prompt_tuning",
+     [](TuningMethod& m) {
+       m.mutable_prompt_tuning()->set_num_virtual_tokens(8);
+     },
+     0.05},
+    {"prefix_tuning",
+     [](TuningMethod& m) {
+       m.mutable_prefix_tuning()->set_num_virtual_tokens(8);
+     },
+     0.05},
+    {"lora", [](TuningMethod& m) { m.mutable_lora()->set_rank(4); }, 0.02},
+    {"lora_with_dropout",
+     [](TuningMethod& m) {
+       m.mutable_lora()->set_rank(4);
+       m.mutable_lora()->set_dropout(0.1);
+     },
+     0.02},
+    {"top_layers",
+     [](TuningMethod& m) { m.mutable_top_layers()->set_num_layers(1); }, 0.005},
+    {"all_parameters", [](TuningMethod& m) { m.mutable_all_parameters(); },
+     0.005},
+};
+
+// Its bytes; other than with equal(), -0 is not 0 and NaN is NaN.
+std::string RawBytes(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.contiguous();
+  return std::string(static_cast<const char*>(flat.const_data_ptr()),
+                     flat.nbytes());
+}
+
+// The bytes of all weights as they lie in memory, by name.
+std::map<std::string, std::string> WeightBytes(const LoadedModel& model) {
+  std::map<std::string, std::string> bytes;
+  for (const auto& [name, parameter] : model.model->parameters().parameters()) {
+    bytes[name] = RawBytes(parameter.stored);
+  }
+  return bytes;
+}
+
+AttemptInput MethodJob(const std::string& model, const MethodCase& method,
+                       int max_steps) {
+  AttemptInput input = ToyJobOn(model, max_steps);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  method.choose(*spec.mutable_method());
+  spec.mutable_training()->mutable_learning_rate()->set_value(
+      method.learning_rate);
+  spec.mutable_evaluation()->set_metric("loss");
+  return input;
+}
+
+absl::StatusOr<AttemptResult> RunMethod(const AttemptInput& input,
+                                        RecordingListener& listener) {
+  const FakeClock clock;
+  return RunAttempt(input, TinyModels(), clock, listener);
+}
+
+class MethodsAndModels
+    : public testing::TestWithParam<std::tuple<const char*, MethodCase>> {};
+
+TEST_P(MethodsAndModels, LearnAndLeaveTheBaseAsItWas) {
+  const auto& [model, method] = GetParam();
+  // Held, so that the job runs on this very copy.
+  const std::shared_ptr<const LoadedModel> held = TinyModel(model);
+  const auto before = WeightBytes(*held);
+  ASSERT_GT(before.size(), 10u);
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result =
+      RunMethod(MethodJob(model, method, 100), listener);
+
+  ASSERT_OK(result);
+  // ln 2 is what knowing nothing costs.
+  EXPECT_LT(result->report.after().loss(), 0.5);
+  EXPECT_EQ(TinyModel(model), held);
+  EXPECT_EQ(WeightBytes(*held), before);
+}
+
+TEST_P(MethodsAndModels, StoreWhatTheModelServes) {
+  const auto& [model, method] = GetParam();
+  RecordingListener listener;
+  const absl::StatusOr<AttemptResult> result =
+      RunMethod(MethodJob(model, method, 5), listener);
+  ASSERT_OK(result);
+
+  const auto stored = DecodePrompt(result->artifact);
+
+  ASSERT_OK(stored);
+  EXPECT_OK(CheckPromptFits(*stored, TinyModel(model)->info));
+  const auto attached = AttachStored(*TinyModel(model), *stored);
+  ASSERT_OK(attached);
+  const TuningMethod& resolved = result->resolved_spec.method();
+  EXPECT_EQ(attached->adapted != nullptr, AdaptsModel(resolved));
+  EXPECT_EQ(attached->length() > 0, !AdaptsModel(resolved));
+  EXPECT_EQ(attached->head.defined(), std::string(model) == "encoder");
+  EXPECT_EQ(result->artifact.files.contains("adapter_config.json"),
+            !AdaptsModel(resolved) || resolved.has_lora());
+}
+
+INSTANTIATE_TEST_SUITE_P(TinyModels, MethodsAndModels,
+                         testing::Combine(testing::Values("tiny", "encoder",
+                                                          "t5"),
+                                          testing::ValuesIn(kMethodCases)),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) + "_" +
+                                  std::get<1>(info.param).name;
+                         });
+
+TEST(Methods, AKilledAndResumedAdditionGivesTheSameBytes) {
+  AttemptInput input = MethodJob("tiny", kMethodCases[3], 12);
+  input.job.mutable_spec()->mutable_training()->set_checkpoint_interval_steps(
+      5);
+  RecordingListener listener;
+  const absl::StatusOr<AttemptResult> whole = RunMethod(input, listener);
+  ASSERT_OK(whole);
+  ASSERT_EQ(listener.checkpoints.front().first, 5);
+
+  input.checkpoint = listener.checkpoints.front().second;
+  RecordingListener later;
+  const absl::StatusOr<AttemptResult> resumed = RunMethod(input, later);
+
+  ASSERT_OK(resumed);
+  EXPECT_EQ(resumed->artifact.files, whole->artifact.files);
+}
+
+TEST(Methods, AHeadAloneLearnsOnAnEncoder) {
+  AttemptInput input = ToyJobOn("encoder", 150);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_head();
+  spec.mutable_training()->mutable_head_learning_rate()->set_value(0.1);
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result = RunMethod(input, listener);
+
+  ASSERT_OK(result);
+  EXPECT_LT(result->report.after().loss(), 0.6);
+  const StoredPrompt stored = *DecodePrompt(result->artifact);
+  EXPECT_EQ(stored.length(), 0);
+  EXPECT_EQ(stored.head.num_labels(), 2);
+}
+
+TEST(Methods, BiasesAloneLearnWhereThereAreSome) {
+  AttemptInput input = ToyJobOn("encoder", 100);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_bias_only();
+  spec.mutable_training()->mutable_learning_rate()->set_value(0.05);
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result = RunMethod(input, listener);
+
+  ASSERT_OK(result);
+  EXPECT_LT(result->report.after().loss(), 0.5);
+  for (const auto& [name, weight] :
+       DecodePrompt(result->artifact)->adaptation.weights) {
+    EXPECT_TRUE(name.ends_with(".bias")) << name;
+  }
+  input.job.mutable_spec()->set_base_model("models/tiny");
+  EXPECT_THAT(RunMethod(input, listener),
+              ReasonIs(Reason::kIllegalState, HasSubstr("no biases")));
+}
+
+TEST(Methods, ShowWhatTheyChose) {
+  AttemptInput input = ToyJob(5);
+  input.job.mutable_spec()->mutable_method()->mutable_lora();
+  RecordingListener listener;
+
+  ASSERT_OK(RunMethod(input, listener));
+
+  const attune::v1::Lora& lora = listener.specs.front().method().lora();
+  EXPECT_EQ(lora.rank(), 8);
+  EXPECT_EQ(lora.alpha(), 16);
+  EXPECT_THAT(std::vector<std::string>(lora.target_modules().begin(),
+                                       lora.target_modules().end()),
+              testing::ElementsAre("self_attn.k_proj", "self_attn.o_proj",
+                                   "self_attn.q_proj", "self_attn.v_proj"));
+  EXPECT_EQ(listener.specs.front().training().learning_rate().value(), 0.001);
+}
+
+TEST(Methods, RefuseWhatTheModelDoesNotHave) {
+  struct Refused {
+    std::function<void(TuningMethod&)> choose;
+    const char* words;
+  };
+  const Refused cases[] = {
+      {[](auto& m) { m.mutable_lora()->add_target_modules("nothing"); },
+       "'nothing'; there are"},
+      {[](auto& m) { m.mutable_lora()->add_target_modules("lm_head"); },
+       "'lm_head'; there are"},
+      {[](auto& m) { m.mutable_lora()->set_rank(64); }, "is only"},
+      {[](auto& m) { m.mutable_top_layers()->set_num_layers(3); },
+       "must be 1 to 2"},
+      {[](auto& m) { m.mutable_head(); }, "LABEL_SCORING_HEAD"}};
+  for (const Refused& one : cases) {
+    AttemptInput input = ToyJob(5);
+    one.choose(*input.job.mutable_spec()->mutable_method());
+    RecordingListener listener;
+
+    EXPECT_THAT(RunMethod(input, listener),
+                ReasonIs(Reason::kInvalidField, HasSubstr(one.words)));
+  }
+}
+
+}  // namespace
+}  // namespace attune::worker
