@@ -53,15 +53,17 @@ absl::StatusOr<double> ReadScale(const std::string& text, int64_t& rank) {
   const nlohmann::json config =
       nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object() || config.value("peft_type", "") != "LORA") {
-    return CorruptFile(kAdapterConfigFile, "it does not describe a LORA");
+    return CorruptArtifactFile(kAdapterConfigFile,
+                               "it does not describe a LORA");
   }
   const auto r = config.find("r");
   const auto alpha = config.find("lora_alpha");
   if (r == config.end() || !r->is_number_integer() || r->get<int64_t>() < 1 ||
       alpha == config.end() || !alpha->is_number()) {
-    return CorruptFile(kAdapterConfigFile,
-                       "'r' must be a positive integer and 'lora_alpha' a "
-                       "number");
+    return CorruptArtifactFile(
+        kAdapterConfigFile,
+        "'r' must be a positive integer and 'lora_alpha' a "
+        "number");
   }
   rank = r->get<int64_t>();
   return alpha->get<double>() / static_cast<double>(rank);
@@ -115,21 +117,22 @@ absl::StatusOr<Adaptation> DecodeLora(const Artifact& artifact) {
   for (const auto& [key, tensor] : tensors) {
     at::Tensor* place = PlaceOf(key, adaptation);
     if (place == nullptr) {
-      return CorruptFile(kAdapterModelFile,
-                         Concat("tensor '", key, "' is none of a LORA"));
+      return CorruptArtifactFile(
+          kAdapterModelFile, Concat("tensor '", key, "' is none of a LORA"));
     }
     *place = tensor;
   }
   if (adaptation.low_rank.empty()) {
-    return CorruptFile(kAdapterModelFile, "it holds no tensor");
+    return CorruptArtifactFile(kAdapterModelFile, "it holds no tensor");
   }
   for (const auto& [module, pair] : adaptation.low_rank) {
     if (!pair.down.defined() || !pair.up.defined() || pair.down.dim() != 2 ||
         pair.up.dim() != 2 || pair.down.size(0) != rank ||
         pair.up.size(1) != rank) {
-      return CorruptFile(kAdapterModelFile,
-                         Concat("module '", module, "' must have lora_A [",
-                                rank, ", in] and lora_B [out, ", rank, "]"));
+      return CorruptArtifactFile(
+          kAdapterModelFile,
+          Concat("module '", module, "' must have lora_A [", rank,
+                 ", in] and lora_B [out, ", rank, "]"));
     }
   }
   return adaptation;
@@ -150,7 +153,7 @@ absl::StatusOr<Adaptation> DecodeWeights(const Artifact& artifact) {
   ATTUNE_ASSIGN_OR_RETURN(adaptation.weights,
                           ReadTensors(artifact, kWeightsFile));
   if (adaptation.weights.empty()) {
-    return CorruptFile(kWeightsFile, "it holds no tensor");
+    return CorruptArtifactFile(kWeightsFile, "it holds no tensor");
   }
   return adaptation;
 }

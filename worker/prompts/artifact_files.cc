@@ -10,7 +10,7 @@
 
 namespace attune::worker {
 
-absl::Status CorruptFile(std::string_view file, std::string_view what) {
+absl::Status CorruptArtifactFile(std::string_view file, std::string_view what) {
   return MakeError(Reason::kCorruptArtifact,
                    Concat("file '", file, "' of the prompt's artifact: ", what),
                    {{"file", std::string(file)}});
@@ -20,7 +20,7 @@ absl::StatusOr<const std::string*> FindFile(const Artifact& artifact,
                                             std::string_view name) {
   const auto found = artifact.files.find(std::string(name));
   if (found == artifact.files.end()) {
-    return CorruptFile(name, "it is missing");
+    return CorruptArtifactFile(name, "it is missing");
   }
   return &found->second;
 }
@@ -30,16 +30,17 @@ absl::StatusOr<TensorMap> ReadTensors(const Artifact& artifact,
   ATTUNE_ASSIGN_OR_RETURN(const std::string* bytes, FindFile(artifact, name));
   absl::StatusOr<Safetensors> file =
       Safetensors::FromBytes(*bytes, std::string(name));
-  if (!file.ok()) return CorruptFile(name, ToStd(file.status().message()));
+  if (!file.ok())
+    return CorruptArtifactFile(name, ToStd(file.status().message()));
   TensorMap tensors;
   for (const auto& [key, entry] : file->entries()) {
     absl::StatusOr<at::Tensor> tensor = file->Get(key);
     if (!tensor.ok()) {
-      return CorruptFile(name, ToStd(tensor.status().message()));
+      return CorruptArtifactFile(name, ToStd(tensor.status().message()));
     }
     if (tensor->scalar_type() != at::kFloat || tensor->dim() < 1 ||
         !at::isfinite(*tensor).all().item<bool>()) {
-      return CorruptFile(
+      return CorruptArtifactFile(
           name, Concat("tensor '", key, "' must be finite numbers in F32"));
     }
     tensors[key] = *std::move(tensor);

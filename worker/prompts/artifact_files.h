@@ -12,15 +12,15 @@
 namespace attune::worker {
 
 // DATA_LOSS (kCorruptArtifact) naming the file of a prompt's artifact.
-absl::Status CorruptFile(std::string_view file, std::string_view what);
+absl::Status CorruptArtifactFile(std::string_view file, std::string_view what);
 
-// The bytes of a file, which belong to `artifact`; CorruptFile if it is
+// The bytes of a file, which belong to `artifact`; CorruptArtifactFile if it is
 // missing.
 absl::StatusOr<const std::string*> FindFile(const Artifact& artifact,
                                             std::string_view name);
 
 // The tensors of a safetensors file: all of them fp32, of a rank above 0 and
-// finite, or CorruptFile. Each lives on its own.
+// finite, or CorruptArtifactFile. Each lives on its own.
 absl::StatusOr<TensorMap> ReadTensors(const Artifact& artifact,
                                       std::string_view name);
 

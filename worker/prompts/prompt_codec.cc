@@ -47,8 +47,8 @@ absl::StatusOr<std::optional<std::string>> ReadString(
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return std::nullopt;
   if (!found->is_string()) {
-    return CorruptFile(kAdapterConfigFile,
-                       Concat("'", key, "' must be a string"));
+    return CorruptArtifactFile(kAdapterConfigFile,
+                               Concat("'", key, "' must be a string"));
   }
   return found->get<std::string>();
 }
@@ -58,8 +58,8 @@ absl::StatusOr<int64_t> ReadCount(const nlohmann::json& config,
   const auto found = config.find(key);
   if (found == config.end() || !found->is_number_integer() ||
       found->get<int64_t>() < 1) {
-    return CorruptFile(kAdapterConfigFile,
-                       Concat("'", key, "' must be a positive integer"));
+    return CorruptArtifactFile(
+        kAdapterConfigFile, Concat("'", key, "' must be a positive integer"));
   }
   return found->get<int64_t>();
 }
@@ -68,12 +68,12 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
   const nlohmann::json config =
       nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) {
-    return CorruptFile(kAdapterConfigFile, "it is not a JSON object");
+    return CorruptArtifactFile(kAdapterConfigFile, "it is not a JSON object");
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> type,
                           ReadString(config, "peft_type"));
   if (type != "PROMPT_TUNING" && type != "PREFIX_TUNING") {
-    return CorruptFile(
+    return CorruptArtifactFile(
         kAdapterConfigFile,
         Concat("'peft_type' is '", type.value_or(""),
                "'; only PROMPT_TUNING and PREFIX_TUNING are read"));
@@ -82,10 +82,10 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
                           ReadString(config, "task_type"));
   if (task.has_value() && task != "CAUSAL_LM" && task != "SEQ_2_SEQ_LM" &&
       task != "FEATURE_EXTRACTION") {
-    return CorruptFile(kAdapterConfigFile,
-                       Concat("'task_type' is '", *task,
-                              "'; only CAUSAL_LM, SEQ_2_SEQ_LM and "
-                              "FEATURE_EXTRACTION are read"));
+    return CorruptArtifactFile(kAdapterConfigFile,
+                               Concat("'task_type' is '", *task,
+                                      "'; only CAUSAL_LM, SEQ_2_SEQ_LM and "
+                                      "FEATURE_EXTRACTION are read"));
   }
   AdapterShape shape;
   shape.is_prefix = type == "PREFIX_TUNING";
@@ -100,8 +100,8 @@ absl::StatusOr<AdapterShape> ParseAdapterConfig(const std::string& text) {
   const auto submodules = config.find("num_transformer_submodules");
   if (submodules != config.end() && !submodules->is_null() &&
       *submodules != 1) {
-    return CorruptFile(kAdapterConfigFile,
-                       "'num_transformer_submodules' must be 1");
+    return CorruptArtifactFile(kAdapterConfigFile,
+                               "'num_transformer_submodules' must be 1");
   }
   return shape;
 }
@@ -110,10 +110,10 @@ absl::StatusOr<ClassifierHead> ParseHead(const std::string& bytes) {
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kHeadFile));
   if (!tensors.ok())
-    return CorruptFile(kHeadFile, ToStd(tensors.status().message()));
+    return CorruptArtifactFile(kHeadFile, ToStd(tensors.status().message()));
   if (!tensors->Contains(kHeadWeight) || !tensors->Contains(kHeadBias) ||
       tensors->entries().size() != 2) {
-    return CorruptFile(
+    return CorruptArtifactFile(
         kHeadFile, Concat("it must hold the tensors '", kHeadWeight, "' and '",
                           kHeadBias, "' and no other"));
   }
@@ -122,13 +122,15 @@ absl::StatusOr<ClassifierHead> ParseHead(const std::string& bytes) {
   if (weight.scalar_type() != at::kFloat || weight.dim() != 2 ||
       bias.scalar_type() != at::kFloat || bias.dim() != 1 ||
       bias.size(0) != weight.size(0)) {
-    return CorruptFile(kHeadFile,
-                       "'weight' must be F32 [labels, width] and 'bias' F32 "
-                       "[labels]");
+    return CorruptArtifactFile(
+        kHeadFile,
+        "'weight' must be F32 [labels, width] and 'bias' F32 "
+        "[labels]");
   }
   if (!at::isfinite(weight).all().item<bool>() ||
       !at::isfinite(bias).all().item<bool>()) {
-    return CorruptFile(kHeadFile, "it holds numbers that are not finite");
+    return CorruptArtifactFile(kHeadFile,
+                               "it holds numbers that are not finite");
   }
   return ClassifierHead{weight.clone(), bias.clone()};
 }
@@ -141,7 +143,7 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
       manifest.task().label_scoring() == attune::v1::LABEL_SCORING_HEAD;
   if (!wanted) {
     if (artifact.files.contains(std::string(kHeadFile))) {
-      return CorruptFile(kHeadFile, "the task has no head");
+      return CorruptArtifactFile(kHeadFile, "the task has no head");
     }
     return ClassifierHead();
   }
@@ -149,9 +151,10 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
                           FindFile(artifact, kHeadFile));
   ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ParseHead(*bytes));
   if (head.num_labels() != manifest.task().labels_size()) {
-    return CorruptFile(kHeadFile, Concat("it weighs ", head.num_labels(),
-                                         " labels; the task has ",
-                                         manifest.task().labels_size()));
+    return CorruptArtifactFile(
+        kHeadFile,
+        Concat("it weighs ", head.num_labels(), " labels; the task has ",
+               manifest.task().labels_size()));
   }
   return head;
 }
@@ -162,23 +165,27 @@ absl::StatusOr<SoftPrompt> ParseEmbeddings(const std::string& bytes,
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kAdapterModelFile));
   if (!tensors.ok()) {
-    return CorruptFile(kAdapterModelFile, ToStd(tensors.status().message()));
+    return CorruptArtifactFile(kAdapterModelFile,
+                               ToStd(tensors.status().message()));
   }
   const std::string name(kPromptTensor);
   if (!tensors->Contains(name) || tensors->entries().size() != 1) {
-    return CorruptFile(kAdapterModelFile, Concat("it must hold the tensor '",
-                                                 name, "' and no other"));
+    return CorruptArtifactFile(
+        kAdapterModelFile,
+        Concat("it must hold the tensor '", name, "' and no other"));
   }
   absl::StatusOr<at::Tensor> tensor = tensors->Get(name);
   if (!tensor.ok()) {
-    return CorruptFile(kAdapterModelFile, ToStd(tensor.status().message()));
+    return CorruptArtifactFile(kAdapterModelFile,
+                               ToStd(tensor.status().message()));
   }
   absl::StatusOr<SoftPrompt> prompt = SoftPrompt::Create(*tensor);
   if (!prompt.ok()) {
-    return CorruptFile(kAdapterModelFile, ToStd(prompt.status().message()));
+    return CorruptArtifactFile(kAdapterModelFile,
+                               ToStd(prompt.status().message()));
   }
   if (prompt->length() != rows || prompt->dim() != width) {
-    return CorruptFile(
+    return CorruptArtifactFile(
         kAdapterModelFile,
         Concat("the prompt is ", prompt->length(), " x ", prompt->dim(),
                ", but ", kAdapterConfigFile, " says ", rows, " x ", width));
@@ -193,12 +200,13 @@ absl::StatusOr<StoredPrefix> ParsePrefix(const std::string& bytes,
   constexpr int64_t kMaxPrefixNumber = int64_t{1} << 20;
   if (shape.num_layers > kMaxPrefixNumber ||
       shape.token_dim > kMaxPrefixNumber) {
-    return CorruptFile(kAdapterConfigFile,
-                       "its numbers are beyond any model's");
+    return CorruptArtifactFile(kAdapterConfigFile,
+                               "its numbers are beyond any model's");
   }
   if (shape.token_dim % shape.num_heads != 0) {
-    return CorruptFile(kAdapterConfigFile,
-                       "'num_attention_heads' does not divide 'token_dim'");
+    return CorruptArtifactFile(
+        kAdapterConfigFile,
+        "'num_attention_heads' does not divide 'token_dim'");
   }
   ATTUNE_ASSIGN_OR_RETURN(
       const SoftPrompt flat,
@@ -330,9 +338,10 @@ absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
                           FindFile(artifact, kManifestFile));
   StoredPrompt stored;
   const absl::Status parsed = FromStrictJson(*manifest_json, stored.manifest);
-  if (!parsed.ok()) return CorruptFile(kManifestFile, ToStd(parsed.message()));
+  if (!parsed.ok())
+    return CorruptArtifactFile(kManifestFile, ToStd(parsed.message()));
   if (stored.manifest.format_version() != kPromptFormatVersion) {
-    return CorruptFile(
+    return CorruptArtifactFile(
         kManifestFile,
         Concat("its format_version is ", stored.manifest.format_version(),
                "; only ", kPromptFormatVersion, " is read"));
