@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
 """Loads an exported version with PEFT and compares it with Attune.
 
-  check_peft_export.py MODEL_DIR VERSION_DIR [TEXT]
+  check_peft_export.py [--worker ATTUNE_WORKER] MODEL_DIR VERSION_DIR [TEXT]
 
 MODEL_DIR is the causal base model's directory, VERSION_DIR what `attune prompts
 export` wrote: PROMPT_TUNING, PREFIX_TUNING or LORA. Checks that PEFT accepts the
 directory, that what it trained is the file's bit by bit, that the logits equal
 those of the base model with the file's tensors put in place by hand, that they
 are not those of the bare base model, and that PEFT writes the same
-adapter_config.json when it saves the adapter again. Needs torch, transformers,
-peft and safetensors.
+adapter_config.json when it saves the adapter again. With --worker also that
+`attune-worker forward` behind the prompt or prefix computes PEFT's logits. Needs
+torch, transformers, peft and safetensors.
 """
 
+import argparse
 import json
 import math
 import pathlib
-import sys
+import subprocess
 import tempfile
 
 import peft
@@ -24,6 +26,7 @@ import torch
 import transformers
 
 MAX_DIFFERENCE = 1e-3  # of logits, in fp32
+MAX_WORKER_DISTANCE = 2e-4  # as a share of the largest logit
 
 
 def load_base(model_dir):
@@ -98,9 +101,30 @@ def check_saved_again(model, ours):
     assert ours == again, f"PEFT would write {again}, not {ours}"
 
 
+def parse_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worker", help="path of attune-worker")
+    parser.add_argument("model_dir")
+    parser.add_argument("version_dir", type=pathlib.Path)
+    parser.add_argument("text", nargs="?", default="Where is my new card?")
+    return parser.parse_args()
+
+
+def worker_logits(worker, model_dir, version_dir, ids):
+    with tempfile.TemporaryDirectory() as directory:
+        rows = pathlib.Path(directory) / "rows.jsonl"
+        output = pathlib.Path(directory) / "out.safetensors"
+        rows.write_text(json.dumps({"input_ids": ids[0].tolist()}) + "\n")
+        subprocess.run(
+            [worker, "forward", "--model", model_dir, "--input", rows,
+             "--output", output, "--prompt", version_dir], check=True)
+        return safetensors.torch.load_file(output)["logits.0"]
+
+
 def main():
-    model_dir, version_dir = sys.argv[1], pathlib.Path(sys.argv[2])
-    text = sys.argv[3] if len(sys.argv) > 3 else "Where is my new card?"
+    arguments = parse_arguments()
+    model_dir, version_dir = arguments.model_dir, arguments.version_dir
+    text = arguments.text
     config = json.loads((version_dir / "adapter_config.json").read_text())
     tensors = safetensors.torch.load_file(
         version_dir / "adapter_model.safetensors")
@@ -124,6 +148,10 @@ def main():
     effect = (given[-count:] - bare).abs().max().item()
     assert difference < MAX_DIFFERENCE, f"logits differ by {difference}"
     assert effect > 10 * MAX_DIFFERENCE, "the adapter changes nothing"
+    if arguments.worker:
+        ours = worker_logits(arguments.worker, model_dir, version_dir, ids)
+        distance = (given[-count:] - ours).abs().max() / given.abs().max()
+        assert distance < MAX_WORKER_DISTANCE, f"the worker is {distance} off"
     check_saved_again(model, config)
     size = sum(tensor.numel() for tensor in tensors.values())
     print(f"PEFT {peft.__version__} loads {kind} of {size} numbers; largest "
