@@ -19,9 +19,9 @@ using worker::v1::SynchronizeRequest;
 using worker::v1::SynchronizeResponse;
 using J = v1::TuningJob;
 
-constexpr auto kGoOn = AttemptDirective::ACTION_CONTINUE;
-constexpr auto kGiveUpForUser = AttemptDirective::ACTION_CANCEL;
-constexpr auto kLeave = AttemptDirective::ACTION_ABANDON;
+constexpr auto kContinues = AttemptDirective::ACTION_CONTINUE;
+constexpr auto kCancels = AttemptDirective::ACTION_CANCEL;
+constexpr auto kAbandons = AttemptDirective::ACTION_ABANDON;
 
 struct Attempt {
   std::string job;
@@ -104,7 +104,7 @@ TEST_F(SeveralJobsTest, OneCallRenewsAllLeases) {
   for (int i = 0; i < 5; ++i) {
     Pass(absl::Seconds(29));
     EXPECT_THAT(ActionsOf(Sync("w1", {{"a"}, {"b"}, {"c"}}, 0)),
-                ElementsAre(kGoOn, kGoOn, kGoOn));
+                ElementsAre(kContinues, kContinues, kContinues));
   }
   for (const char* id : {"a", "b", "c"}) {
     EXPECT_EQ(state_.StateOf(id), J::STATE_RUNNING);
@@ -123,7 +123,7 @@ TEST_F(SeveralJobsTest, EachReportIsItsOwn) {
 
   const SynchronizeResponse response = Sync(request);
 
-  EXPECT_THAT(ActionsOf(response), ElementsAre(kGoOn, kGiveUpForUser, kLeave));
+  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinues, kCancels, kAbandons));
   EXPECT_EQ(response.directives(2).tuning_job(), "tuningJobs/c");
   EXPECT_EQ(response.directives(2).attempt(), 9);
   EXPECT_TRUE(response.directives(0).checkpoint_unknown());
@@ -145,7 +145,7 @@ TEST_F(SeveralJobsTest, TheEndOfOneLeavesTheOthersAlone) {
 
   const SynchronizeResponse response = Sync("w1", {{"b"}, {"c"}});
 
-  EXPECT_THAT(ActionsOf(response), ElementsAre(kGoOn, kGoOn));
+  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinues, kContinues));
   EXPECT_EQ(IdOf(response), "d") << "its slot is free";
   EXPECT_OK(state_.Succeed("b", 1, "b"));
   EXPECT_OK(state_.Succeed("c", 1, "c"));
@@ -158,7 +158,7 @@ TEST_F(SeveralJobsTest, AJobWhoseAnswerWasLostIsGivenAgainBesideTheOthers) {
 
   EXPECT_EQ(IdOf(response), "b");
   EXPECT_EQ(response.assignment().attempt(), 1) << "no new attempt";
-  EXPECT_THAT(ActionsOf(response), ElementsAre(kGoOn, kGoOn));
+  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinues, kContinues));
 }
 
 TEST_F(SeveralJobsTest, AWorkerWithoutRoomKeepsAJobItDoesNotNameForItsLease) {
@@ -179,7 +179,7 @@ TEST_F(SeveralJobsTest, ADrainGivesUnnamedJobsBackAndLetsTheOthersEnd) {
   SynchronizeRequest draining = MakeRequest(MakeWorker("w1"), {{"c"}}, 0);
   draining.mutable_worker()->set_accepts_jobs(false);
 
-  EXPECT_THAT(ActionsOf(Sync(draining)), ElementsAre(kGoOn));
+  EXPECT_THAT(ActionsOf(Sync(draining)), ElementsAre(kContinues));
 
   EXPECT_EQ(state_.StateOf("a"), J::STATE_QUEUED);
   EXPECT_EQ(state_.StateOf("b"), J::STATE_QUEUED);
@@ -205,7 +205,7 @@ TEST_F(SeveralJobsTest, ARestartedWorkerVoidsAllJobsOfItsEarlierSelf) {
     EXPECT_EQ(state_.StateOf(id), J::STATE_QUEUED);
   }
   EXPECT_THAT(ActionsOf(Sync("w1", {{"a"}, {"b"}})),
-              ElementsAre(kLeave, kLeave));
+              ElementsAre(kAbandons, kAbandons));
 }
 
 TEST_F(SeveralJobsTest, ARestartOfTheServerKeepsAllLeases) {
@@ -215,7 +215,7 @@ TEST_F(SeveralJobsTest, ARestartOfTheServerKeepsAllLeases) {
   Pass(absl::Seconds(29));
 
   EXPECT_THAT(ActionsOf(Sync("w1", {{"a"}, {"b"}, {"c"}}, 0)),
-              ElementsAre(kGoOn, kGoOn, kGoOn));
+              ElementsAre(kContinues, kContinues, kContinues));
 }
 
 TEST_F(SeveralJobsTest, AFullDiskTakesNoneOfThemAway) {
@@ -232,7 +232,7 @@ TEST_F(SeveralJobsTest, AFullDiskTakesNoneOfThemAway) {
 
   Pass(absl::ZeroDuration());
 
-  EXPECT_THAT(ActionsOf(Sync(request)), ElementsAre(kGoOn, kGoOn, kGoOn));
+  EXPECT_THAT(ActionsOf(Sync(request)), ElementsAre(kContinues, kContinues, kContinues));
 }
 
 TEST_F(SeveralJobsTest, AWorkerThatWaitsWithoutAJobComesFirst) {
