@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/integration/sample_work.h"
 #include "tests/integration/service_test.h"
@@ -79,6 +80,44 @@ TEST_F(ModelKinds, AnEncoderDecoderGeneratesAndStreams) {
   EXPECT_EQ(streamed.value.text,
             predicted.value.results(0).answer().text().text());
   EXPECT_TRUE(predicted.value.results(1).answer().has_text());
+}
+
+// Versions with weights of their own, a prompt and a prefix in one call: each
+// item is answered by its own, as when it is asked alone.
+TEST_F(ModelKinds, VersionsOfEveryMethodAnswerBesideEachOther) {
+  std::vector<std::string> prompts;
+  v1::PredictRequest together;
+  const auto tune = [&](const std::string& prompt, auto choose) {
+    v1::TuningJobSpec spec = QuickReviewJob(prompt);
+    choose(*spec.mutable_method());
+    spec.mutable_training()->mutable_learning_rate()->set_value(0.05);
+    MustSucceed(spec);
+    prompts.push_back("prompts/" + prompt);
+    v1::PredictItem& item = *together.add_items();
+    item.mutable_target()->set_prompt(prompts.back());
+    *item.mutable_fields() = MakeStruct({{"text", "a fine film"}});
+  };
+  tune("by-lora", [](auto& m) { m.mutable_lora(); });
+  tune("by-layers", [](auto& m) { m.mutable_top_layers(); });
+  tune("by-all", [](auto& m) { m.mutable_all_parameters(); });
+  tune("by-prefix",
+       [](auto& m) { m.mutable_prefix_tuning()->set_num_virtual_tokens(4); });
+
+  const auto all = api().Predict(together);
+
+  ASSERT_TRUE(all.ok()) << all.failure();
+  ASSERT_EQ(all.value.results_size(), 4);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const auto alone =
+        api().Predict(ReviewRequest(prompts[i], {"a fine film"}));
+    ASSERT_TRUE(alone.ok()) << alone.failure();
+    const v1::PredictResult& result = all.value.results(static_cast<int>(i));
+    EXPECT_EQ(result.prompt_version(), prompts[i] + "/versions/1");
+    // Other rows beside it change the order of sums only.
+    EXPECT_NEAR(result.answer().label().score(),
+                alone.value.results(0).answer().label().score(), 1e-5)
+        << prompts[i];
+  }
 }
 
 TEST_F(ModelKinds, TheBareEncoderHasNoAnswerAndSaysWhatToDo) {

@@ -37,6 +37,7 @@ class CausalDecoder : public CausalModel {
                        const at::Tensor& token_ids) const override {
     return tables_.LogitsFor(hidden, token_ids);
   }
+  bool TrainsOutput() const override { return tables_.TrainsOutput(); }
 
  protected:
   explicit CausalDecoder(const ModelConfig& config) : config_(config) {}

@@ -17,6 +17,10 @@ class LanguageModel : public BaseModel {
   // Reads only k rows of the output head.
   virtual at::Tensor LogitsFor(const at::Tensor& hidden,
                                const at::Tensor& token_ids) const = 0;
+
+  // Whether an adaptation trains the output head: then logits are
+  // differentiable with regard to it as well.
+  virtual bool TrainsOutput() const { return false; }
 };
 
 // `model` must be one.

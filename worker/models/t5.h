@@ -49,6 +49,7 @@ class T5 : public EncoderDecoderModel {
                        const at::Tensor& token_ids) const override {
     return tables_.LogitsFor(hidden, token_ids);
   }
+  bool TrainsOutput() const override { return tables_.TrainsOutput(); }
 
   absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
       const at::Tensor& embeddings) const override;

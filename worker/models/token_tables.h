@@ -35,6 +35,7 @@ class TokenTables {
   // rows of the head.
   at::Tensor LogitsFor(const at::Tensor& hidden,
                        const at::Tensor& token_ids) const;
+  bool TrainsOutput() const { return head_.weight().requires_grad(); }
 
  private:
   at::Tensor embeddings_;

@@ -95,7 +95,9 @@ struct AnswerBatch {
 at::Tensor CrossEntropyRows(const LanguageModel& model,
                             const at::Tensor& hidden, const at::Tensor& targets,
                             double label_smoothing) {
-  if (at::GradMode::is_enabled() && hidden.requires_grad()) {
+  // An output head that is trained needs the logits' own graph.
+  if (at::GradMode::is_enabled() && hidden.requires_grad() &&
+      !model.TrainsOutput()) {
     return CrossEntropyFunction::apply(hidden, targets, &model,
                                        label_smoothing);
   }

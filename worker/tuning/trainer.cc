@@ -426,9 +426,22 @@ absl::Status Trainer::HandOverCheckpoint(const TrainingState& state) {
   if (state.progress.step() == checkpoint_step_ || nonfinite_in_row_ > 0) {
     return absl::OkStatus();
   }
+  if (checkpoints_too_large_) return absl::OkStatus();
   ATTUNE_ASSIGN_OR_RETURN(Artifact checkpoint, EncodeCheckpoint(state));
   checkpoint_step_ = state.progress.step();
   checkpoint_time_ = clock_.Monotonic();
+  int64_t bytes = 0;
+  for (const auto& [name, file] : checkpoint.files) {
+    bytes += static_cast<int64_t>(file.size());
+  }
+  if (bytes > kMaxArtifactBytes) {
+    checkpoints_too_large_ = true;
+    listener_.OnNotice(Concat(
+        "no checkpoints are kept: one takes ", bytes >> 20,
+        " MiB, and at most ", kMaxArtifactBytes >> 20,
+        " are stored; if the worker is lost, training begins anew"));
+    return absl::OkStatus();
+  }
   listener_.OnCheckpoint(std::move(checkpoint), checkpoint_step_);
   return absl::OkStatus();
 }

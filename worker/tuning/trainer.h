@@ -111,6 +111,7 @@ class Trainer {
   const std::unique_ptr<const Optimizer> optimizer_;
   DataOrder order_;
   int nonfinite_in_row_ = 0;
+  bool checkpoints_too_large_ = false;
   int checkpoint_step_ = 0;  // of the newest checkpoint
   absl::Duration checkpoint_time_;
 };

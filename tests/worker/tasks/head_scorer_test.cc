@@ -24,9 +24,10 @@ using HeadIds = std::vector<int64_t>;
 // A prompt for the tiny encoder with a head over three labels.
 AttachedPrompt RandomPrompt(uint64_t seed, int64_t length) {
   at::manual_seed(seed);
-  return {.prefix = nullptr,
-          .rows = at::randn({length, 32}),
-          .head = {at::randn({3, 32}), at::randn({3})}};
+  AttachedPrompt prompt;
+  prompt.rows = at::randn({length, 32});
+  prompt.head = {at::randn({3, 32}), at::randn({3})};
+  return prompt;
 }
 
 // The definition: one text alone, the mean of its own rows.

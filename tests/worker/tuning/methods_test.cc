@@ -185,8 +185,8 @@ TEST(Methods, BiasesAloneLearnWhereThereAreSome) {
 
   ASSERT_OK(result);
   EXPECT_LT(result->report.after().loss(), 0.5);
-  for (const auto& [name, weight] :
-       DecodePrompt(result->artifact)->adaptation.weights) {
+  const StoredPrompt stored = *DecodePrompt(result->artifact);
+  for (const auto& [name, weight] : stored.adaptation.weights) {
     EXPECT_TRUE(name.ends_with(".bias")) << name;
   }
   input.job.mutable_spec()->set_base_model("models/tiny");
