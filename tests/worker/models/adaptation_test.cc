@@ -312,13 +312,5 @@ TEST(Adaptation, NamesWhatTheModelDoesNotHave) {
                HasSubstr("addition to 'model.layers.0.self_attn.q_pr")));
 }
 
-TEST(LayerOf, IsTheFirstNumberOfAName) {
-  EXPECT_EQ(LayerOf("model.layers.12.self_attn.q_proj"), 12);
-  EXPECT_EQ(LayerOf("decoder.block.3.layer.1.EncDecAttention.q.weight"), 3);
-  EXPECT_EQ(LayerOf("transformer.wte.weight"), std::nullopt);
-  EXPECT_EQ(LayerOf("h2.x"), std::nullopt);
-  EXPECT_EQ(LayerOf(""), std::nullopt);
-}
-
 }  // namespace
 }  // namespace attune::worker

@@ -97,35 +97,6 @@ TEST_F(WeightLoaderTest, PutsRowsIntoTheOrderOfTheLayer) {
   EXPECT_TRUE(table_.Value("b.bias").equal(bias_b_));
 }
 
-TEST_F(WeightLoaderTest, WritesDownWhereEveryWeightIs) {
-  Checkpoint checkpoint = Write({{"a.weight", a_},
-                                 {"a.bias", bias_a_},
-                                 {"b.weight", b_},
-                                 {"b.bias", bias_b_},
-                                 {"norm.weight", bias_a_},
-                                 {"t.weight", RandomTensor({3, 2}, 7)},
-                                 {"t.bias", bias_a_}});
-  WeightLoader weights = LoaderOf(checkpoint);
-  weights.ChoosePrefix({"model.", ""}, "a.weight");
-  const LinearLayer merged = weights.Merged({{"a", 2}, {"b", 4}}, 3, true);
-  weights.Rms("norm", 2, 1e-5, /*offset=*/1);
-  weights.Transposed("t", 2, 3);
-
-  EXPECT_EQ(table_.body_prefix(), "model.");
-  EXPECT_THAT(table_.Modules(),
-              testing::ElementsAre("model.a", "model.b", "model.t"));
-  EXPECT_TRUE(table_.Value("model.b.weight").equal(b_));
-  EXPECT_TRUE(table_.Value("model.b.bias").equal(bias_b_));
-  EXPECT_TRUE(table_.Value("model.norm.weight").equal(bias_a_));
-  EXPECT_TRUE(table_.Value("model.t.weight").equal(RandomTensor({3, 2}, 7)));
-  EXPECT_THAT(table_.Shape("model.t.weight"), testing::ElementsAre(3, 2));
-  // Not a copy.
-  EXPECT_EQ(table_.parameters().at("model.a.weight").stored.data_ptr(),
-            merged.weight().data_ptr());
-  table_.Drop("model.norm.weight");
-  EXPECT_FALSE(table_.Contains("model.norm.weight"));
-}
-
 TEST_F(WeightLoaderTest, WhatIsMissingIsNamedAtTheEnd) {
   Checkpoint checkpoint = Write({{"a.weight", a_}});
   WeightLoader weights = LoaderOf(checkpoint);
