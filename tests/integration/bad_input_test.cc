@@ -422,19 +422,19 @@ TEST_F(BadInput, WatchBeyondTheNewestEventIsRefused) {
 }
 
 TEST_F(BadInput, WhatIsNotBuiltIsRefusedByName) {
-  v1::TuningJobSpec lora = QuickReviewJob("bad");
-  lora.mutable_method()->mutable_lora();
+  v1::TuningJobSpec shown = QuickReviewJob("bad");
+  shown.mutable_method()->mutable_hard_prompt();
   v1::TuningJobSpec tagging = QuickReviewJob("bad");
   tagging.mutable_task()->set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
 
-  const Failure method = Submit(lora);
+  const Failure method = Submit(shown);
   const Failure task = Submit(tagging);
 
   for (const Failure& failure : {method, task}) {
     EXPECT_EQ(failure.code, grpc::StatusCode::UNIMPLEMENTED) << failure;
     EXPECT_EQ(failure.reason, "UNSUPPORTED_FIELD");
   }
-  EXPECT_THAT(method.fields, ElementsAre("tuning_job.spec.method.lora"));
+  EXPECT_THAT(method.fields, ElementsAre("tuning_job.spec.method.hard_prompt"));
   EXPECT_THAT(task.fields, ElementsAre("tuning_job.spec.task.type"));
 }
 
