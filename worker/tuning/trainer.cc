@@ -436,10 +436,10 @@ absl::Status Trainer::HandOverCheckpoint(const TrainingState& state) {
   }
   if (bytes > kMaxArtifactBytes) {
     checkpoints_too_large_ = true;
-    listener_.OnNotice(Concat(
-        "no checkpoints are kept: one takes ", bytes >> 20,
-        " MiB, and at most ", kMaxArtifactBytes >> 20,
-        " are stored; if the worker is lost, training begins anew"));
+    listener_.OnNotice(
+        Concat("no checkpoints are kept: one takes ", bytes >> 20,
+               " MiB, and at most ", kMaxArtifactBytes >> 20,
+               " are stored; if the worker is lost, training begins anew"));
     return absl::OkStatus();
   }
   listener_.OnCheckpoint(std::move(checkpoint), checkpoint_step_);

@@ -123,7 +123,8 @@ TEST_F(SeveralJobsTest, EachReportIsItsOwn) {
 
   const SynchronizeResponse response = Sync(request);
 
-  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinues, kCancels, kAbandons));
+  EXPECT_THAT(ActionsOf(response),
+              ElementsAre(kContinues, kCancels, kAbandons));
   EXPECT_EQ(response.directives(2).tuning_job(), "tuningJobs/c");
   EXPECT_EQ(response.directives(2).attempt(), 9);
   EXPECT_TRUE(response.directives(0).checkpoint_unknown());
@@ -232,7 +233,8 @@ TEST_F(SeveralJobsTest, AFullDiskTakesNoneOfThemAway) {
 
   Pass(absl::ZeroDuration());
 
-  EXPECT_THAT(ActionsOf(Sync(request)), ElementsAre(kContinues, kContinues, kContinues));
+  EXPECT_THAT(ActionsOf(Sync(request)),
+              ElementsAre(kContinues, kContinues, kContinues));
 }
 
 TEST_F(SeveralJobsTest, AWorkerThatWaitsWithoutAJobComesFirst) {
