@@ -52,6 +52,19 @@ bool Holds(const WorkerState& worker, const std::string& model) {
                      [&](const v1::Model& m) { return m.name() == model; });
 }
 
+// What a worker needs to begin `attempt`; newest checkpoint first.
+void FillAssignment(JobWriter& writer, const v1::TuningJob& job, int attempt,
+                    const std::vector<CheckpointRecord>& checkpoints,
+                    worker::v1::Assignment& assignment) {
+  *assignment.mutable_tuning_job() = job;
+  assignment.set_attempt(attempt);
+  assignment.set_init_artifact_digest(
+      FindInitArtifact(writer.sql(), job.spec().method()));
+  if (!checkpoints.empty()) {
+    assignment.set_checkpoint_digest(checkpoints.front().digest);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<SynchronizeResponse> JobManager::Synchronize(
@@ -299,15 +312,8 @@ absl::Status JobManager::OfferAgain(JobWriter& writer, const Lease& lease,
       leases_.Renew(lease.job, lease.attempt, worker.instance_id(),
                     clock_.Monotonic() + options_.lease_duration));
   worker::v1::Assignment& assignment = *response.mutable_assignment();
-  *assignment.mutable_tuning_job() = record->job;
-  assignment.set_attempt(lease.attempt);
-  assignment.set_init_artifact_digest(
-      FindInitArtifact(writer.sql(), record->job.spec().method()));
-  std::vector<CheckpointRecord> checkpoints =
-      writer.store().Checkpoints(lease.job);
-  if (!checkpoints.empty()) {
-    assignment.set_checkpoint_digest(checkpoints.front().digest);
-  }
+  FillAssignment(writer, record->job, lease.attempt,
+                 writer.store().Checkpoints(lease.job), assignment);
   return absl::OkStatus();
 }
 
@@ -378,13 +384,8 @@ absl::Status JobManager::Assign(JobWriter& writer, int64_t number,
                           : Concat("goes on from the checkpoint of step ",
                                    checkpoints.front().step),
       *record));
-  *assignment.mutable_tuning_job() = record->job;
-  assignment.set_attempt(record->job.attempt());
-  assignment.set_init_artifact_digest(
-      FindInitArtifact(writer.sql(), record->job.spec().method()));
-  if (!checkpoints.empty()) {
-    assignment.set_checkpoint_digest(checkpoints.front().digest);
-  }
+  FillAssignment(writer, record->job, record->job.attempt(), checkpoints,
+                 assignment);
   absl::Duration wait = clock_.Now() - queue_.Find(number)->queued_at;
   writer.effects().observations.push_back(
       [wait](JobObserver& observer) { observer.OnLeaseGranted(wait); });

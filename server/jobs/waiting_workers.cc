@@ -5,23 +5,6 @@
 
 namespace attune::server {
 
-WaitingWorkers::Registration::Registration(Registration&& other) noexcept
-    : owner_(std::exchange(other.owner_, nullptr)), id_(other.id_) {}
-
-WaitingWorkers::Registration& WaitingWorkers::Registration::operator=(
-    Registration&& other) noexcept {
-  if (this != &other) {
-    Reset();
-    owner_ = std::exchange(other.owner_, nullptr);
-    id_ = other.id_;
-  }
-  return *this;
-}
-
-void WaitingWorkers::Registration::Reset() {
-  if (owner_ != nullptr) std::exchange(owner_, nullptr)->Remove(id_);
-}
-
 WaitingWorkers::Registration WaitingWorkers::Add(
     const worker::v1::WorkerState& worker) {
   absl::MutexLock lock(&mutex_);

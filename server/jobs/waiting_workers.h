@@ -9,6 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "attune/worker/v1/control.pb.h"
+#include "server/jobs/registration.h"
 
 namespace attune::server {
 
@@ -17,20 +18,7 @@ namespace attune::server {
 class WaitingWorkers {
  public:
   // The worker waits until this is destroyed.
-  class Registration {
-   public:
-    Registration() = default;
-    Registration(Registration&& other) noexcept;
-    Registration& operator=(Registration&& other) noexcept;
-    ~Registration() { Reset(); }
-    void Reset();
-
-   private:
-    friend class WaitingWorkers;
-    Registration(WaitingWorkers* owner, int64_t id) : owner_(owner), id_(id) {}
-    WaitingWorkers* owner_ = nullptr;
-    int64_t id_ = 0;
-  };
+  using Registration = server::Registration<WaitingWorkers>;
 
   // Must not outlive this.
   [[nodiscard]] Registration Add(const worker::v1::WorkerState& worker);
@@ -41,6 +29,7 @@ class WaitingWorkers {
       absl::FunctionRef<bool(const worker::v1::WorkerState&)> accept) const;
 
  private:
+  friend Registration;
   void Remove(int64_t id);
 
   mutable absl::Mutex mutex_;

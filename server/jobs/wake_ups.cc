@@ -5,24 +5,6 @@
 
 namespace attune::server {
 
-WakeUps::Registration::Registration(Registration&& other) noexcept
-    : owner_(std::exchange(other.owner_, nullptr)), id_(other.id_) {}
-
-WakeUps::Registration& WakeUps::Registration::operator=(
-    Registration&& other) noexcept {
-  if (this != &other) {
-    Reset();
-    owner_ = std::exchange(other.owner_, nullptr);
-    id_ = other.id_;
-  }
-  return *this;
-}
-
-void WakeUps::Registration::Reset() {
-  if (owner_ == nullptr) return;
-  std::exchange(owner_, nullptr)->Remove(id_);
-}
-
 WakeUps::Registration WakeUps::Register(std::string_view key,
                                         std::function<void()> callback) {
   absl::MutexLock lock(&mutex_);

@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "server/jobs/registration.h"
 
 namespace attune::server {
 
@@ -20,20 +21,7 @@ class WakeUps {
  public:
   // Ends when destroyed or Reset. A callback that began before may still be
   // running then, so it should hold what it uses by shared or weak pointer.
-  class Registration {
-   public:
-    Registration() = default;
-    Registration(Registration&& other) noexcept;
-    Registration& operator=(Registration&& other) noexcept;
-    ~Registration() { Reset(); }
-    void Reset();
-
-   private:
-    friend class WakeUps;
-    Registration(WakeUps* owner, int64_t id) : owner_(owner), id_(id) {}
-    WakeUps* owner_ = nullptr;
-    int64_t id_ = 0;
-  };
+  using Registration = server::Registration<WakeUps>;
 
   // Calls `callback` each time `key` fires. Must not outlive this.
   [[nodiscard]] Registration Register(std::string_view key,
@@ -44,6 +32,7 @@ class WakeUps {
   int64_t size() const;
 
  private:
+  friend Registration;
   using Callback = std::shared_ptr<const std::function<void()>>;
   void Remove(int64_t id);
 
