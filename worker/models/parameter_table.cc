@@ -4,6 +4,9 @@
 #include <ATen/ops/index_select.h>
 
 #include <charconv>
+#include <utility>
+
+#include "proto/cc/text.h"
 
 namespace attune::worker {
 namespace {
@@ -95,6 +98,13 @@ std::optional<int64_t> LayerOf(std::string_view name) {
     name.remove_prefix(part.size() + 1);
   }
   return std::nullopt;
+}
+
+std::string NameInLayer(const std::string& name) {
+  const std::optional<int64_t> layer = LayerOf(name);
+  if (!layer.has_value()) return name;
+  const std::string number = Concat(".", *layer, ".");
+  return name.substr(name.find(number) + number.size());
 }
 
 }  // namespace attune::worker

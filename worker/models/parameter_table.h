@@ -73,6 +73,10 @@ at::Tensor ToModelForm(const at::Tensor& value,
 // between dots that is a number. Nothing for weights beside the layers.
 std::optional<int64_t> LayerOf(std::string_view name);
 
+// What stands behind that number, "self_attn.q_proj": the same in every layer.
+// The whole name for what is beside the layers.
+std::string NameInLayer(const std::string& name);
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_MODELS_PARAMETER_TABLE_H_

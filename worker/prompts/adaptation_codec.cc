@@ -27,14 +27,6 @@ std::string PeftModule(const std::string& canonical,
   return canonical.substr(canonical.find('.') + 1);
 }
 
-// What tells a module from others within its layer, "self_attn.q_proj".
-std::string WithinLayer(const std::string& module) {
-  const std::optional<int64_t> layer = LayerOf(module);
-  if (!layer.has_value()) return module;
-  const std::string number = Concat(".", *layer, ".");
-  return module.substr(module.find(number) + number.size());
-}
-
 // One of the two matrices that `key` names, or null if it names neither.
 at::Tensor* PlaceOf(const std::string& key, Adaptation& adaptation) {
   const bool down = key.ends_with(kDownSuffix);
@@ -78,11 +70,12 @@ absl::Status EncodeLora(const Adaptation& adaptation,
   TensorMap tensors;
   for (const auto& [module, pair] : adaptation.low_rank) {
     const std::string name = PeftModule(module, config);
-    targets.insert(WithinLayer(name));
+    targets.insert(NameInLayer(name));
     tensors[Concat(kPeftPrefix, name, kDownSuffix)] = pair.down.contiguous();
     tensors[Concat(kPeftPrefix, name, kUpSuffix)] = pair.up.contiguous();
   }
-  // Where not all layers have an addition, names alone would find too many.
+  // Where only some of the layers have an addition, PEFT finds the others by
+  // these names, too, and begins theirs as nothing.
   const nlohmann::json adapter = {{"auto_mapping", nullptr},
                                   {"base_model_name_or_path", base_model},
                                   {"bias", "none"},

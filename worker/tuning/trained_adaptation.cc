@@ -64,17 +64,11 @@ std::vector<std::string> ModulesOf(const LoadedModel& model,
   return modules;
 }
 
-// A module's name within its layer.
-std::string LastParts(const std::string& module) {
-  const std::string number = Concat(".", *LayerOf(module), ".");
-  return module.substr(module.find(number) + number.size());
-}
-
 std::vector<std::string> LayerModules(const LoadedModel& model) {
   std::vector<std::string> names;
   for (const std::string& module : TableOf(model).Modules()) {
     if (!LayerOf(module).has_value()) continue;
-    const std::string name = LastParts(module);
+    const std::string name = NameInLayer(module);
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       names.push_back(name);
     }

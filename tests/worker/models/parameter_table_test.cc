@@ -86,5 +86,13 @@ TEST(LayerOf, IsTheFirstNumberOfAName) {
   EXPECT_EQ(LayerOf(""), std::nullopt);
 }
 
+TEST(NameInLayer, IsTheSameInEveryLayer) {
+  EXPECT_EQ(NameInLayer("model.layers.12.self_attn.q_proj"),
+            "self_attn.q_proj");
+  EXPECT_EQ(NameInLayer("decoder.block.3.layer.1.EncDecAttention.q"),
+            "layer.1.EncDecAttention.q");
+  EXPECT_EQ(NameInLayer("project_in"), "project_in");
+}
+
 }  // namespace
 }  // namespace attune::worker
