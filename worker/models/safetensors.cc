@@ -1,6 +1,7 @@
 #include "worker/models/safetensors.h"
 
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/isfinite.h>
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
@@ -286,6 +287,17 @@ absl::StatusOr<at::Tensor> Safetensors::View(const std::string& name) const {
 absl::StatusOr<at::Tensor> Safetensors::Get(const std::string& name) const {
   ATTUNE_ASSIGN_OR_RETURN(at::Tensor view, View(name));
   return view.clone();
+}
+
+absl::StatusOr<at::Tensor> Safetensors::GetFinite(
+    const std::string& name) const {
+  ATTUNE_ASSIGN_OR_RETURN(at::Tensor tensor, Get(name));
+  if (tensor.scalar_type() != at::kFloat || tensor.dim() < 1 ||
+      !at::isfinite(tensor).all().item<bool>()) {
+    return absl::DataLossError(
+        Concat("tensor '", name, "' must be finite numbers in F32"));
+  }
+  return tensor;
 }
 
 absl::StatusOr<std::string> WriteSafetensors(

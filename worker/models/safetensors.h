@@ -52,6 +52,9 @@ class Safetensors {
   absl::StatusOr<at::Tensor> View(const std::string& name) const;
   // A copy that lives on its own.
   absl::StatusOr<at::Tensor> Get(const std::string& name) const;
+  // The same for numbers to go on with: DataLoss unless they are fp32, finite
+  // and of a rank above 0.
+  absl::StatusOr<at::Tensor> GetFinite(const std::string& name) const;
 
  private:
   Safetensors() = default;

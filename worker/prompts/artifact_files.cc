@@ -1,7 +1,5 @@
 #include "worker/prompts/artifact_files.h"
 
-#include <ATen/ops/isfinite.h>
-
 #include <utility>
 
 #include "proto/cc/status.h"
@@ -34,14 +32,9 @@ absl::StatusOr<TensorMap> ReadTensors(const Artifact& artifact,
     return CorruptArtifactFile(name, ToStd(file.status().message()));
   TensorMap tensors;
   for (const auto& [key, entry] : file->entries()) {
-    absl::StatusOr<at::Tensor> tensor = file->Get(key);
+    absl::StatusOr<at::Tensor> tensor = file->GetFinite(key);
     if (!tensor.ok()) {
       return CorruptArtifactFile(name, ToStd(tensor.status().message()));
-    }
-    if (tensor->scalar_type() != at::kFloat || tensor->dim() < 1 ||
-        !at::isfinite(*tensor).all().item<bool>()) {
-      return CorruptArtifactFile(
-          name, Concat("tensor '", key, "' must be finite numbers in F32"));
     }
     tensors[key] = *std::move(tensor);
   }

@@ -1,7 +1,5 @@
 #include "worker/tuning/checkpoint.h"
 
-#include <ATen/ops/isfinite.h>
-
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -37,13 +35,8 @@ absl::Status CorruptTensors(std::string_view what) {
 
 absl::Status Take(const Safetensors& tensors, const std::string& name,
                   at::Tensor& target) {
-  absl::StatusOr<at::Tensor> tensor = tensors.Get(name);
+  absl::StatusOr<at::Tensor> tensor = tensors.GetFinite(name);
   if (!tensor.ok()) return CorruptTensors(ToStd(tensor.status().message()));
-  if (tensor->scalar_type() != at::kFloat || tensor->dim() < 1 ||
-      !at::isfinite(*tensor).all().item<bool>()) {
-    return CorruptTensors(
-        Concat("tensor '", name, "' must be finite numbers in F32"));
-  }
   target = *std::move(tensor);
   return absl::OkStatus();
 }
