@@ -82,10 +82,6 @@ TESTED_ELSEWHERE = {
     "server/main.cc": "started by the smoke test and the integration tests",
     "worker/main.cc": "started by the smoke test and the integration tests",
     "client/main.cc": "started by the integration tests",
-    "server/jobs/job_manager_finish.cc":
-        "a part of JobManager: job_manager_workers_test ends attempts",
-    "server/jobs/init_version.cc":
-        "needs versions: tuning_service_test starts jobs from them",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')

@@ -1,5 +1,4 @@
-// Leases, reports and ends of attempts. Time moves by hand: a lease is 30 s,
-// delays after losses are 1 s, 5 s and so on.
+// Leases and reports of attempts.
 
 #include <atomic>
 #include <string>
@@ -10,6 +9,7 @@
 #include "proto/cc/text.h"
 #include "server/jobs/job_manager.h"
 #include "server/store/row_store.h"
+#include "tests/server/jobs/job_workers_fixture.h"
 #include "tests/testing/server_state.h"
 #include "tests/testing/status_matchers.h"
 
@@ -25,17 +25,6 @@ using worker::v1::FinishAttemptRequest;
 using worker::v1::SynchronizeRequest;
 using worker::v1::SynchronizeResponse;
 using J = v1::TuningJob;
-
-constexpr auto kContinue = AttemptDirective::ACTION_CONTINUE;
-constexpr auto kCancel = AttemptDirective::ACTION_CANCEL;
-constexpr auto kAbandon = AttemptDirective::ACTION_ABANDON;
-
-// What is said of the one attempt that was reported.
-AttemptDirective::Action ActionOf(const SynchronizeResponse& response) {
-  EXPECT_EQ(response.directives_size(), 1);
-  return response.directives_size() == 1 ? response.directives(0).action()
-                                         : AttemptDirective::ACTION_UNSPECIFIED;
-}
 
 // Notes what it is told as words.
 class NotingObserver final : public JobObserver {
@@ -61,78 +50,7 @@ class NotingObserver final : public JobObserver {
   void Note(std::string note) { notes.push_back(std::move(note)); }
 };
 
-class JobManagerWorkersTest : public testing::Test {
- protected:
-  JobManager& jobs() { return *state_.jobs; }
-
-  static SynchronizeRequest MakeReport(const std::string& worker,
-                                       const std::string& job, int attempt) {
-    SynchronizeRequest request;
-    *request.mutable_worker() = MakeWorker(worker);
-    request.mutable_worker()->set_free_job_slots(0);
-    worker::v1::AttemptState& state = *request.add_attempts();
-    state.set_tuning_job(Concat("tuningJobs/", job));
-    state.set_attempt(attempt);
-    return request;
-  }
-  SynchronizeResponse Sync(const SynchronizeRequest& request) {
-    auto response = jobs().Synchronize(request);
-    EXPECT_OK(response);
-    return response.ok() ? *response : SynchronizeResponse();
-  }
-  void ReportCheckpoint(const std::string& worker, const std::string& job,
-                        int attempt, int step) {
-    SynchronizeRequest request = MakeReport(worker, job, attempt);
-    request.mutable_attempts(0)->set_checkpoint_digest(
-        state_.StoreArtifact(Concat(job, " step ", step)));
-    request.mutable_attempts(0)->set_checkpoint_step(step);
-    EXPECT_EQ(ActionOf(Sync(request)), kContinue);
-  }
-  void Pass(absl::Duration duration) {
-    state_.clock.Advance(duration);
-    EXPECT_OK(jobs().ExpireLeases());
-  }
-  // Lets the lease of the job's attempt end, and the delay after it.
-  void LoseLease() {
-    Pass(absl::Seconds(30));
-    Pass(absl::Seconds(5));
-  }
-  absl::StatusOr<J> Fail(const std::string& job, int attempt, Reason reason,
-                         const std::string& message = "it broke") {
-    FinishAttemptRequest request;
-    request.set_tuning_job(Concat("tuningJobs/", job));
-    request.set_attempt(attempt);
-    *request.mutable_failed() = ToRpcStatus(MakeError(reason, message));
-    auto response = jobs().FinishAttempt(request);
-    if (!response.ok()) return response.status();
-    return response->tuning_job();
-  }
-  FinishAttemptRequest MakeFinish(const std::string& job, int attempt) {
-    FinishAttemptRequest request;
-    request.set_tuning_job(Concat("tuningJobs/", job));
-    request.set_attempt(attempt);
-    return request;
-  }
-  Reason ErrorOf(const std::string& job) {
-    return ReasonOf(FromRpcStatus(jobs().GetJob(job)->error()));
-  }
-  std::vector<std::string> Messages(const std::string& id) {
-    std::vector<std::string> messages;
-    const JobEvents events = jobs().EventsAfter(id, 0, 1000).value();
-    for (const auto& event : events.events) {
-      if (event.has_state_change()) {
-        messages.push_back(event.state_change().message());
-      } else if (event.has_notice()) {
-        messages.push_back(event.notice().message());
-      } else {
-        messages.push_back(Concat("step ", event.progress().step()));
-      }
-    }
-    return messages;
-  }
-
-  ServerState state_;
-};
+class JobManagerWorkersTest : public JobWorkersFixture {};
 
 TEST_F(JobManagerWorkersTest, AnIdleWorkerGetsTheOldestJob) {
   state_.CreateJob("a");
@@ -385,68 +303,6 @@ TEST_F(JobManagerWorkersTest, AfterBothAreKilledTheWorkersSuccessorVoids) {
   EXPECT_EQ(Sync(renewed).assignment().attempt(), 2);
 }
 
-TEST_F(JobManagerWorkersTest, ASuccessStoresVersionStateAndEventAtOnce) {
-  v1::CreateTuningJobRequest request = MakeCreateRequest("a");
-  request.mutable_tuning_job()->mutable_spec()->add_aliases("prod");
-  ASSERT_OK(jobs().CreateJob(request, MakeRows()));
-  state_.TakeJob("w1");
-
-  auto job = state_.Succeed("a", 1);
-
-  ASSERT_OK(job);
-  EXPECT_EQ(job->state(), J::STATE_SUCCEEDED);
-  EXPECT_EQ(job->prompt_version(), "prompts/intent/versions/1");
-  EXPECT_EQ(job->report().num_steps(), 100);
-  EXPECT_EQ(job->resolved_spec().method().prompt_tuning().num_virtual_tokens(),
-            20);
-  EXPECT_EQ(job->resolved_spec().data().inline_().rows_size(), 0);
-  auto version = state_.registry->GetVersion({"intent", "prod"});
-  ASSERT_OK(version);
-  EXPECT_EQ(version->tuning_job(), "tuningJobs/a");
-  EXPECT_EQ(version->snapshot().digest(), job->snapshot().digest());
-  EXPECT_EQ(version->files(0).name(), "adapter_model.safetensors");
-  EXPECT_EQ(state_.registry->Resolve({"intent", "latest"}).value()->name,
-            "prompts/intent/versions/1");
-  auto events = jobs().EventsAfter("a", 0, 10);
-  EXPECT_TRUE(events->ended);
-  EXPECT_EQ(events->events.back().state_change().prompt_version(),
-            "prompts/intent/versions/1");
-}
-
-TEST_F(JobManagerWorkersTest, TheSameEndAgainIsAnsweredOkOnce) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  auto first = state_.Succeed("a", 1);
-  ASSERT_OK(first);
-  state_.Restart();
-
-  auto second = state_.Succeed("a", 1);
-
-  ASSERT_OK(second);
-  EXPECT_EQ(second->SerializeAsString(), first->SerializeAsString());
-  EXPECT_EQ(state_.registry->GetPrompt("intent")->num_versions(), 1);
-  EXPECT_THAT(Fail("a", 1, Reason::kInternal),
-              ReasonIs(Reason::kLeaseLost, HasSubstr("attempt 1")));
-  EXPECT_THAT(state_.Succeed("a", 2),
-              ReasonIs(Reason::kLeaseLost, HasSubstr("attempt 2")));
-}
-
-TEST_F(JobManagerWorkersTest, ACrashBeforeTheCommitOfASuccessLeavesTheAttempt) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  state_.before_commit = [] { return MakeError(Reason::kStorageFull, "full"); };
-  EXPECT_THAT(state_.Succeed("a", 1), ReasonIs(Reason::kStorageFull, "full"));
-  state_.before_commit = nullptr;
-
-  EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
-  EXPECT_THAT(state_.registry->GetPrompt("intent"),
-              ReasonIs(Reason::kResourceNotFound, HasSubstr("intent")));
-  state_.Restart();
-  ASSERT_OK(state_.Succeed("a", 1));
-
-  EXPECT_EQ(jobs().GetJob("a")->prompt_version(), "prompts/intent/versions/1");
-}
-
 TEST_F(JobManagerWorkersTest, AFullDiskTakesNoJobAwayFromALivingWorker) {
   state_.CreateJob("a");
   state_.TakeJob("w1");
@@ -476,151 +332,6 @@ TEST_F(JobManagerWorkersTest, AnExpiryThatCannotBeStoredIsTriedAgain) {
   EXPECT_OK(jobs().ExpireLeases());
 
   EXPECT_EQ(state_.StateOf("a"), J::STATE_QUEUED);
-}
-
-TEST_F(JobManagerWorkersTest, AResultMustBeStoredAndWhole) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  EXPECT_THAT(jobs().FinishAttempt(MakeSuccess("a", 1, std::string(64, '0'))),
-              ReasonIs(Reason::kResourceNotFound, HasSubstr("artifact")));
-  std::string digest = state_.StoreArtifact("tensors");
-  std::string path =
-      state_.directory / Concat("artifacts/", digest.substr(0, 2), "/", digest,
-                                "/adapter_model.safetensors");
-  WriteBytes(path, "tenzors");
-  EXPECT_THAT(jobs().FinishAttempt(MakeSuccess("a", 1, digest)),
-              StatusIs(absl::StatusCode::kDataLoss,
-                       HasSubstr("adapter_model.safetensors")));
-  EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
-
-  EXPECT_OK(state_.Succeed("a", 1)) << "stored again, it is whole again";
-}
-
-TEST_F(JobManagerWorkersTest, AFinalReasonFailsTheJobAtOnce) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-
-  auto job = Fail("a", 1, Reason::kNonfiniteLoss, "loss is NaN at step 7");
-
-  EXPECT_EQ(job->state(), J::STATE_FAILED);
-  EXPECT_EQ(ErrorOf("a"), Reason::kNonfiniteLoss);
-  EXPECT_EQ(job->error().message(), "loss is NaN at step 7");
-  EXPECT_TRUE(job->has_end_time());
-  EXPECT_EQ(state_.TakeJob("w1").attempt(), 0);
-}
-
-TEST_F(JobManagerWorkersTest, ARetryableReasonIsTriedAgainUpToThreeTimes) {
-  state_.CreateJob("a");
-  for (int attempt = 1; attempt <= 3; ++attempt) {
-    ASSERT_EQ(state_.TakeJob("w1").attempt(), attempt);
-    ASSERT_OK(Fail("a", attempt, Reason::kOutOfMemory, "9 GB needed"));
-    Pass(absl::Seconds(5));
-  }
-
-  EXPECT_EQ(state_.StateOf("a"), J::STATE_FAILED);
-  EXPECT_EQ(ErrorOf("a"), Reason::kAttemptsExhausted);
-  EXPECT_THAT(jobs().GetJob("a")->error().message(), HasSubstr("9 GB needed"));
-}
-
-TEST_F(JobManagerWorkersTest, ARetryByHandGoesOnFromTheLastCheckpoint) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  ReportCheckpoint("w1", "a", 1, 50);
-  ASSERT_OK(Fail("a", 1, Reason::kNonfiniteLoss));
-  ASSERT_OK(jobs().RetryJob("a"));
-
-  worker::v1::Assignment assignment = state_.TakeJob("w1");
-
-  EXPECT_EQ(assignment.attempt(), 2);
-  EXPECT_NE(assignment.checkpoint_digest(), "");
-  EXPECT_FALSE(assignment.tuning_job().has_error());
-}
-
-TEST_F(JobManagerWorkersTest, ADamagedCheckpointIsDroppedForTheOneBefore) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  ReportCheckpoint("w1", "a", 1, 50);
-  ReportCheckpoint("w1", "a", 1, 100);
-  LoseLease();
-  std::string damaged = state_.TakeJob("w1").checkpoint_digest();
-  ASSERT_OK(Fail("a", 2, Reason::kCorruptArtifact));
-  Pass(absl::Seconds(5));
-
-  std::string before = state_.TakeJob("w1").checkpoint_digest();
-
-  EXPECT_NE(before, damaged);
-  EXPECT_NE(before, "");
-}
-
-TEST_F(JobManagerWorkersTest, DamageWithoutACheckpointIsFinal) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-
-  EXPECT_EQ(Fail("a", 1, Reason::kCorruptArtifact)->state(), J::STATE_FAILED);
-  EXPECT_EQ(ErrorOf("a"), Reason::kCorruptArtifact);
-}
-
-TEST_F(JobManagerWorkersTest, AReleasedAttemptDoesNotCountAndRunsAtOnce) {
-  state_.CreateJob("a");
-  for (int attempt = 1; attempt <= 5; ++attempt) {
-    ASSERT_EQ(state_.TakeJob("w1").attempt(), attempt);
-    FinishAttemptRequest request = MakeFinish("a", attempt);
-    request.mutable_released();
-    EXPECT_EQ(jobs().FinishAttempt(request)->tuning_job().state(),
-              J::STATE_QUEUED);
-  }
-}
-
-TEST_F(JobManagerWorkersTest, ACancelReachesTheWorkerAndEndsTheJob) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  EXPECT_EQ(jobs().CancelJob("a")->state(), J::STATE_CANCELLING);
-  EXPECT_EQ(jobs().CancelJob("a")->state(), J::STATE_CANCELLING);
-
-  EXPECT_EQ(ActionOf(state_.Report("w1", "a", 1)), kCancel);
-  FinishAttemptRequest request = MakeFinish("a", 1);
-  request.mutable_cancelled();
-  EXPECT_EQ(jobs().FinishAttempt(request)->tuning_job().state(),
-            J::STATE_CANCELLED);
-  EXPECT_OK(jobs().FinishAttempt(request));
-}
-
-TEST_F(JobManagerWorkersTest, WhateverTheEndACancellingJobIsCancelled) {
-  const auto expect_cancelled = [&](const std::string& id,
-                                    std::function<void()> end) {
-    state_.CreateJob(id);
-    ASSERT_EQ(state_.TakeJob("w1").attempt(), 1);
-    ASSERT_OK(jobs().CancelJob(id));
-    end();
-    EXPECT_EQ(state_.StateOf(id), J::STATE_CANCELLED) << id;
-  };
-  expect_cancelled("success", [&] { EXPECT_OK(state_.Succeed("success", 1)); });
-  expect_cancelled(
-      "failure", [&] { EXPECT_OK(Fail("failure", 1, Reason::kInvalidData)); });
-  expect_cancelled("release", [&] {
-    FinishAttemptRequest request = MakeFinish("release", 1);
-    request.mutable_released();
-    EXPECT_OK(jobs().FinishAttempt(request));
-  });
-  expect_cancelled("expiry", [&] { LoseLease(); });
-  expect_cancelled("idle", [&] { state_.TakeJob("w1"); });
-  expect_cancelled("restart", [&] {
-    SynchronizeRequest renewed;
-    *renewed.mutable_worker() = MakeWorker("w1", "w1-2");
-    Sync(renewed);
-  });
-  EXPECT_THAT(state_.registry->ListPrompts({})->items, IsEmpty());
-}
-
-TEST_F(JobManagerWorkersTest, NobodyMayCancelWhatWasNotToBeCancelled) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  FinishAttemptRequest request = MakeFinish("a", 1);
-  request.mutable_cancelled();
-
-  EXPECT_THAT(jobs().FinishAttempt(request),
-              ReasonIs(Reason::kIllegalState, HasSubstr("release")));
-  EXPECT_EQ(state_.StateOf("a"), J::STATE_RUNNING);
 }
 
 TEST_F(JobManagerWorkersTest, ProgressIsStoredOnceASecondAndShownAlways) {
@@ -756,17 +467,6 @@ TEST_F(JobManagerWorkersTest, ACheckpointMustBeStoredFirst) {
   EXPECT_TRUE(response.directives(0).checkpoint_unknown());
   EXPECT_EQ(jobs().GetJob("a")->progress().step(), 7)
       << "the rest of the report is taken";
-}
-
-TEST_F(JobManagerWorkersTest, ASuccessDropsTheCheckpoints) {
-  state_.CreateJob("a");
-  state_.TakeJob("w1");
-  ReportCheckpoint("w1", "a", 1, 50);
-  ASSERT_OK(state_.Succeed("a", 1));
-
-  state_.clock.JumpWallClock(absl::Hours(24 * 365 * 30));
-
-  EXPECT_EQ(jobs().SweepArtifacts().value(), 1);
 }
 
 TEST_F(JobManagerWorkersTest, TheHolderReadsTheRowsOfTheSnapshot) {

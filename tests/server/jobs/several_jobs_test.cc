@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "proto/cc/text.h"
 #include "server/jobs/job_manager.h"
+#include "tests/server/jobs/job_workers_fixture.h"
 #include "tests/testing/server_state.h"
 #include "tests/testing/status_matchers.h"
 
@@ -19,18 +20,14 @@ using worker::v1::SynchronizeRequest;
 using worker::v1::SynchronizeResponse;
 using J = v1::TuningJob;
 
-constexpr auto kContinues = AttemptDirective::ACTION_CONTINUE;
-constexpr auto kCancels = AttemptDirective::ACTION_CANCEL;
-constexpr auto kAbandons = AttemptDirective::ACTION_ABANDON;
-
 struct Attempt {
   std::string job;
   int attempt = 1;
 };
 
-class SeveralJobsTest : public testing::Test {
+class SeveralJobsTest : public JobWorkersFixture {
  protected:
-  JobManager& jobs() { return *state_.jobs; }
+  using JobWorkersFixture::Sync;
 
   static SynchronizeRequest MakeRequest(const worker::v1::WorkerState& worker,
                                         const std::vector<Attempt>& attempts,
@@ -44,11 +41,6 @@ class SeveralJobsTest : public testing::Test {
       state.set_attempt(one.attempt);
     }
     return request;
-  }
-  SynchronizeResponse Sync(const SynchronizeRequest& request) {
-    auto response = jobs().Synchronize(request);
-    EXPECT_OK(response);
-    return response.ok() ? *response : SynchronizeResponse();
   }
   SynchronizeResponse Sync(const std::string& worker,
                            const std::vector<Attempt>& attempts,
@@ -79,12 +71,6 @@ class SeveralJobsTest : public testing::Test {
     ASSERT_EQ(NextJob("w1", {{"a"}}), "b");
     ASSERT_EQ(NextJob("w1", {{"a"}, {"b"}}), "c");
   }
-  void Pass(absl::Duration duration) {
-    state_.clock.Advance(duration);
-    EXPECT_OK(jobs().ExpireLeases());
-  }
-
-  ServerState state_;
 };
 
 TEST_F(SeveralJobsTest, AWorkerGetsJobsAsLongAsItHasRoom) {
@@ -104,7 +90,7 @@ TEST_F(SeveralJobsTest, OneCallRenewsAllLeases) {
   for (int i = 0; i < 5; ++i) {
     Pass(absl::Seconds(29));
     EXPECT_THAT(ActionsOf(Sync("w1", {{"a"}, {"b"}, {"c"}}, 0)),
-                ElementsAre(kContinues, kContinues, kContinues));
+                ElementsAre(kContinue, kContinue, kContinue));
   }
   for (const char* id : {"a", "b", "c"}) {
     EXPECT_EQ(state_.StateOf(id), J::STATE_RUNNING);
@@ -123,8 +109,7 @@ TEST_F(SeveralJobsTest, EachReportIsItsOwn) {
 
   const SynchronizeResponse response = Sync(request);
 
-  EXPECT_THAT(ActionsOf(response),
-              ElementsAre(kContinues, kCancels, kAbandons));
+  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinue, kCancel, kAbandon));
   EXPECT_EQ(response.directives(2).tuning_job(), "tuningJobs/c");
   EXPECT_EQ(response.directives(2).attempt(), 9);
   EXPECT_TRUE(response.directives(0).checkpoint_unknown());
@@ -146,7 +131,7 @@ TEST_F(SeveralJobsTest, TheEndOfOneLeavesTheOthersAlone) {
 
   const SynchronizeResponse response = Sync("w1", {{"b"}, {"c"}});
 
-  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinues, kContinues));
+  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinue, kContinue));
   EXPECT_EQ(IdOf(response), "d") << "its slot is free";
   EXPECT_OK(state_.Succeed("b", 1, "b"));
   EXPECT_OK(state_.Succeed("c", 1, "c"));
@@ -159,7 +144,7 @@ TEST_F(SeveralJobsTest, AJobWhoseAnswerWasLostIsGivenAgainBesideTheOthers) {
 
   EXPECT_EQ(IdOf(response), "b");
   EXPECT_EQ(response.assignment().attempt(), 1) << "no new attempt";
-  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinues, kContinues));
+  EXPECT_THAT(ActionsOf(response), ElementsAre(kContinue, kContinue));
 }
 
 TEST_F(SeveralJobsTest, AWorkerWithoutRoomKeepsAJobItDoesNotNameForItsLease) {
@@ -180,7 +165,7 @@ TEST_F(SeveralJobsTest, ADrainGivesUnnamedJobsBackAndLetsTheOthersEnd) {
   SynchronizeRequest draining = MakeRequest(MakeWorker("w1"), {{"c"}}, 0);
   draining.mutable_worker()->set_accepts_jobs(false);
 
-  EXPECT_THAT(ActionsOf(Sync(draining)), ElementsAre(kContinues));
+  EXPECT_THAT(ActionsOf(Sync(draining)), ElementsAre(kContinue));
 
   EXPECT_EQ(state_.StateOf("a"), J::STATE_QUEUED);
   EXPECT_EQ(state_.StateOf("b"), J::STATE_QUEUED);
@@ -206,7 +191,7 @@ TEST_F(SeveralJobsTest, ARestartedWorkerVoidsAllJobsOfItsEarlierSelf) {
     EXPECT_EQ(state_.StateOf(id), J::STATE_QUEUED);
   }
   EXPECT_THAT(ActionsOf(Sync("w1", {{"a"}, {"b"}})),
-              ElementsAre(kAbandons, kAbandons));
+              ElementsAre(kAbandon, kAbandon));
 }
 
 TEST_F(SeveralJobsTest, ARestartOfTheServerKeepsAllLeases) {
@@ -216,7 +201,7 @@ TEST_F(SeveralJobsTest, ARestartOfTheServerKeepsAllLeases) {
   Pass(absl::Seconds(29));
 
   EXPECT_THAT(ActionsOf(Sync("w1", {{"a"}, {"b"}, {"c"}}, 0)),
-              ElementsAre(kContinues, kContinues, kContinues));
+              ElementsAre(kContinue, kContinue, kContinue));
 }
 
 TEST_F(SeveralJobsTest, AFullDiskTakesNoneOfThemAway) {
@@ -234,7 +219,7 @@ TEST_F(SeveralJobsTest, AFullDiskTakesNoneOfThemAway) {
   Pass(absl::ZeroDuration());
 
   EXPECT_THAT(ActionsOf(Sync(request)),
-              ElementsAre(kContinues, kContinues, kContinues));
+              ElementsAre(kContinue, kContinue, kContinue));
 }
 
 TEST_F(SeveralJobsTest, AWorkerThatWaitsWithoutAJobComesFirst) {
