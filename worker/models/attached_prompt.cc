@@ -40,12 +40,12 @@ absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
 
 AttachedPrompt AttachPrefix(const LoadedModel& model, const at::Tensor& keys,
                             const at::Tensor& values,
-                            const ClassifierHead& head) {
+                            const ClassifierHead& head, int64_t first_layer) {
   const at::Device device = model.model->device();
   AttachedPrompt prompt;
   prompt.prefix = std::make_shared<const KvBlock>(
       keys.detach().to(device, at::kFloat).unbind(0),
-      values.detach().to(device, at::kFloat).unbind(0));
+      values.detach().to(device, at::kFloat).unbind(0), first_layer);
   prompt.head = MovedTo(device, head);
   return prompt;
 }

@@ -49,10 +49,11 @@ absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
                                             const ClassifierHead& head = {});
 
 // The same for the keys and values of a trained prefix, each [layers, kv_heads,
-// length, head_dim].
+// length, head_dim], that stand before the layers from `first_layer` on.
 AttachedPrompt AttachPrefix(const LoadedModel& model, const at::Tensor& keys,
                             const at::Tensor& values,
-                            const ClassifierHead& head = {});
+                            const ClassifierHead& head = {},
+                            int64_t first_layer = 0);
 
 // The same for weights of the base: shares all others with it, but not the
 // base's life. InvalidArgument for what does not fit the base, see AdaptModel.

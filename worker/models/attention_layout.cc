@@ -26,7 +26,12 @@ AttentionLayout::AttentionLayout(const std::vector<Segment>& segments, Own own)
       Range trained;
       family.rows.begin = segment.begin;
       family.sequence = root.sequence;
-      if (root.prefix != nullptr) family.shared_length += root.prefix->length();
+      if (root.prefix != nullptr) {
+        family.shared_length += root.prefix->length();
+        family.prefix_length = root.prefix->length();
+        family.prefix_layers = {root.prefix->first_layer(),
+                                root.prefix->num_layers()};
+      }
       if (root.sequence != nullptr) {
         family.shared_length += root.sequence->length();
       }

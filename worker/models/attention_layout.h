@@ -39,6 +39,10 @@ class AttentionLayout : public torch::CustomClassHolder {
   struct Family {
     Range rows;
     const KvBlock* prefix = nullptr;  // constant
+    // Of the prefix, constant or trained: what stands first in the shared keys,
+    // and the layers that have it. In others these keys are hidden.
+    int64_t prefix_length = 0;
+    Range prefix_layers;
     const KvSequence* sequence = nullptr;
     // Rows of the batch, oldest first; of a trained prefix those behind the
     // batch, see trained().
@@ -46,6 +50,12 @@ class AttentionLayout : public torch::CustomClassHolder {
     int64_t shared_length = 0;  // all keys before the segments' own
     std::vector<Range> segments;
     std::vector<int32_t> segment_of_row;  // per row of the family
+
+    // How many of the first shared keys no row sees in `layer`.
+    int64_t NumHidden(int64_t layer) const {
+      const int64_t place = layer - prefix_layers.begin;
+      return place >= 0 && place < prefix_layers.length ? 0 : prefix_length;
+    }
   };
 
   explicit AttentionLayout(const std::vector<Segment>& segments,

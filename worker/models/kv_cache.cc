@@ -16,10 +16,12 @@ size_t NumBytes(const std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
-KvBlock::KvBlock(std::vector<at::Tensor> keys, std::vector<at::Tensor> values)
+KvBlock::KvBlock(std::vector<at::Tensor> keys, std::vector<at::Tensor> values,
+                 int64_t first_layer)
     : keys_(std::move(keys)),
       values_(std::move(values)),
-      length_(keys_.empty() ? 0 : keys_[0].size(1)) {}
+      length_(keys_.empty() ? 0 : keys_[0].size(1)),
+      first_layer_(first_layer) {}
 
 bool KvBlock::requires_grad() const {
   const auto is_trained = [](const at::Tensor& tensor) {

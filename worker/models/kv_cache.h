@@ -10,16 +10,29 @@
 namespace attune::worker {
 
 // Keys and values of a run of positions that starts at position 0, one pair per
-// layer: what a cached prompt is. Immutable, shared by any number of requests.
+// layer: what a cached prompt is. A trained prefix may leave layers out at
+// either end: they attend as if it were not there, but the positions behind it
+// are the same for all. Immutable, shared by any number of requests.
 class KvBlock {
  public:
-  // keys, values: per layer [kv_heads, length, head_dim], fp32, rotated.
-  KvBlock(std::vector<at::Tensor> keys, std::vector<at::Tensor> values);
+  // keys, values: per layer from `first_layer` on [kv_heads, length, head_dim],
+  // fp32, rotated.
+  KvBlock(std::vector<at::Tensor> keys, std::vector<at::Tensor> values,
+          int64_t first_layer = 0);
 
   int64_t length() const { return length_; }
+  int64_t first_layer() const { return first_layer_; }
   int64_t num_layers() const { return static_cast<int64_t>(keys_.size()); }
-  const at::Tensor& keys(int64_t layer) const { return keys_[layer]; }
-  const at::Tensor& values(int64_t layer) const { return values_[layer]; }
+  bool HasLayer(int64_t layer) const {
+    return layer >= first_layer_ && layer < first_layer_ + num_layers();
+  }
+  // Of a layer that it has.
+  const at::Tensor& keys(int64_t layer) const {
+    return keys_[layer - first_layer_];
+  }
+  const at::Tensor& values(int64_t layer) const {
+    return values_[layer - first_layer_];
+  }
   size_t num_bytes() const;
   // Whether they are trained: then they take part in gradients.
   bool requires_grad() const;
@@ -28,6 +41,7 @@ class KvBlock {
   const std::vector<at::Tensor> keys_;
   const std::vector<at::Tensor> values_;
   const int64_t length_;
+  const int64_t first_layer_;
 };
 
 // Keys and values of every layer while they are collected.

@@ -13,6 +13,7 @@
 #include <ATen/ops/le.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -87,34 +88,41 @@ struct Batch {
 struct CachedPiece {
   at::Tensor keys;  // [kv_heads, length, head_dim]
   at::Tensor values;
+  int64_t offset;  // among the shared keys
 };
 
 std::vector<CachedPiece> CachedPieces(const Family& family, int64_t layer) {
   std::vector<CachedPiece> pieces;
-  if (family.prefix != nullptr && family.prefix->length() > 0) {
+  const bool has_prefix =
+      family.prefix != nullptr && family.prefix->length() > 0;
+  if (has_prefix && family.NumHidden(layer) == 0) {
     pieces.push_back(
-        {family.prefix->keys(layer), family.prefix->values(layer)});
+        {family.prefix->keys(layer), family.prefix->values(layer), 0});
   }
   if (family.sequence != nullptr && family.sequence->length() > 0) {
-    pieces.push_back(
-        {family.sequence->keys(layer), family.sequence->values(layer)});
+    pieces.push_back({family.sequence->keys(layer),
+                      family.sequence->values(layer),
+                      has_prefix ? family.prefix->length() : 0});
   }
   return pieces;
 }
 
 // Calls body(offset, keys, values, range) for every run of shared keys, in
 // order; `offset` is its place among the shared keys, `range` is null for
-// cached ones.
+// cached ones. A prefix that the layer does not have is left out.
 template <typename Body>
 void ForShared(const Batch& batch, const Family& family, const Body& body) {
-  int64_t offset = 0;
+  int64_t offset = family.shared_length;
+  for (const Range& range : family.ancestors) offset -= range.length;
   for (const CachedPiece& piece : CachedPieces(family, batch.layer)) {
-    body(offset, piece.keys, piece.values, static_cast<const Range*>(nullptr));
-    offset += piece.keys.size(1);
+    body(piece.offset, piece.keys, piece.values,
+         static_cast<const Range*>(nullptr));
   }
   for (const Range& range : family.ancestors) {
-    body(offset, Batch::Keys(batch.rows.k, range),
-         Batch::Keys(batch.rows.v, range), &range);
+    if (offset >= family.NumHidden(batch.layer)) {
+      body(offset, Batch::Keys(batch.rows.k, range),
+           Batch::Keys(batch.rows.v, range), &range);
+    }
     offset += range.length;
   }
 }
@@ -148,6 +156,9 @@ Scores EmptyScores(const Batch& batch, const Family& family) {
 void MultiplyAll(const Batch& batch, const Family& family,
                  const at::Tensor& left, bool with_values, Scores& out) {
   const at::Tensor family_left = batch.Queries(left, family.rows);
+  // Hidden scores count as zero later, whatever they are, unless they are NaN.
+  const int64_t hidden = family.NumHidden(batch.layer);
+  if (hidden > 0) out.shared.narrow(2, 0, hidden).zero_();
   ForShared(batch, family,
             [&](int64_t offset, const at::Tensor& keys,
                 const at::Tensor& values, const Range*) {
@@ -178,6 +189,7 @@ void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
   const int64_t rows = family.rows.length;
   const int64_t group = batch.group;
   const bool causal = batch.own == AttentionLayout::Own::kCausal;
+  const int64_t num_hidden = family.NumHidden(batch.layer);
   const at::Tensor& bias = batch.rule.bias;
   const float* biases = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   const int64_t bias_width = bias.defined() ? bias.size(1) : 0;
@@ -195,8 +207,8 @@ void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
           const int64_t position = family.shared_length + inside;
           const int64_t hidden =
               batch.rule.window == 0
-                  ? 0
-                  : std::max<int64_t>(0, position + 1 - batch.rule.window);
+                  ? num_hidden
+                  : std::max(num_hidden, position + 1 - batch.rule.window);
           for (int64_t g = 0; g < group; ++g) {
             const int64_t shared_at =
                 ((head * rows + row) * group + g) * family.shared_length;
@@ -251,6 +263,7 @@ void ForScoresAnywhere(const Batch& batch, const Family& family, Scores& scores,
     if (batch.rule.window > 0) {
       hidden = hidden | at::le(distance, -batch.rule.window);
     }
+    hidden.narrow(1, 0, family.NumHidden(batch.layer)).fill_(true);
     const at::Tensor result =
         body(at::cat({shared, own}, 2), distance, hidden, inside, range, offset)
             .masked_fill(hidden, 0);
@@ -436,8 +449,16 @@ QkvRows WithTrained(const QkvRows& rows, int64_t layer,
   std::vector<at::Tensor> keys = {rows.k};
   std::vector<at::Tensor> values = {rows.v};
   for (const KvBlock* prefix : layout.trained()) {
-    keys.push_back(prefix->keys(layer));
-    values.push_back(prefix->values(layer));
+    if (prefix->HasLayer(layer)) {
+      keys.push_back(prefix->keys(layer));
+      values.push_back(prefix->values(layer));
+      continue;
+    }
+    // Nobody reads them; they keep the places of the others.
+    const at::Tensor none = at::zeros(
+        {rows.k.size(0), prefix->length(), rows.k.size(2)}, rows.k.options());
+    keys.push_back(none);
+    values.push_back(none);
   }
   return {rows.q, at::cat(keys, 1), at::cat(values, 1)};
 }

@@ -23,11 +23,20 @@ int64_t CachedLength(const Segment& segment) {
 }
 
 // Whether keys and values have the shape that the model gives them.
-template <typename Cache>
-bool IsOf(const Cache& cache, const ModelConfig& config) {
-  return cache.num_layers() == config.NumCachedLayers() &&
-         cache.keys(0).size(0) == config.num_kv_heads &&
-         cache.keys(0).size(2) == config.head_dim;
+bool AreOf(const at::Tensor& keys, const ModelConfig& config) {
+  return keys.size(0) == config.num_kv_heads && keys.size(2) == config.head_dim;
+}
+
+bool IsOf(const KvBlock& block, const ModelConfig& config) {
+  const int64_t first = block.first_layer();
+  return first >= 0 && block.num_layers() >= 1 &&
+         first + block.num_layers() <= config.NumCachedLayers() &&
+         AreOf(block.keys(first), config);
+}
+
+bool IsOf(const KvSequence& sequence, const ModelConfig& config) {
+  return sequence.num_layers() == config.NumCachedLayers() &&
+         AreOf(sequence.keys(0), config);
 }
 
 absl::Status CheckSegment(const PackedRows& rows, size_t index,

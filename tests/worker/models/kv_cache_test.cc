@@ -26,6 +26,18 @@ TEST(KvBlock, KnowsItsLengthAndSize) {
   EXPECT_EQ(block.num_bytes(), 4u * 2 * 3 * 4 * sizeof(float));
 }
 
+TEST(KvBlock, MayLeaveLayersOut) {
+  const KvBlock block({Rows(3, 1), Rows(3, 2)}, {Rows(3, 3), Rows(3, 4)},
+                      /*first_layer=*/2);
+
+  EXPECT_FALSE(block.HasLayer(1));
+  EXPECT_TRUE(block.HasLayer(2));
+  EXPECT_TRUE(block.HasLayer(3));
+  EXPECT_FALSE(block.HasLayer(4));
+  EXPECT_TRUE(at::equal(block.keys(3), Rows(3, 2)));
+  EXPECT_TRUE(at::equal(block.values(2), Rows(3, 3)));
+}
+
 TEST(KvSequence, IsEmptyAtFirst) {
   const KvSequence sequence;
 

@@ -277,5 +277,64 @@ TEST(PackedAttention, ASequenceSeesPromptAndItsOwnPast) {
       1e-6);
 }
 
+// Two texts and a branch, behind a prefix or without one.
+std::vector<Segment> Texts(const KvBlock* prefix) {
+  return {{.begin = 0, .length = 4, .prefix = prefix},
+          {.begin = 4, .length = 5, .prefix = prefix},
+          {.begin = 9, .length = 3, .parent = 1}};
+}
+
+TEST(PackedAttention, ALayerThatAPrefixLeavesOutAttendsAsWithoutIt) {
+  const KvBlock elsewhere({Heads(9, 5, at::kFloat)}, {Heads(9, 6, at::kFloat)},
+                          /*first_layer=*/1);
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    for (const Own own : {Own::kCausal, Own::kAll}) {
+      const auto inputs = Inputs(12, dtype);
+
+      EXPECT_LT(RelativeDifference(Packed(inputs, Texts(&elsewhere), {own, {}}),
+                                   Packed(inputs, Texts(nullptr), {own, {}})),
+                1e-6);
+    }
+  }
+}
+
+TEST(PackedAttention, SoDoItsGradients) {
+  const at::Tensor keys = Heads(9, 5, at::kFloat).requires_grad_();
+  const at::Tensor values = Heads(9, 6, at::kFloat).requires_grad_();
+  const KvBlock trained({keys}, {values}, /*first_layer=*/1);
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const auto inputs = Inputs(12, dtype);
+    const auto with = [&](const KvBlock* prefix) {
+      return Gradients(
+          [&](const std::vector<at::Tensor>& qkv) {
+            return Packed(qkv, Texts(prefix));
+          },
+          inputs);
+    };
+    const std::vector<at::Tensor> without = with(nullptr);
+    const std::vector<at::Tensor> behind = with(&trained);
+
+    for (size_t i = 0; i < without.size(); ++i) {
+      EXPECT_LT(RelativeDifference(behind[i], without[i]), 1e-6) << i;
+    }
+  }
+}
+
+TEST(PackedAttention, ASequenceKeepsItsPlaceBehindAPrefixThatIsLeftOut) {
+  const KvBlock elsewhere({Heads(9, 5, at::kFloat)}, {Heads(9, 6, at::kFloat)},
+                          /*first_layer=*/1);
+  KvSequence sequence;
+  sequence.Write(0, Heads(3, 7, at::kFloat), Heads(3, 8, at::kFloat));
+  sequence.Commit(3);
+  const auto inputs = Inputs(2);
+
+  EXPECT_LT(
+      RelativeDifference(
+          Packed(inputs,
+                 {{.length = 2, .prefix = &elsewhere, .sequence = &sequence}}),
+          Packed(inputs, {{.length = 2, .sequence = &sequence}})),
+      1e-6);
+}
+
 }  // namespace
 }  // namespace attune::worker

@@ -50,6 +50,22 @@ TEST(PackedRows, AcceptsATreeBehindAPrefix) {
                       {.begin = 6, .length = 1, .parent = 1}}));
 }
 
+TEST(PackedRows, APrefixMayLeaveLayersOutButHasNoneThatTheModelLacks) {
+  ModelConfig config = RowsConfig();
+  config.num_layers = 3;
+  const auto check = [&](int64_t first_layer) {
+    const std::vector<at::Tensor> layers(2, at::zeros({2, 3, 4}));
+    const KvBlock prefix(layers, layers, first_layer);
+    return CheckPackedRows(
+        {at::zeros({1, 8}), {{.length = 1, .prefix = &prefix}}}, config);
+  };
+
+  EXPECT_OK(check(0));
+  EXPECT_OK(check(1));
+  EXPECT_THAT(check(2), IsInvalid("segment 0"));
+  EXPECT_THAT(check(-1), IsInvalid("segment 0"));
+}
+
 TEST(PackedRows, PositionsFollowTheParentChain) {
   const KvBlock prefix = Prefix(3);
 
