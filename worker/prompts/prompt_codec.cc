@@ -314,7 +314,10 @@ absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
   v1::PromptManifest stamped = stored.manifest;
   stamped.set_format_version(kPromptFormatVersion);
   Artifact artifact;
-  if (stored.rows.has_value() || stored.prefix.keys.defined()) {
+  if (stored.prefix.keys.defined() &&
+      stored.prefix.keys.size(0) != config.NumCachedLayers()) {
+    ATTUNE_RETURN_IF_ERROR(EncodePrefixLayers(stored.prefix, artifact));
+  } else if (stored.rows.has_value() || stored.prefix.keys.defined()) {
     ATTUNE_RETURN_IF_ERROR(EncodeFront(stored, config, artifact));
   } else if (stored.manifest.method().has_lora()) {
     ATTUNE_RETURN_IF_ERROR(
@@ -360,8 +363,16 @@ absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
     case TuningMethod::kHead:
     case TuningMethod::kHardPrompt:
       break;
-    default:
-      ATTUNE_RETURN_IF_ERROR(DecodeFront(artifact, stored));
+    default: {
+      if (!artifact.files.contains(std::string(kPrefixFile))) {
+        ATTUNE_RETURN_IF_ERROR(DecodeFront(artifact, stored));
+        break;
+      }
+      ATTUNE_ASSIGN_OR_RETURN(
+          stored.prefix,
+          DecodePrefixLayers(artifact,
+                             stored.manifest.method().prefix_tuning()));
+    }
   }
   ATTUNE_ASSIGN_OR_RETURN(stored.head, ReadHead(artifact, stored.manifest));
   return stored;
@@ -374,7 +385,7 @@ absl::StatusOr<AttachedPrompt> AttachStored(const LoadedModel& model,
   }
   if (stored.prefix.keys.defined()) {
     return AttachPrefix(model, stored.prefix.keys, stored.prefix.values,
-                        stored.head);
+                        stored.head, stored.prefix.first_layer);
   }
   if (stored.adaptation.empty()) return AttachHead(model, stored.head);
   absl::StatusOr<Adaptation> adaptation =
@@ -404,12 +415,16 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
   }
   if (stored.prefix.keys.defined()) {
     const at::Tensor& keys = stored.prefix.keys;
-    if (keys.size(0) != model.config.NumCachedLayers() ||
+    const bool has_all_layers =
+        stored.manifest.method().prefix_tuning().num_layers() != keys.size(0);
+    const int64_t end = stored.prefix.first_layer + keys.size(0);
+    if (end > model.config.NumCachedLayers() ||
+        (has_all_layers && end < model.config.NumCachedLayers()) ||
         keys.size(1) != model.config.num_kv_heads ||
         keys.size(3) != model.config.head_dim) {
       return MakeError(
           Reason::kModelMismatch,
-          Concat("the prefix has ", keys.size(0), " layers of ", keys.size(1),
+          Concat("the prefix has ", end, " layers of ", keys.size(1),
                  " heads of ", keys.size(3), ", but model '", model.id,
                  "' has ", model.config.NumCachedLayers(), " of ",
                  model.config.num_kv_heads, " of ", model.config.head_dim));

@@ -19,22 +19,17 @@
 #include "worker/models/model_store.h"
 #include "worker/prompts/peft_names.h"
 #include "worker/prompts/soft_prompt.h"
+#include "worker/prompts/stored_prefix.h"
 
 namespace attune::worker {
 
 // The files of a prompt version, beside those of peft_names.h, which are a PEFT
 // directory as PEFT itself writes it for PROMPT_TUNING, PREFIX_TUNING or LORA,
-// and that of adaptation_codec.h. There is a head where one was learned.
+// and those of adaptation_codec.h and stored_prefix.h. There is a head where
+// one was learned.
 inline constexpr std::string_view kHeadFile = "attune_head.safetensors";
 inline constexpr std::string_view kManifestFile = "attune_manifest.json";
 inline constexpr int kPromptFormatVersion = 1;
-
-// Keys and values in front of every layer's, each [layers, kv_heads, length,
-// head_dim], fp32, on the CPU; undefined where there are none.
-struct StoredPrefix {
-  at::Tensor keys;
-  at::Tensor values;
-};
 
 // A prompt version as it is stored: rows, a prefix, weights of the model, or
 // nothing but perhaps a head, as the manifest's method says.

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
 #include "worker/models/safetensors.h"
 
 namespace attune::worker {
@@ -364,6 +365,72 @@ TEST(PromptCodec, RefusesAnotherWidth) {
 
   EXPECT_EQ(ReasonOf(status), Reason::kModelMismatch);
   EXPECT_THAT(status.ToString(), HasSubstr("4 wide"));
+}
+
+// Two of three layers, from the second on.
+Artifact SampleWithLayers() {
+  ModelConfig config = SampleConfig();
+  config.num_layers = 3;
+  v1::PromptManifest manifest = SampleManifest();
+  auto& method = *manifest.mutable_method()->mutable_prefix_tuning();
+  method.set_first_layer(1);
+  method.set_num_layers(2);
+  method.set_num_virtual_tokens(5);
+  StoredPrefix prefix = SamplePrefix();
+  prefix.first_layer = 1;
+  return *EncodePrompt({std::nullopt, prefix, {}, {}, manifest}, config);
+}
+
+TEST(PromptCodec, APrefixOfSomeLayersIsNoAdapterOfPeft) {
+  const Artifact artifact = SampleWithLayers();
+
+  const StoredPrompt stored = *DecodePrompt(artifact);
+
+  EXPECT_FALSE(artifact.files.contains(kConfig));
+  EXPECT_FALSE(artifact.files.contains(kModel));
+  EXPECT_EQ(stored.prefix.first_layer, 1);
+  EXPECT_EQ(stored.length(), 5);
+  EXPECT_TRUE(stored.prefix.keys.equal(SamplePrefix().keys));
+  EXPECT_TRUE(stored.prefix.values.equal(SamplePrefix().values));
+}
+
+TEST(PromptCodec, APrefixOfSomeLayersFitsAModelThatHasThem) {
+  const StoredPrompt stored = *DecodePrompt(SampleWithLayers());
+  ModelInfo model;
+  model.id = "tiny";
+  model.fingerprint = "abc";
+  model.config = SampleConfig();
+  model.config.num_kv_heads = 3;
+  model.config.head_dim = 4;
+  model.config.num_layers = 3;
+
+  EXPECT_OK(CheckPromptFits(stored, model));
+
+  model.config.num_layers = 2;
+
+  EXPECT_THAT(CheckPromptFits(stored, model),
+              ReasonIs(Reason::kModelMismatch, HasSubstr("layers")));
+}
+
+TEST(PromptCodec, LayersMustBeThoseOfTheMethod) {
+  Artifact artifact = SampleWithLayers();
+  std::string& manifest = artifact.files.at(kManifest);
+  const std::string from = R"("numVirtualTokens": 5)";
+  const size_t place = manifest.find(from);
+  ASSERT_NE(place, std::string::npos) << manifest;
+  manifest.replace(place, from.size(), R"("numVirtualTokens": 6)");
+
+  EXPECT_THAT(CorruptionOf(artifact), HasSubstr("attune_prefix.safetensors"));
+}
+
+TEST(PromptCodec, LayersWithNumbersThatAreNotFiniteAreCorrupt) {
+  Artifact artifact = SampleWithLayers();
+  const at::Tensor keys =
+      at::full({2, 3, 5, 4}, std::numeric_limits<float>::infinity());
+  artifact.files["attune_prefix.safetensors"] =
+      *WriteSafetensors({{"keys", keys}, {"values", SamplePrefix().values}});
+
+  EXPECT_THAT(CorruptionOf(artifact), HasSubstr("finite"));
 }
 
 }  // namespace
