@@ -288,8 +288,10 @@ void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
                       violations);
   } else if (method.has_prefix_tuning()) {
     const v1::PrefixTuning& tuning = method.prefix_tuning();
-    CheckRows(tuning, tuning.projection(), task,
-              Fields(Concat(path, ".prefix_tuning"), violations), violations);
+    Fields fields(Concat(path, ".prefix_tuning"), violations);
+    CheckRows(tuning, tuning.projection(), task, fields, violations);
+    fields.CheckNotNegative("first_layer", tuning.first_layer());
+    fields.CheckNotNegative("num_layers", tuning.num_layers());
   }
 }
 

@@ -36,10 +36,6 @@ constexpr std::string_view kTaskHint =
 constexpr UnsupportedValue kValues[] = {
     {"attune.v1.TuningMethod.hard_prompt",
      "hard prompts are not served yet; prompt_tuning is"},
-    {"attune.v1.PrefixTuning.first_layer",
-     "a prefix stands before every layer; leave it 0"},
-    {"attune.v1.PrefixTuning.num_layers",
-     "a prefix stands before every layer; leave it 0"},
     {"attune.v1.TASK_TYPE_TOKEN_CLASSIFICATION", kTaskHint},
     {"attune.v1.TASK_TYPE_EXTRACTIVE_QA", kTaskHint},
     {"attune.v1.TASK_TYPE_MULTIPLE_CHOICE", kTaskHint},

@@ -80,7 +80,8 @@ absl::StatusOr<StoredPrompt> ToStored(const TensorMap& values,
   StoredPrompt stored;
   if (HasPrefix(values)) {
     stored.prefix = {values.at(std::string(kPrefixKeysValue)),
-                     values.at(std::string(kPrefixValuesValue))};
+                     values.at(std::string(kPrefixValuesValue)),
+                     method.prefix_tuning().first_layer()};
   } else if (HasPrompt(values)) {
     ATTUNE_ASSIGN_OR_RETURN(stored.rows, SoftPrompt::Create(PromptOf(values)));
   } else {
@@ -139,7 +140,8 @@ class Attempt {
                     .context_length = config.context_length,
                     .embedding_rms = embedding_rms_,
                     .dtype = model_->model->dtype(),
-                    .embedding_dim = config.embedding_dim}));
+                    .embedding_dim = config.embedding_dim,
+                    .num_layers = config.NumCachedLayers()}));
     ATTUNE_ASSIGN_OR_RETURN(
         program_, TaskProgram::Compile(spec_.task(), model_,
                                        NumVirtualTokens(spec_.method())));

@@ -112,11 +112,21 @@ class Resolver {
     ResolveRows(tuning, path);
     ResolveEncoderWidth(tuning.projection(), kDefaultEncoderWidth, path,
                         tuning);
-    if (tuning.first_layer() != 0 || tuning.num_layers() != 0) {
-      violations_.AddUnsupported(
-          path + (tuning.first_layer() != 0 ? "first_layer" : "num_layers"),
-          "a prefix stands before every layer in this release");
+    const int64_t layers = facts_.num_layers;
+    const int64_t left = layers - tuning.first_layer();
+    if (tuning.first_layer() < 0 || left < 1) {
+      violations_.Add(path + "first_layer",
+                      Concat("must be 0 to ", layers - 1, " for a model with ",
+                             layers, " layers"));
+      return;
     }
+    if (tuning.num_layers() == 0) {
+      tuning.set_num_layers(static_cast<int>(left));
+    }
+    Require(
+        tuning.num_layers() >= 1 && tuning.num_layers() <= left,
+        path + "num_layers",
+        Concat("must be 0 or 1 to ", left, ", the layers from first_layer on"));
   }
 
   // How wide the network is that helps, if one does. Tuning: PromptTuning or

@@ -34,6 +34,8 @@ constexpr int64_t kTableChunk = 4096;
 // Keeps initialisation apart from the seed's other uses.
 constexpr uint64_t kStream = 100;
 constexpr uint64_t kEncoderStream = 101;
+// Drawn tokens whose keys and values tell how large a layer's are.
+constexpr int64_t kScaleTokens = 64;
 // What a checkpoint's tensors may take; the rest is for its description.
 constexpr int64_t kMaxStateBytes = kMaxArtifactBytes - (int64_t{1} << 20);
 
@@ -93,14 +95,14 @@ std::vector<int64_t> SampleTokens(absl::Span<const PreparedExample> train,
   return ids;
 }
 
-at::Tensor ScaledNoise(int64_t count, int64_t dim, double scale,
-                       SeededRandom random) {
-  at::Tensor rows = at::empty({count, dim}, at::kFloat);
-  float* next = rows.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < rows.numel(); ++i) {
+at::Tensor ScaledNoise(at::IntArrayRef shape, double scale,
+                       SeededRandom& random) {
+  at::Tensor noise = at::empty(shape, at::kFloat);
+  float* next = noise.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < noise.numel(); ++i) {
     next[i] = static_cast<float>(scale * random.Normal());
   }
-  return rows;
+  return noise;
 }
 
 absl::Status BadVersion(std::string_view method, std::string_view what) {
@@ -138,9 +140,16 @@ absl::StatusOr<at::Tensor> StartRows(const PromptTuning& tuning,
   return TakeRepeated(version->rows->rows(), 0, tuning.num_virtual_tokens());
 }
 
-// The keys and values that the model makes of rows.
-absl::StatusOr<TensorMap> MakePrefix(const BaseModel& model,
-                                     const at::Tensor& rows) {
+// Keys and values of layers, each [layers, kv_heads, length, head_dim], fp32 on
+// the CPU.
+struct KeysValues {
+  at::Tensor keys;
+  at::Tensor values;
+};
+
+// What the model makes of rows, in all layers.
+absl::StatusOr<KeysValues> KeysValuesOf(const BaseModel& model,
+                                        const at::Tensor& rows) {
   ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const KvBlock> block,
                           model.BuildPrefix(rows.to(model.device())));
   std::vector<at::Tensor> keys;
@@ -149,40 +158,95 @@ absl::StatusOr<TensorMap> MakePrefix(const BaseModel& model,
     keys.push_back(block->keys(layer));
     values.push_back(block->values(layer));
   }
-  return TensorMap{
-      {std::string(kPrefixKeysValue), at::stack(keys).to(at::kCPU)},
-      {std::string(kPrefixValuesValue), at::stack(values).to(at::kCPU)}};
+  return KeysValues{at::stack(keys).to(at::kCPU),
+                    at::stack(values).to(at::kCPU)};
+}
+
+// Noise of `length` positions, in each layer as large as `real` is there.
+at::Tensor NoiseLike(const at::Tensor& real, int64_t length,
+                     SeededRandom& random) {
+  std::vector<at::Tensor> layers;
+  for (const at::Tensor& layer : real.unbind(0)) {
+    const double rms =
+        std::sqrt(layer.square().mean(at::kDouble).item<double>());
+    layers.push_back(
+        ScaledNoise({layer.size(0), length, layer.size(2)}, rms, random));
+  }
+  return at::stack(layers);
+}
+
+// The keys and values of all layers that a prefix starts as: what the model
+// makes of rows, or noise of that size.
+absl::StatusOr<KeysValues> StartKeysValues(
+    const attune::v1::PrefixTuning& prefix, const TaskProgram& program,
+    absl::Span<const PreparedExample> train, double embedding_rms,
+    uint64_t seed, const StoredPrompt* version) {
+  const BaseModel& model = *program.model().model;
+  const bool noise =
+      prefix.initialisation() == PromptTuning::INITIALISATION_SCALED_RANDOM;
+  PromptTuning start;
+  start.set_num_virtual_tokens(
+      noise ? static_cast<int32_t>(
+                  std::min(kScaleTokens, model.config().context_length))
+            : prefix.num_virtual_tokens());
+  start.set_initialisation(noise
+                               ? PromptTuning::INITIALISATION_SAMPLED_VOCABULARY
+                               : prefix.initialisation());
+  start.set_init_text(prefix.init_text());
+  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
+                          StartRows(start, "prefix_tuning", program, train,
+                                    embedding_rms, seed, version));
+  ATTUNE_ASSIGN_OR_RETURN(KeysValues all, KeysValuesOf(model, rows));
+  if (noise) {
+    SeededRandom random(seed, kStream);
+    all.keys = NoiseLike(all.keys, prefix.num_virtual_tokens(), random);
+    all.values = NoiseLike(all.values, prefix.num_virtual_tokens(), random);
+  }
+  return all;
 }
 
 absl::StatusOr<TensorMap> MakeInitialPrefix(
     const attune::v1::PrefixTuning& prefix, const TaskProgram& program,
     absl::Span<const PreparedExample> train, double embedding_rms,
     uint64_t seed, const StoredPrompt* version) {
-  const BaseModel& model = *program.model().model;
-  const int64_t count = prefix.num_virtual_tokens();
+  const at::NoGradGuard no_grad;
+  const ModelConfig& config = program.model().model->config();
+  const int64_t length = prefix.num_virtual_tokens();
+  const int64_t first = prefix.first_layer();
+  const int64_t count = prefix.num_layers() > 0
+                            ? prefix.num_layers()
+                            : config.NumCachedLayers() - first;
+  KeysValues start;
+  int64_t start_layer = 0;
   if (prefix.initialisation() == PromptTuning::INITIALISATION_ZERO) {
-    const ModelConfig& config = model.config();
-    const at::Tensor zeros = at::zeros(
-        {config.NumCachedLayers(), config.num_kv_heads, count, config.head_dim},
-        at::kFloat);
-    return TensorMap{{std::string(kPrefixKeysValue), zeros},
-                     {std::string(kPrefixValuesValue), zeros.clone()}};
+    start.keys = at::zeros({config.NumCachedLayers(), config.num_kv_heads,
+                            length, config.head_dim},
+                           at::kFloat);
+    start.values = start.keys;
+  } else if (prefix.initialisation() == PromptTuning::INITIALISATION_VERSION &&
+             version != nullptr && version->prefix.keys.defined()) {
+    start = {TakeRepeated(version->prefix.keys, 2, length),
+             TakeRepeated(version->prefix.values, 2, length)};
+    start_layer = version->prefix.first_layer;
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(
+        start,
+        StartKeysValues(prefix, program, train, embedding_rms, seed, version));
   }
-  if (prefix.initialisation() == PromptTuning::INITIALISATION_VERSION &&
-      version != nullptr && version->prefix.keys.defined()) {
-    return TensorMap{{std::string(kPrefixKeysValue),
-                      TakeRepeated(version->prefix.keys, 2, count)},
-                     {std::string(kPrefixValuesValue),
-                      TakeRepeated(version->prefix.values, 2, count)}};
+  const int64_t there = start.keys.size(0);
+  if (first < start_layer || first + count > start_layer + there) {
+    return BadVersion(
+        "prefix_tuning",
+        Concat("the version has a prefix before layers ", start_layer, " to ",
+               start_layer + there - 1, ", and this job trains one before ",
+               first, " to ", first + count - 1));
   }
-  PromptTuning start;
-  start.set_num_virtual_tokens(prefix.num_virtual_tokens());
-  start.set_initialisation(prefix.initialisation());
-  start.set_init_text(prefix.init_text());
-  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor rows,
-                          StartRows(start, "prefix_tuning", program, train,
-                                    embedding_rms, seed, version));
-  return MakePrefix(model, rows);
+  const auto layers = [&](const at::Tensor& all) {
+    return all.narrow(0, first - start_layer, count)
+        .clone(at::MemoryFormat::Contiguous);
+  };
+  return TensorMap{{std::string(kPrefixKeysValue), layers(start.keys)},
+                   {std::string(kPrefixValuesValue), layers(start.values)}};
 }
 
 // A checkpoint holds each value, two of the optimiser and the best so far.
@@ -242,9 +306,11 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
     case PromptTuning::INITIALISATION_SAMPLED_VOCABULARY:
       ids = SampleTokens(train, count, SeededRandom(seed, kStream));
       break;
-    case PromptTuning::INITIALISATION_SCALED_RANDOM:
-      return ScaledNoise(count, model.config().embedding_dim, embedding_rms,
-                         SeededRandom(seed, kStream));
+    case PromptTuning::INITIALISATION_SCALED_RANDOM: {
+      SeededRandom random(seed, kStream);
+      return ScaledNoise({count, model.config().embedding_dim}, embedding_rms,
+                         random);
+    }
     default:
       return MakeError(
           Reason::kInternal,

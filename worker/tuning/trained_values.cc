@@ -76,7 +76,8 @@ absl::StatusOr<AttachedPrompt> TrainedFront(const LoadedModel& model,
   if (HasPrefix(produced)) {
     front.prefix = std::make_shared<const KvBlock>(
         ValueOf(produced, kPrefixKeysValue).unbind(0),
-        ValueOf(produced, kPrefixValuesValue).unbind(0));
+        ValueOf(produced, kPrefixValuesValue).unbind(0),
+        method.prefix_tuning().first_layer());
   } else if (HasPrompt(produced)) {
     front.rows = PromptOf(produced);
   } else if (AdaptsModel(method)) {
@@ -107,7 +108,8 @@ absl::StatusOr<AttachedPrompt> AttachValues(const LoadedModel& model,
   const ClassifierHead head = HeadOf(folded);
   if (HasPrefix(folded)) {
     return AttachPrefix(model, ValueOf(folded, kPrefixKeysValue),
-                        ValueOf(folded, kPrefixValuesValue), head);
+                        ValueOf(folded, kPrefixValuesValue), head,
+                        method.prefix_tuning().first_layer());
   }
   if (HasPrompt(folded)) return AttachPrompt(model, PromptOf(folded), head);
   if (AdaptsModel(method)) {

@@ -17,7 +17,8 @@
 namespace attune::worker {
 
 // Names of what is trained: the rows of a soft prompt [rows, embedding_dim], or
-// keys and values of a prefix, each [layers, kv_heads, length, head_dim], or
+// keys and values of a prefix, each [layers, kv_heads, length, head_dim] of the
+// layers that the method gives one, or
 // weights of the model (trained_adaptation.h); beside any of them perhaps a
 // head, and beside the first two the parameters of a network that helps to
 // produce them (prompt_encoder.h).

@@ -271,7 +271,9 @@ TEST(TrainingChecks, EveryWrongFieldOfPrefixTuningIsNamed) {
       {[](auto& p) { p.set_init_version("x"); },
        "m.prefix_tuning.init_version"},
       {[](auto& p) { p.set_encoder_hidden_size(8); },
-       "m.prefix_tuning.encoder_hidden_size"}};
+       "m.prefix_tuning.encoder_hidden_size"},
+      {[](auto& p) { p.set_first_layer(-1); }, "m.prefix_tuning.first_layer"},
+      {[](auto& p) { p.set_num_layers(-1); }, "m.prefix_tuning.num_layers"}};
   for (const Case& one : cases) {
     v1::TuningMethod method;
     one.spoil(*method.mutable_prefix_tuning());

@@ -28,7 +28,8 @@ JobFacts Facts() {
           .context_length = 2048,
           .embedding_rms = 0.136,
           .dtype = c10::ScalarType::Float,
-          .embedding_dim = 576};
+          .embedding_dim = 576,
+          .num_layers = 30};
 }
 
 TuningJobSpec Resolved(const TuningJobSpec& spec = Spec()) {
@@ -395,6 +396,39 @@ TEST(Defaults, NamesEveryWrongFieldAtOnce) {
 
   EXPECT_THAT(status.ToString(), HasSubstr("max_steps"));
   EXPECT_THAT(status.ToString(), HasSubstr("weight_decay"));
+}
+
+TEST(Defaults, APrefixHasAllLayersOrThoseThatAreAskedFor) {
+  TuningJobSpec spec = Spec();
+  auto& prefix = *spec.mutable_method()->mutable_prefix_tuning();
+
+  EXPECT_EQ(Resolved(spec).method().prefix_tuning().num_layers(), 30);
+
+  prefix.set_first_layer(10);
+  const TuningJobSpec once = Resolved(spec);
+
+  EXPECT_EQ(once.method().prefix_tuning().num_layers(), 20);
+  EXPECT_EQ(Resolved(once).SerializeAsString(), once.SerializeAsString());
+
+  prefix.set_num_layers(5);
+
+  EXPECT_EQ(Resolved(spec).method().prefix_tuning().num_layers(), 5);
+}
+
+TEST(Defaults, RefusesLayersThatTheModelLacks) {
+  const auto refuse = [](const std::string& field, int first, int count) {
+    ExpectRefused(Reason::kInvalidField, "spec.method.prefix_tuning." + field,
+                  [&](TuningJobSpec& spec) {
+                    auto& prefix =
+                        *spec.mutable_method()->mutable_prefix_tuning();
+                    prefix.set_first_layer(first);
+                    prefix.set_num_layers(count);
+                  });
+  };
+  refuse("first_layer", 30, 0);
+  refuse("first_layer", -1, 0);
+  refuse("num_layers", 29, 2);
+  refuse("num_layers", 0, -1);
 }
 
 }  // namespace

@@ -286,5 +286,70 @@ TEST(Initialisation, KnowsTheTablesRootMeanSquare) {
               std::sqrt(table.square().mean().item<double>()), 1e-6);
 }
 
+// The tiny model has 2 layers, 2 key and value heads of 8.
+attune::v1::TuningMethod LastLayerFrom(
+    PromptTuning::Initialisation initialisation, int tokens) {
+  attune::v1::TuningMethod method = PrefixFrom(initialisation, tokens);
+  method.mutable_prefix_tuning()->set_first_layer(1);
+  method.mutable_prefix_tuning()->set_num_layers(1);
+  return method;
+}
+
+TEST(Initialisation, APrefixOfSomeLayersIsAPartOfThatOfAll) {
+  const StoredPrompt version = PrefixVersion();
+  for (const auto initialisation : {PromptTuning::INITIALISATION_CLASS_LABELS,
+                                    PromptTuning::INITIALISATION_SCALED_RANDOM,
+                                    PromptTuning::INITIALISATION_VERSION,
+                                    PromptTuning::INITIALISATION_ZERO}) {
+    const TensorMap all = *StartFront(PrefixFrom(initialisation, 4), &version);
+    const TensorMap last =
+        *StartFront(LastLayerFrom(initialisation, 4), &version);
+
+    for (const char* name : {"prefix.keys", "prefix.values"}) {
+      EXPECT_EQ(last.at(name).sizes(), (at::IntArrayRef{1, 2, 4, 8})) << name;
+      EXPECT_TRUE(last.at(name).equal(all.at(name).narrow(0, 1, 1)))
+          << name << " of "
+          << PromptTuning::Initialisation_Name(initialisation);
+    }
+  }
+}
+
+TEST(Initialisation, APrefixNeedsItsLayersInTheVersion) {
+  StoredPrompt version = PrefixVersion();
+  version.prefix.keys = version.prefix.keys.narrow(0, 1, 1);
+  version.prefix.values = version.prefix.values.narrow(0, 1, 1);
+  version.prefix.first_layer = 1;
+
+  EXPECT_OK(StartFront(LastLayerFrom(PromptTuning::INITIALISATION_VERSION, 4),
+                       &version));
+  EXPECT_THAT(
+      StartFront(PrefixFrom(PromptTuning::INITIALISATION_VERSION, 4), &version),
+      ReasonIs(Reason::kIllegalState,
+               HasSubstr("spec.method.prefix_tuning.init_version")));
+}
+
+TEST(Initialisation, NoiseOfAPrefixIsAsLargeAsRealKeysAndValues) {
+  const auto method =
+      PrefixFrom(PromptTuning::INITIALISATION_SCALED_RANDOM, 100);
+  const TensorMap real = *StartFront(
+      PrefixFrom(PromptTuning::INITIALISATION_SAMPLED_VOCABULARY, 64));
+
+  const TensorMap noise = *StartFront(method);
+
+  const auto rms = [](const at::Tensor& numbers) {
+    return std::sqrt(numbers.square().mean().item<double>());
+  };
+  for (const char* name : {"prefix.keys", "prefix.values"}) {
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      // 1,600 numbers: known to about 2 %.
+      EXPECT_NEAR(rms(noise.at(name)[layer]) / rms(real.at(name)[layer]), 1,
+                  0.1)
+          << name << " " << layer;
+    }
+  }
+  EXPECT_TRUE(
+      noise.at("prefix.keys").equal(StartFront(method)->at("prefix.keys")));
+}
+
 }  // namespace
 }  // namespace attune::worker

@@ -158,6 +158,59 @@ TEST(Methods, AKilledAndResumedAdditionGivesTheSameBytes) {
   EXPECT_EQ(resumed->artifact.files, whole->artifact.files);
 }
 
+// A prefix that the first layer does without.
+AttemptInput LastLayerJob(const std::string& model, int max_steps) {
+  AttemptInput input = ToyJobOn(model, max_steps);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_prefix_tuning()->set_num_virtual_tokens(8);
+  spec.mutable_method()->mutable_prefix_tuning()->set_first_layer(1);
+  spec.mutable_training()->mutable_learning_rate()->set_value(0.05);
+  spec.mutable_evaluation()->set_metric("loss");
+  return input;
+}
+
+TEST(Methods, APrefixOfTheLastLayerLearnsOnModelsOfEveryKind) {
+  for (const std::string model : {"tiny", "encoder", "t5"}) {
+    RecordingListener listener;
+
+    const absl::StatusOr<AttemptResult> result =
+        RunMethod(LastLayerJob(model, 100), listener);
+
+    ASSERT_OK(result);
+    const attune::v1::TuningReport& report = result->report;
+    // Without a measurement before: ln 2 is what knowing nothing costs.
+    EXPECT_LT(report.after().loss(),
+              report.has_before() ? report.before().loss() : 0.69)
+        << model;
+    EXPECT_FALSE(result->artifact.files.contains("adapter_config.json"));
+    const StoredPrompt stored = *DecodePrompt(result->artifact);
+    EXPECT_OK(CheckPromptFits(stored, TinyModel(model)->info)) << model;
+    EXPECT_EQ(stored.prefix.first_layer, 1) << model;
+    EXPECT_EQ(stored.prefix.keys.size(0), 1) << model;
+    const auto attached = AttachStored(*TinyModel(model), stored);
+    ASSERT_OK(attached);
+    EXPECT_FALSE(attached->prefix->HasLayer(0)) << model;
+    EXPECT_EQ(attached->length(), 8) << model;
+  }
+}
+
+TEST(Methods, AKilledAndResumedPrefixOfTheLastLayerGivesTheSameBytes) {
+  AttemptInput input = LastLayerJob("tiny", 12);
+  input.job.mutable_spec()->mutable_training()->set_checkpoint_interval_steps(
+      5);
+  RecordingListener listener;
+  const absl::StatusOr<AttemptResult> whole = RunMethod(input, listener);
+  ASSERT_OK(whole);
+  ASSERT_EQ(listener.checkpoints.front().first, 5);
+  input.checkpoint = listener.checkpoints.front().second;
+  RecordingListener later;
+
+  const absl::StatusOr<AttemptResult> resumed = RunMethod(input, later);
+
+  ASSERT_OK(resumed);
+  EXPECT_EQ(resumed->artifact.files, whole->artifact.files);
+}
+
 TEST(Methods, AHeadAloneLearnsOnAnEncoder) {
   AttemptInput input = ToyJobOn("encoder", 150);
   attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
