@@ -1,7 +1,5 @@
 #include "worker/inference/batch_runner.h"
 
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -80,12 +78,8 @@ absl::StatusOr<at::Tensor> NextLogits(
   }
   absl::StatusOr<at::Tensor> logits =
       CatchTorchErrors(kContext, [&]() -> absl::StatusOr<at::Tensor> {
-        ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
-        const at::Tensor rows = at::tensor(
-            last_rows, at::TensorOptions(at::kLong).device(hidden.device()));
-        return model.Logits(at::index_select(hidden, 0, rows))
-            .cpu()
-            .contiguous();
+        ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run(last_rows));
+        return model.Logits(hidden).cpu().contiguous();
       });
   for (size_t i = 0; !logits.ok() && i < items.size(); ++i) {
     items[i]->generation->sequence().Truncate(lengths[i]);

@@ -18,7 +18,7 @@ absl::StatusOr<at::Tensor> CausalDecoder::CheckedRun(const PackedRows& rows,
       rows.segments,
       at::GradMode::is_enabled() && rows.embeddings.requires_grad()));
   try {
-    DecoderPass pass(rows, device(), keep);
+    DecoderPass pass(rows, config_.NumCachedLayers(), device(), keep);
     at::Tensor hidden = RunLayers(pass);
     pass.Commit();
     return hidden;

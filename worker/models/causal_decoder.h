@@ -42,8 +42,8 @@ class CausalDecoder : public CausalModel {
  protected:
   explicit CausalDecoder(const ModelConfig& config) : config_(config) {}
 
-  // All layers and the final norm: -> [n, dim], fp32. Throws what LibTorch
-  // throws.
+  // All layers and the final norm: -> [wanted rows, dim], fp32. Throws what
+  // LibTorch throws.
   virtual at::Tensor RunLayers(DecoderPass& pass) const = 0;
 
   // Set while loading.

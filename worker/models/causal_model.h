@@ -15,10 +15,11 @@ namespace attune::worker {
 // A frozen causal language model. Each KvSequence may be in one call at a time.
 class CausalModel : public LanguageModel {
  public:
-  // -> hidden states after the final norm [rows, dim], fp32; differentiable
-  // with regard to rows.embeddings. Segments with a sequence are appended to
-  // it; they may not be used with grad mode on. InvalidArgument for a layout
-  // that breaks the rules of PackedRows; Internal if LibTorch fails.
+  // -> hidden states after the final norm [rows, dim], fp32, of the rows that
+  // are wanted; differentiable with regard to rows.embeddings. Segments with a
+  // sequence are appended to it; they may not be used with grad mode on.
+  // InvalidArgument for a layout that breaks the rules of PackedRows; Internal
+  // if LibTorch fails.
   virtual absl::StatusOr<at::Tensor> Forward(const PackedRows& rows) const = 0;
 };
 

@@ -1,6 +1,24 @@
 #include "worker/models/decoder_pass.h"
 
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
+
 namespace attune::worker {
+namespace {
+
+// Also where they are named one by one, as in a step of a generation.
+bool WantsAll(const PackedRows& rows) {
+  if (rows.wanted.empty()) return true;
+  if (static_cast<int64_t>(rows.wanted.size()) != rows.embeddings.size(0)) {
+    return false;
+  }
+  for (size_t i = 0; i < rows.wanted.size(); ++i) {
+    if (rows.wanted[i] != static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 absl::Status DecoderPass::CheckSequences(const std::vector<Segment>& segments,
                                          bool differentiable) {
@@ -14,13 +32,16 @@ absl::Status DecoderPass::CheckSequences(const std::vector<Segment>& segments,
   return absl::OkStatus();
 }
 
-DecoderPass::DecoderPass(const PackedRows& rows, const at::Device& device,
-                         LayerKeys* keep)
+DecoderPass::DecoderPass(const PackedRows& rows, int64_t num_layers,
+                         const at::Device& device, LayerKeys* keep)
     : rows_(rows),
       keep_(keep),
       layout_(c10::make_intrusive<AttentionLayout>(rows.segments)),
       positions_(
-          RowPositions(rows.segments, rows.embeddings.size(0)).to(device)) {}
+          RowPositions(rows.segments, rows.embeddings.size(0)).to(device)),
+      num_layers_(num_layers) {
+  if (!WantsAll(rows)) wanted_ = at::tensor(rows.wanted).to(device);
+}
 
 at::Tensor DecoderPass::Attend(const QkvRows& qkv, const AttentionRule& rule) {
   at::Tensor attended = PackedAttention(qkv, layer_, layout_, rule);
@@ -36,6 +57,11 @@ at::Tensor DecoderPass::Attend(const QkvRows& qkv, const AttentionRule& rule) {
   }
   ++layer_;
   return attended;
+}
+
+at::Tensor DecoderPass::Wanted(const at::Tensor& x) const {
+  if (layer_ < num_layers_ || !wanted_.defined()) return x;
+  return at::index_select(x, 0, wanted_);
 }
 
 void DecoderPass::Commit() {

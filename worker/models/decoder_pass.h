@@ -23,9 +23,9 @@ class DecoderPass {
                                      bool differentiable);
 
   // `rows`, which must be valid, and `keep` (null: forget keys and values) are
-  // borrowed.
-  DecoderPass(const PackedRows& rows, const at::Device& device,
-              LayerKeys* keep);
+  // borrowed. num_layers: of the decoder.
+  DecoderPass(const PackedRows& rows, int64_t num_layers,
+              const at::Device& device, LayerKeys* keep);
 
   // The batch's rows: [n, embedding_dim].
   const at::Tensor& embeddings() const { return rows_.embeddings; }
@@ -36,6 +36,11 @@ class DecoderPass {
   // to the caches. -> [n, heads * head_dim]
   at::Tensor Attend(const QkvRows& qkv, const AttentionRule& rule = {});
 
+  // Behind a layer's attention nothing looks at other rows: the rows of x [n,
+  // m] that the batch wants once the last layer's Attend is done, before that
+  // x.
+  at::Tensor Wanted(const at::Tensor& x) const;
+
   // Counts what the layers wrote, once all are done.
   void Commit();
 
@@ -44,6 +49,8 @@ class DecoderPass {
   LayerKeys* const keep_;
   const c10::intrusive_ptr<AttentionLayout> layout_;
   at::Tensor positions_;
+  at::Tensor wanted_;  // undefined: all rows
+  const int64_t num_layers_;
   int64_t layer_ = 0;
 };
 

@@ -22,10 +22,11 @@ class EncoderDecoderModel : public LanguageModel {
   // that breaks the rules of EncoderRows; Internal if LibTorch fails.
   virtual absl::StatusOr<at::Tensor> Encode(const EncoderRows& rows) const = 0;
 
-  // -> the decoder's hidden states after the final norm [rows, dim], fp32, as
-  // Logits takes them; differentiable with regard to rows.rows.embeddings and
-  // rows.memory. Segments with a sequence are appended to it; they may not be
-  // used in a differentiable batch. Errors as above.
+  // -> the decoder's hidden states after the final norm [rows, dim], fp32, of
+  // the rows that are wanted, as Logits takes them; differentiable with regard
+  // to rows.rows.embeddings and rows.memory. Segments with a sequence are
+  // appended to it; they may not be used in a differentiable batch. Errors as
+  // above.
   virtual absl::StatusOr<at::Tensor> Decode(const DecoderRows& rows) const = 0;
 
   // Keys and values of the cross attention of one input: a memory to decode

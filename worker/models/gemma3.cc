@@ -152,10 +152,11 @@ at::Tensor Gemma3::RunLayers(DecoderPass& pass) const {
         pass.Attend(SplitQkv(qkv, shape, windowed ? local : global),
                     {.window = windowed ? config_.sliding_window : 0,
                      .bias = at::Tensor()});
-    delta = layer.after_attention
-                .Forward(layer.output.Forward(attended), at::Tensor())
-                .normalised;
-    normed = layer.before_ffn.Forward(normed.residual, delta);
+    delta =
+        layer.after_attention
+            .Forward(layer.output.Forward(pass.Wanted(attended)), at::Tensor())
+            .normalised;
+    normed = layer.before_ffn.Forward(pass.Wanted(normed.residual), delta);
     residual = normed.residual;
     const at::Tensor inner = ActivateGated(
         layer.gate_up.Forward(normed.normalised), config_.activation);

@@ -92,7 +92,8 @@ at::Tensor Gpt2::RunLayers(DecoderPass& pass) const {
     const at::Tensor qkv =
         layer.qkv.Forward(layer.attention_norm.Forward(residual));
     const at::Tensor attended = pass.Attend(SplitQkv(qkv, shape, {}));
-    residual = residual + layer.output.Forward(attended);
+    residual =
+        pass.Wanted(residual) + layer.output.Forward(pass.Wanted(attended));
     const at::Tensor inner = Activate(
         layer.up.Forward(layer.ffn_norm.Forward(residual)), config_.activation);
     residual = residual + layer.down.Forward(inner);

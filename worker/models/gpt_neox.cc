@@ -125,8 +125,9 @@ at::Tensor GptNeox::RunLayers(DecoderPass& pass) const {
   for (const Layer& layer : layers_) {
     const at::Tensor qkv =
         layer.qkv.Forward(layer.attention_norm.Forward(residual));
-    const at::Tensor attended =
-        layer.output.Forward(pass.Attend(SplitQkv(qkv, shape, angles)));
+    const at::Tensor seen = pass.Attend(SplitQkv(qkv, shape, angles));
+    const at::Tensor attended = layer.output.Forward(pass.Wanted(seen));
+    residual = pass.Wanted(residual);
     const at::Tensor before =
         config_.parallel_residual ? residual : residual + attended;
     const at::Tensor inner = Activate(

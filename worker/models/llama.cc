@@ -149,7 +149,8 @@ at::Tensor Llama::RunLayers(DecoderPass& pass) const {
     const at::Tensor attended = pass.Attend(SplitQkv(qkv, shape, angles),
                                             {.window = window, .bias = {}});
     normed =
-        layer.ffn_norm.Forward(normed.residual, layer.output.Forward(attended));
+        layer.ffn_norm.Forward(pass.Wanted(normed.residual),
+                               layer.output.Forward(pass.Wanted(attended)));
     residual = normed.residual;
     delta =
         layer.down.Forward(SwiGlu(layer.gate_up.Forward(normed.normalised)));

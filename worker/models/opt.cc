@@ -116,8 +116,9 @@ at::Tensor Opt::RunLayers(DecoderPass& pass) const {
   for (const Layer& layer : layers_) {
     const at::Tensor qkv = layer.qkv.Forward(
         before ? layer.attention_norm.Forward(residual) : residual);
+    const at::Tensor attended = pass.Attend(SplitQkv(qkv, shape, {}));
     residual =
-        residual + layer.output.Forward(pass.Attend(SplitQkv(qkv, shape, {})));
+        pass.Wanted(residual) + layer.output.Forward(pass.Wanted(attended));
     if (!before) residual = layer.attention_norm.Forward(residual);
     const at::Tensor inner = Activate(
         layer.up.Forward(before ? layer.ffn_norm.Forward(residual) : residual),

@@ -71,7 +71,7 @@ absl::Status CheckSegment(const PackedRows& rows, size_t index,
 }  // namespace
 
 bool IsBlockOf(const KvBlock& block, const ModelConfig& config) {
-  return IsOf(block, config);
+  return block.num_layers() == config.NumCachedLayers() && IsOf(block, config);
 }
 
 std::vector<int64_t> SegmentPositions(const std::vector<Segment>& segments) {
@@ -116,6 +116,12 @@ absl::Status CheckPackedRows(const PackedRows& rows,
   if (end != rows.embeddings.size(0)) {
     return absl::InvalidArgumentError(Concat("segments cover ", end, " of ",
                                              rows.embeddings.size(0), " rows"));
+  }
+  for (int64_t row : rows.wanted) {
+    if (row < 0 || row >= end) {
+      return absl::InvalidArgumentError(
+          Concat("row ", row, " is wanted, and there are ", end));
+    }
   }
   const std::vector<int64_t> positions = SegmentPositions(rows.segments);
   for (size_t i = 0; i < rows.segments.size(); ++i) {

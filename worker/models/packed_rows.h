@@ -31,14 +31,18 @@ struct Segment {
 struct PackedRows {
   at::Tensor embeddings;  // [rows, embedding_dim], fp32
   std::vector<Segment> segments;
+  // The rows whose hidden states are returned, in this order; empty: all. What
+  // only others need is not worked out: the last layer's feed-forward.
+  std::vector<int64_t> wanted = {};
 };
 
 // Checks what PackedRows promises: row ranges, parents, cache shapes, total
-// lengths within config.context_length. InvalidArgument naming the segment.
+// lengths within config.context_length, wanted rows. InvalidArgument naming
+// what breaks it.
 absl::Status CheckPackedRows(const PackedRows& rows, const ModelConfig& config);
 
-// Whether a block of keys and values has the shape that the decoder of a model
-// gives them.
+// Whether a block has keys and values of all layers, in the shape that the
+// decoder of a model gives them.
 bool IsBlockOf(const KvBlock& block, const ModelConfig& config);
 
 // Position of every segment's first row. `segments` must be valid.

@@ -377,8 +377,9 @@ at::Tensor T5::RunDecoder(const DecoderRows& rows, DecoderPass& pass) const {
         {CrossHeads(layer.cross.query.Forward(normed.normalised), config_),
          seen.keys, seen.values},
         static_cast<int64_t>(i), cross_layout);
-    normed = layer.ffn.norm.Forward(normed.residual,
-                                    layer.cross.output.Forward(attended));
+    normed = layer.ffn.norm.Forward(
+        pass.Wanted(normed.residual),
+        layer.cross.output.Forward(pass.Wanted(attended)));
     residual = normed.residual;
     delta = RunFeedForward(layer.ffn, normed.normalised);
   }
@@ -403,7 +404,8 @@ absl::StatusOr<at::Tensor> T5::Decode(const DecoderRows& rows) const {
   ATTUNE_RETURN_IF_ERROR(
       DecoderPass::CheckSequences(rows.rows.segments, differentiable));
   try {
-    DecoderPass pass(rows.rows, device(), /*keep=*/nullptr);
+    DecoderPass pass(rows.rows, config_.NumCachedLayers(), device(),
+                     /*keep=*/nullptr);
     at::Tensor hidden = RunDecoder(rows, pass);
     pass.Commit();
     return hidden;
@@ -424,7 +426,7 @@ absl::StatusOr<std::shared_ptr<const KvBlock>> T5::BuildPrefix(
     outputs.rows = {inputs.embeddings, inputs.segments};
     outputs.memories = {{.begin = 0, .length = embeddings.size(0)}};
     LayerKeys kept;
-    DecoderPass pass(outputs.rows, device(), &kept);
+    DecoderPass pass(outputs.rows, config_.NumCachedLayers(), device(), &kept);
     RunDecoder(outputs, pass);
     return std::make_shared<const KvBlock>(std::move(kept.keys),
                                            std::move(kept.values));

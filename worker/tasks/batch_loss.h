@@ -14,6 +14,16 @@ struct BatchLoss {
   int64_t num_rows = 0;  // that went through the model
 };
 
+// How the loss of a batch is worked out in training.
+struct LossOptions {
+  // The share of the right answer's probability mass that all possible ones get
+  // alike.
+  double label_smoothing = 0;
+  // Runs a causal model's rows that are the same for all samples once. Off
+  // where dropout is to differ between samples.
+  bool share_beginnings = true;
+};
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_TASKS_BATCH_LOSS_H_

@@ -69,24 +69,31 @@ struct AnswerBatch {
   std::vector<int64_t> targets;
 
   // The answer's last token predicts nothing, so it is not run.
-  void Add(const AnswerSample& sample) {
-    const int segment =
-        batch.AddText(sample.text, sample.prompt,
-                      sample.answer.first(sample.answer.size() - 1));
-    const int64_t first = batch.RowBehindText(segment);
-    for (size_t i = 0; i < sample.answer.size(); ++i) {
-      rows.push_back(first + static_cast<int64_t>(i));
-      targets.push_back(sample.answer[i]);
+  void Add(absl::Span<const AnswerSample> samples, bool share_beginnings) {
+    std::vector<BatchText> texts;
+    for (const AnswerSample& sample : samples) {
+      texts.push_back(
+          {.text = sample.text,
+           .prompt = sample.prompt,
+           .following = sample.answer.first(sample.answer.size() - 1)});
+    }
+    const std::vector<int> segments = batch.AddTexts(texts, share_beginnings);
+    for (size_t i = 0; i < samples.size(); ++i) {
+      const int64_t first = batch.RowBehindText(segments[i]);
+      for (size_t j = 0; j < samples[i].answer.size(); ++j) {
+        rows.push_back(first + static_cast<int64_t>(j));
+        targets.push_back(samples[i].answer[j]);
+      }
     }
   }
 
   // -> the loss of every answer token, [tokens].
   absl::StatusOr<at::Tensor> Losses(const LanguageModel& model,
                                     double label_smoothing = 0) const {
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
-    return CrossEntropyRows(
-        model, hidden.index_select(0, at::tensor(rows).to(hidden.device())),
-        at::tensor(targets).to(hidden.device()), label_smoothing);
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run(rows));
+    return CrossEntropyRows(model, hidden,
+                            at::tensor(targets).to(hidden.device()),
+                            label_smoothing);
   }
 };
 
@@ -114,14 +121,14 @@ at::Tensor CrossEntropyRows(const LanguageModel& model,
 absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
                                      const AttachedPrompt& prompt,
                                      absl::Span<const AnswerSample> samples,
-                                     double label_smoothing) {
+                                     const LossOptions& options) {
   return CatchTorchErrors("answer loss", [&]() -> absl::StatusOr<BatchLoss> {
     AnswerBatch answers{
         .batch = LanguageBatch(model), .rows = {}, .targets = {}};
     answers.batch.SharePrompt(prompt);
-    for (const AnswerSample& sample : samples) answers.Add(sample);
+    answers.Add(samples, options.share_beginnings);
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor losses,
-                            answers.Losses(model, label_smoothing));
+                            answers.Losses(model, options.label_smoothing));
     return BatchLoss{.sum = losses.sum(),
                      .weight = static_cast<double>(answers.targets.size()),
                      .num_rows = answers.batch.num_rows()};
@@ -136,7 +143,7 @@ absl::StatusOr<std::vector<double>> AnswerLosses(
     const at::NoGradGuard no_grad;
     AnswerBatch answers{
         .batch = LanguageBatch(model), .rows = {}, .targets = {}};
-    for (const AnswerSample& sample : samples) answers.Add(sample);
+    answers.Add(samples, /*share_beginnings=*/true);
     ATTUNE_ASSIGN_OR_RETURN(at::Tensor tokens, answers.Losses(model));
     tokens = tokens.to(at::kCPU, at::kDouble).contiguous();
     const double* next = tokens.const_data_ptr<double>();

@@ -38,7 +38,7 @@ at::Tensor CrossEntropyRows(const LanguageModel& model,
 absl::StatusOr<BatchLoss> AnswerLoss(const LanguageModel& model,
                                      const AttachedPrompt& prompt,
                                      absl::Span<const AnswerSample> samples,
-                                     double label_smoothing = 0);
+                                     const LossOptions& options = {});
 
 // Evaluation: the sum of -log P(token) over each sample's answer.
 absl::StatusOr<std::vector<double>> AnswerLosses(

@@ -2,11 +2,11 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
@@ -66,13 +66,9 @@ absl::Status RunPass(const TaskProgram& program, const AttachedPrompt* prompt,
                                                  decoding.memory.get())));
     running.push_back(&decoding);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
+  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run(std::move(rows)));
   const at::Tensor tokens =
-      at::argmax(model.Logits(hidden.index_select(
-                     0, at::tensor(rows).to(hidden.device()))),
-                 /*dim=*/1)
-          .to(at::kCPU)
-          .contiguous();
+      at::argmax(model.Logits(hidden), /*dim=*/1).to(at::kCPU).contiguous();
   for (size_t i = 0; i < running.size(); ++i) {
     ATTUNE_RETURN_IF_ERROR(
         Extend(program, tokens.const_data_ptr<int64_t>()[i], *running[i]));

@@ -65,8 +65,11 @@ class Questionnaire {
     labels_.push_back(std::move(words));
   }
 
-  // hidden: [rows, dim] -> log-probabilities of the labels, in the order they
-  // were asked for: [labels], fp32.
+  // The rows whose hidden states answer the questions.
+  const std::vector<int64_t>& rows() const { return rows_; }
+
+  // hidden: of these rows, [questions, dim] -> log-probabilities of the labels,
+  // in the order they were asked for: [labels], fp32.
   at::Tensor Evaluate(const LanguageModel& model,
                       const at::Tensor& hidden) const {
     const at::Tensor answers = Answers(model, hidden);
@@ -104,10 +107,8 @@ class Questionnaire {
     const auto on_device = [&](const at::Tensor& values) {
       return values.to(hidden.device());
     };
-    const at::Tensor asked =
-        hidden.index_select(0, on_device(at::tensor(rows_)));
     const at::Tensor logits =
-        model.LogitsFor(asked, on_device(at::tensor(tokens_)));
+        model.LogitsFor(hidden, on_device(at::tensor(tokens_)));
     const at::Tensor choices =
         logits.gather(
             1,
@@ -177,10 +178,11 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
   return CatchTorchErrors("scoring labels", [&]() -> absl::StatusOr<Scores> {
     const at::NoGradGuard no_grad;
     LanguageBatch batch(model);
-    std::vector<int> texts;
+    std::vector<BatchText> queried;
     for (const LabelQuery& query : queries) {
-      texts.push_back(batch.AddText(query.text, query.prompt));
+      queried.push_back({.text = query.text, .prompt = query.prompt});
     }
+    const std::vector<int> texts = batch.AddTexts(queried);
     Questionnaire questionnaire;
     for (size_t i = 0; i < queries.size(); ++i) {
       const LabelTrie& trie = *queries[i].trie;
@@ -189,7 +191,8 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreLabels(
         questionnaire.AddLabel(trie, label);
       }
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
+                            batch.Run(questionnaire.rows()));
     const at::Tensor flat = questionnaire.Evaluate(model, hidden)
                                 .to(at::kCPU, at::kDouble)
                                 .contiguous();
@@ -217,20 +220,23 @@ int64_t NumScoringRows(const LabelQuery& query) {
 absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
                                     const AttachedPrompt& prompt,
                                     absl::Span<const LabelSample> samples,
-                                    double label_smoothing) {
+                                    const LossOptions& options) {
   return CatchTorchErrors("label loss", [&]() -> absl::StatusOr<BatchLoss> {
     LanguageBatch batch(model);
     batch.SharePrompt(prompt);
-    std::vector<int> texts;
+    std::vector<BatchText> sampled;
     for (const LabelSample& sample : samples) {
-      texts.push_back(batch.AddText(sample.text, nullptr));
+      sampled.push_back({.text = sample.text});
     }
+    const std::vector<int> texts =
+        batch.AddTexts(sampled, options.share_beginnings);
     Questionnaire questionnaire;
+    const double smoothing = options.label_smoothing;
     std::vector<float> shares;  // of the labels asked for, in the loss
     for (size_t i = 0; i < samples.size(); ++i) {
       const LabelTrie& trie = *samples[i].trie;
       const int right = samples[i].label;
-      if (label_smoothing == 0) {
+      if (smoothing == 0) {
         questionnaire.AddText(trie, trie.label_plan(right), texts[i], batch);
         questionnaire.AddLabel(trie, right);
         shares.push_back(1);
@@ -240,11 +246,12 @@ absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
       for (int label = 0; label < trie.num_labels(); ++label) {
         questionnaire.AddLabel(trie, label);
         shares.push_back(
-            static_cast<float>(label_smoothing / trie.num_labels() +
-                               (label == right ? 1 - label_smoothing : 0)));
+            static_cast<float>(smoothing / trie.num_labels() +
+                               (label == right ? 1 - smoothing : 0)));
       }
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
+                            batch.Run(questionnaire.rows()));
     const at::Tensor scores = questionnaire.Evaluate(model, hidden);
     return BatchLoss{
         .sum = -(scores * at::tensor(shares).to(scores.device())).sum(),
@@ -259,10 +266,11 @@ absl::StatusOr<at::Tensor> LabelLogProbabilities(
   return CatchTorchErrors("label scores", [&]() -> absl::StatusOr<at::Tensor> {
     LanguageBatch batch(model);
     batch.SharePrompt(prompt);
-    std::vector<int> segments;
+    std::vector<BatchText> asked;
     for (absl::Span<const int64_t> text : texts) {
-      segments.push_back(batch.AddText(text, nullptr));
+      asked.push_back({.text = text});
     }
+    const std::vector<int> segments = batch.AddTexts(asked);
     Questionnaire questionnaire;
     for (int segment : segments) {
       questionnaire.AddText(trie, trie.full_plan(), segment, batch);
@@ -270,7 +278,8 @@ absl::StatusOr<at::Tensor> LabelLogProbabilities(
         questionnaire.AddLabel(trie, label);
       }
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run());
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
+                            batch.Run(questionnaire.rows()));
     return questionnaire.Evaluate(model, hidden)
         .view({static_cast<int64_t>(texts.size()), trie.num_labels()});
   });

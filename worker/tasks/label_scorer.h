@@ -39,14 +39,12 @@ struct LabelSample {
 
 // Training: all samples share `prompt`, whose rows or prefix may be trained;
 // rows stand in the batch once; only the nodes on the way to the right label
-// are asked. The loss of a sample is -log P(label); its weight is 1.
-// label_smoothing: the share of the right label's probability mass that all
-// labels get alike; above 0 they count in the loss, too, and all nodes are
-// asked.
+// are asked. The loss of a sample is -log P(label); its weight is 1. With label
+// smoothing the other labels count in the loss, too, and all nodes are asked.
 absl::StatusOr<BatchLoss> LabelLoss(const LanguageModel& model,
                                     const AttachedPrompt& prompt,
                                     absl::Span<const LabelSample> samples,
-                                    double label_smoothing = 0);
+                                    const LossOptions& options = {});
 
 // -> [texts, labels], fp32: log-probabilities of all labels of every text,
 // differentiable with regard to `prompt`.

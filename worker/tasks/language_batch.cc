@@ -2,6 +2,7 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "proto/cc/status_macros.h"
@@ -9,6 +10,10 @@
 
 namespace attune::worker {
 namespace {
+
+// Rows that one more level of shared rows must save: it adds products of its
+// own to every layer's attention.
+constexpr int64_t kMinSavedRows = 8;
 
 std::vector<int64_t> Joined(absl::Span<const int64_t> first,
                             absl::Span<const int64_t> second) {
@@ -18,6 +23,20 @@ std::vector<int64_t> Joined(absl::Span<const int64_t> first,
 }
 
 }  // namespace
+
+int64_t SharedBeginning(absl::Span<const absl::Span<const int64_t>> texts) {
+  if (texts.size() < 2) return 0;
+  const absl::Span<const int64_t> first = texts.front();
+  size_t length = first.size();
+  for (const absl::Span<const int64_t> text : texts) {
+    length = std::min(length, text.size() - 1);
+    const auto end = first.begin() + length;
+    length =
+        std::mismatch(first.begin(), end, text.begin()).first - first.begin();
+  }
+  const int64_t saved = static_cast<int64_t>(length * (texts.size() - 1));
+  return saved < kMinSavedRows ? 0 : static_cast<int64_t>(length);
+}
 
 LanguageBatch::LanguageBatch(const LanguageModel& model)
     : model_(model),
@@ -30,28 +49,69 @@ void LanguageBatch::SharePrompt(const AttachedPrompt& prompt) {
   row_behind_text_.push_back(-1);
 }
 
-int LanguageBatch::AddText(absl::Span<const int64_t> text,
-                           const AttachedPrompt* prompt,
-                           absl::Span<const int64_t> following) {
-  const bool shares = prompt == nullptr;
-  if (shares) prompt = shared_prompt_;
-  const KvBlock* prefix = prompt != nullptr ? prompt->prefix.get() : nullptr;
+std::vector<int> LanguageBatch::AddTexts(absl::Span<const BatchText> texts,
+                                         bool share_beginnings) {
+  std::vector<int> segments;
+  for (size_t begin = 0; begin < texts.size();) {
+    size_t end = begin + 1;
+    while (end < texts.size() && texts[end].prompt == texts[begin].prompt) {
+      ++end;
+    }
+    const absl::Span<const BatchText> neighbours =
+        texts.subspan(begin, end - begin);
+    // What an encoder makes of the beginning depends on all of the text.
+    const Beginning beginning = share_beginnings && encoder_decoder_ == nullptr
+                                    ? AddBeginning(neighbours)
+                                    : Beginning();
+    for (const BatchText& text : neighbours) {
+      segments.push_back(AddText(text, beginning));
+    }
+    begin = end;
+  }
+  return segments;
+}
+
+LanguageBatch::Beginning LanguageBatch::AddBeginning(
+    absl::Span<const BatchText> texts) {
+  std::vector<absl::Span<const int64_t>> tokens;
+  for (const BatchText& text : texts) tokens.push_back(text.text);
+  const int64_t length = SharedBeginning(tokens);
+  if (length == 0) return {};
+  const int segment =
+      AddInFront(tokens.front().first(length), texts.front().prompt);
+  row_behind_text_.push_back(-1);
+  return {.segment = segment, .length = length};
+}
+
+int LanguageBatch::AddInFront(absl::Span<const int64_t> ids,
+                              const AttachedPrompt* prompt) {
+  if (prompt == nullptr && root_ != PackedBatch::kRoot) {
+    return rows_.AddTokens(ids, root_);
+  }
+  if (prompt == nullptr) prompt = shared_prompt_;
+  return rows_.AddRoot(ids, prompt != nullptr ? prompt->prefix.get() : nullptr);
+}
+
+int LanguageBatch::AddText(const BatchText& text, const Beginning& beginning) {
   int segment = 0;
   int64_t offset = 0;
   if (encoder_decoder_ != nullptr) {
-    encoder_.AddText(text, prompt != nullptr ? prompt->rows : at::Tensor(),
+    const AttachedPrompt* prompt =
+        text.prompt != nullptr ? text.prompt : shared_prompt_;
+    encoder_.AddText(text.text, prompt != nullptr ? prompt->rows : at::Tensor(),
                      /*prefix=*/nullptr);
     const EncoderBatch::Text& added = encoder_.texts().back();
     memories_.push_back(
         {.begin = added.begin, .length = added.end() - added.begin});
     const int64_t start = model_.config().decoder_start_token_id;
-    segment = rows_.AddRoot(Joined({&start, 1}, following), prefix);
+    segment = rows_.AddRoot(Joined({&start, 1}, text.following),
+                            prompt != nullptr ? prompt->prefix.get() : nullptr);
   } else {
-    const std::vector<int64_t> ids = Joined(text, following);
-    segment = shares && root_ != PackedBatch::kRoot
-                  ? rows_.AddTokens(ids, root_)
-                  : rows_.AddRoot(ids, prefix);
-    offset = static_cast<int64_t>(text.size()) - 1;
+    const absl::Span<const int64_t> rest = text.text.subspan(beginning.length);
+    const std::vector<int64_t> ids = Joined(rest, text.following);
+    segment = beginning.length > 0 ? rows_.AddTokens(ids, beginning.segment)
+                                   : AddInFront(ids, text.prompt);
+    offset = static_cast<int64_t>(rest.size()) - 1;
   }
   row_behind_text_.push_back(rows_.RowOf(segment, offset));
   return segment;
@@ -74,8 +134,10 @@ int LanguageBatch::AddStep(absl::Span<const int64_t> ids,
                        sequence);
 }
 
-absl::StatusOr<at::Tensor> LanguageBatch::Run() const {
+absl::StatusOr<at::Tensor> LanguageBatch::Run(
+    std::vector<int64_t> wanted) const {
   PackedRows rows = rows_.Build(model_);
+  rows.wanted = std::move(wanted);
   if (encoder_decoder_ == nullptr) {
     return static_cast<const CausalModel&>(model_).Forward(rows);
   }

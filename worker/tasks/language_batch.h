@@ -18,6 +18,20 @@
 
 namespace attune::worker {
 
+// A text for LanguageBatch. Borrows.
+struct BatchText {
+  absl::Span<const int64_t> text;  // at least one token
+  // Null: behind the batch's shared prompt, if there is one.
+  const AttachedPrompt* prompt = nullptr;
+  absl::Span<const int64_t> following = {};  // tokens that follow on it
+};
+
+// How many first tokens a causal model runs once for all of `texts`, which
+// stand behind one prompt: those they have in common, as a template's words in
+// front of the first field, but for the last token of each; 0 where that would
+// save next to nothing. Exact: a row sees nothing behind it.
+int64_t SharedBeginning(absl::Span<const absl::Span<const int64_t>> texts);
+
 // Texts and what follows on them, for one forward of a language model. A causal
 // model goes on behind the text; an encoder-decoder encodes it, and what
 // follows stands behind the decoder's start token. Segments and rows are those
@@ -32,11 +46,11 @@ class LanguageBatch {
   // have rows in front of a causal model: all texts read one copy.
   void SharePrompt(const AttachedPrompt& prompt);
 
-  // Adds a text (at least one token) behind `prompt` (borrowed; null: behind
-  // the shared one, if there is one) and the tokens that follow on it; returns
-  // the segment for RowBehindText and AddBranch.
-  int AddText(absl::Span<const int64_t> text, const AttachedPrompt* prompt,
-              absl::Span<const int64_t> following = {});
+  // Adds texts; returns the segment of each for RowBehindText and AddBranch.
+  // With `share_beginnings`, the beginning of neighbours behind one prompt
+  // stands in the batch once, see SharedBeginning.
+  std::vector<int> AddTexts(absl::Span<const BatchText> texts,
+                            bool share_beginnings = true);
   // Adds tokens (at least one) behind segment `parent`.
   int AddBranch(absl::Span<const int64_t> ids, int parent);
   // Adds the newest tokens of a text that is being generated, behind the prefix
@@ -56,11 +70,25 @@ class LanguageBatch {
   // Rows that go through the model, an encoder's too.
   int64_t num_rows() const { return rows_.num_rows() + encoder_.num_rows(); }
 
-  // -> hidden states [rows, dim]; differentiable with regard to the shared
-  // prompt. Errors of the model.
-  absl::StatusOr<at::Tensor> Run() const;
+  // -> hidden states of the rows `wanted` (at least one), in that order:
+  // [wanted, dim]; differentiable with regard to the shared prompt. Errors of
+  // the model.
+  absl::StatusOr<at::Tensor> Run(std::vector<int64_t> wanted) const;
 
  private:
+  // First tokens of texts that are in the batch already.
+  struct Beginning {
+    int segment = PackedBatch::kRoot;
+    int64_t length = 0;
+  };
+
+  // Adds the beginning of `texts`, which have one prompt.
+  Beginning AddBeginning(absl::Span<const BatchText> texts);
+  int AddText(const BatchText& text, const Beginning& beginning);
+  // Adds tokens in front of which nothing but `prompt` stands, or the shared
+  // one for null.
+  int AddInFront(absl::Span<const int64_t> ids, const AttachedPrompt* prompt);
+
   const LanguageModel& model_;
   const EncoderDecoderModel* const encoder_decoder_;  // null: causal
   const AttachedPrompt* shared_prompt_ = nullptr;

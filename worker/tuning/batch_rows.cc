@@ -1,5 +1,6 @@
 #include "worker/tuning/batch_rows.h"
 
+#include "worker/tasks/language_batch.h"
 #include "worker/tuning/trained_values.h"
 
 namespace attune::worker {
@@ -23,18 +24,30 @@ int64_t NumTrainingRows(const TaskProgram& program,
   return rows;
 }
 
+int64_t BeginningOf(absl::Span<const PreparedExample* const> batch) {
+  std::vector<absl::Span<const int64_t>> texts;
+  for (const PreparedExample* one : batch) texts.push_back(one->input.ids);
+  return SharedBeginning(texts);
+}
+
 }  // namespace
 
 BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
                          absl::Span<const PreparedExample* const> batch,
-                         double label_smoothing) {
+                         const LossOptions& options) {
   const int64_t prompt_rows = HasPrompt(values) ? PromptOf(values).size(0) : 0;
   const bool shared = program.model().info.config.kind == ModelKind::kCausal;
+  // Parts of the batch have at least the beginning of all of it in common, and
+  // do without it only where that is a matter of a few rows.
+  const int64_t beginning =
+      shared && options.share_beginnings ? BeginningOf(batch) : 0;
   BatchRows rows;
-  rows.shared = shared ? prompt_rows : 0;
+  rows.shared = shared ? prompt_rows + beginning : 0;
   for (const PreparedExample* one : batch) {
-    rows.samples.push_back(NumTrainingRows(
-        program, *one, shared ? 0 : prompt_rows, label_smoothing));
+    rows.samples.push_back(NumTrainingRows(program, *one,
+                                           shared ? 0 : prompt_rows,
+                                           options.label_smoothing) -
+                           beginning);
   }
   return rows;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/types/span.h"
 #include "worker/models/safetensors.h"
+#include "worker/tasks/batch_loss.h"
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/task_program.h"
 
@@ -24,11 +25,11 @@ struct BatchRows {
 };
 
 // Counts the rows of `batch` in training of `values`, which are named as in
-// TrainingState. The prompt of a causal model is shared; smoothed labels need
-// the words of all of them.
+// TrainingState. The prompt of a causal model and what all texts begin with are
+// shared; smoothed labels need the words of all of them.
 BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
                          absl::Span<const PreparedExample* const> batch,
-                         double label_smoothing);
+                         const LossOptions& options);
 
 }  // namespace attune::worker
 

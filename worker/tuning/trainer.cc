@@ -45,14 +45,14 @@ constexpr double kNewestLoss = 0.1;
 
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                                  const AttachedPrompt& front, Batch batch,
-                                 double label_smoothing) {
+                                 const LossOptions& options) {
   const BaseModel& base = ModelWith(&front, program.model());
   if (program.scores_by_head()) {
     std::vector<HeadSample> samples;
     for (const PreparedExample* one : batch) {
       samples.push_back({.text = one->input.ids, .label = one->label});
     }
-    return HeadLoss(AsEncoder(base), front, samples, label_smoothing);
+    return HeadLoss(AsEncoder(base), front, samples, options.label_smoothing);
   }
   const LanguageModel& model = AsLanguage(base);
   if (program.is_classification()) {
@@ -62,13 +62,13 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                          .trie = &program.trie(one->input),
                          .label = one->label});
     }
-    return LabelLoss(model, front, samples, label_smoothing);
+    return LabelLoss(model, front, samples, options);
   }
   std::vector<AnswerSample> samples;
   for (const PreparedExample* one : batch) {
     samples.push_back({.text = one->input.ids, .answer = one->answer_ids});
   }
-  return AnswerLoss(model, front, samples, label_smoothing);
+  return AnswerLoss(model, front, samples, options);
 }
 
 // Copies on `device` that ask for gradients.
@@ -138,8 +138,7 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     const at::AutoGradMode grad_mode(true);
     const LoadedModel& model = program.model();
     const TensorMap leaves = MakeLeaves(values, model.model->device());
-    const BatchRows rows =
-        CountBatchRows(program, values, batch, options.label_smoothing);
+    const BatchRows rows = CountBatchRows(program, values, batch, options.loss);
     double total_weight = 0;
     for (const PreparedExample* one : batch) {
       total_weight += program.is_classification()
@@ -152,9 +151,8 @@ absl::StatusOr<BatchGradient> ComputeGradient(
       ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt front,
                               TrainedFront(model, method, leaves,
                                            options.dropout_seed + part.begin));
-      absl::StatusOr<BatchLoss> loss =
-          LossOf(program, front, batch.subspan(part.begin, part.count),
-                 options.label_smoothing);
+      absl::StatusOr<BatchLoss> loss = LossOf(
+          program, front, batch.subspan(part.begin, part.count), options.loss);
       if (!loss.ok()) return NameMemoryErrors(loss.status());
       const at::Tensor mean = loss->sum / total_weight;
       AddGradients(mean, leaves, result.gradients);
@@ -335,10 +333,10 @@ absl::Status Trainer::Step(TrainingState& state) {
   const TensorMap values = state.Values();
   const GradientOptions options = {
       .max_samples = static_cast<size_t>(training_.batch_size()),
-      .label_smoothing = training_.label_smoothing(),
+      .loss = {.label_smoothing = training_.label_smoothing(),
+               .share_beginnings = input_.spec.method().lora().dropout() == 0},
       .dropout_seed = DropoutSeed(state)};
-  BatchRows rows =
-      CountBatchRows(input_.program, values, batch, options.label_smoothing);
+  BatchRows rows = CountBatchRows(input_.program, values, batch, options.loss);
   rows.max_samples = options.max_samples;
   BatchGradient gradient;
   ATTUNE_RETURN_IF_ERROR(

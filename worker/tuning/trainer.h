@@ -16,6 +16,7 @@
 #include "attune/v1/report.pb.h"
 #include "attune/v1/tuning_service.pb.h"
 #include "proto/cc/clock.h"
+#include "worker/tasks/batch_loss.h"
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/task_program.h"
 #include "worker/tuning/attempt.h"
@@ -42,7 +43,7 @@ struct TrainerInput {
 struct GradientOptions {
   // Samples that go through the model at once at most.
   size_t max_samples = std::numeric_limits<size_t>::max();
-  double label_smoothing = 0;
+  LossOptions loss = {};
   // Decides what dropout leaves out.
   uint64_t dropout_seed = 0;
 };

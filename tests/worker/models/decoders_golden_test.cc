@@ -5,6 +5,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <fstream>
 #include <iterator>
@@ -146,6 +147,30 @@ class DecodersGolden : public testing::TestWithParam<const char*> {
   std::optional<Safetensors> golden_;
   std::unique_ptr<CausalModel> model_;
 };
+
+TEST_P(DecodersGolden, WantedRowsAreThoseOfTheWholeBatch) {
+  const auto run = [&](std::vector<int64_t> wanted) {
+    PackedBatch batch = Texts(kNumRows);
+    batch.rows.embeddings = batch.rows.embeddings.detach().requires_grad_();
+    batch.rows.wanted = std::move(wanted);
+    const at::Tensor hidden = *model_->Forward(batch.rows);
+    return std::make_pair(hidden, batch.rows.embeddings);
+  };
+  // The last rows of two texts, in another order than in the batch.
+  const std::vector<int64_t> begins = Texts(kNumRows).begins;
+  const std::vector<int64_t> wanted = {begins[2] - 1, begins[1] - 1, 0};
+  const auto [all, all_rows] = run({});
+  const auto [some, some_rows] = run(wanted);
+
+  const at::Tensor expected = all.index_select(0, at::tensor(wanted));
+  EXPECT_LT(MaxDifference(some, expected), 1e-5);
+  const at::Tensor gradient =
+      torch::autograd::grad({some.square().sum()}, {some_rows})[0];
+  const at::Tensor expected_gradient =
+      torch::autograd::grad({expected.square().sum()}, {all_rows})[0];
+  // The same sums of fp32 numbers in another order.
+  EXPECT_TRUE(gradient.allclose(expected_gradient, 1e-3, 1e-4));
+}
 
 TEST_P(DecodersGolden, RaggedRowsWithoutPadding) {
   at::NoGradGuard no_grad;

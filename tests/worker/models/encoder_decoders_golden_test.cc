@@ -257,6 +257,21 @@ TEST_P(EncoderDecodersGolden, AnOutputMayBranchFromItsBeginning) {
   ExpectPairs(*hidden, "decoder_hidden", kNumPairs);
 }
 
+TEST_P(EncoderDecodersGolden, WantedRowsAreThoseOfTheWholeBatch) {
+  const at::NoGradGuard no_grad;
+  const EncoderRows inputs = Inputs(kNumPairs);
+  DecoderRows outputs = Outputs(inputs, *model_->Encode(inputs));
+  const at::Tensor all = *model_->Decode(outputs);
+  outputs.rows.wanted = {all.size(0) - 1, 0};
+
+  const at::Tensor some = *model_->Decode(outputs);
+
+  const at::Tensor expected =
+      at::index_select(all, 0, at::tensor(outputs.rows.wanted));
+  ASSERT_EQ(some.sizes(), expected.sizes());
+  EXPECT_LT((some - expected).abs().max().item<double>(), kPairTolerance);
+}
+
 TEST_P(EncoderDecodersGolden, PromptGradient) {
   const at::AutoGradMode grad(true);
   const at::Tensor prompt = Golden("prompt").requires_grad_(true);

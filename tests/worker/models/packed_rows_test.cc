@@ -172,6 +172,17 @@ TEST(PackedRows, CachesAreOfTheDecodersLayers) {
   EXPECT_FALSE(IsBlockOf(Prefix(3, /*kv_heads=*/1), config));
 }
 
+TEST(PackedRows, RefusesWantedRowsThatThereAreNot) {
+  PackedRows rows = {at::zeros({3, 8}), {{.begin = 0, .length = 3}}};
+  rows.wanted = {2, 0, 2};
+  EXPECT_OK(CheckPackedRows(rows, RowsConfig()));
+  for (int64_t row : {int64_t{-1}, int64_t{3}}) {
+    rows.wanted = {0, row};
+    EXPECT_THAT(CheckPackedRows(rows, RowsConfig()),
+                IsInvalid("is wanted, and there are 3"));
+  }
+}
+
 TEST(PackedRows, RefusesWhatDoesNotFitTheContext) {
   const KvBlock prefix = Prefix(10);
 

@@ -72,6 +72,30 @@ TEST(GenerationLoss, WeighsByAnswerTokens) {
               5e-5);
 }
 
+TEST(GenerationLoss, ACommonBeginningRunsOnceForLossAndGradient) {
+  const Ids first = {50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 70};
+  const Ids second = {50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 71, 72};
+  const Ids answer = {60, 61, 2};
+  const std::vector<AnswerSample> samples = {
+      {.text = first, .answer = answer}, {.text = second, .answer = answer}};
+  const at::Tensor prompt = TinyPrompt().requires_grad_();
+  const auto in_steps_of = [&](bool share_beginnings) {
+    return *AnswerLoss(TinyCausalModel(), Front(prompt), samples,
+                       {.share_beginnings = share_beginnings});
+  };
+  const auto gradient_of = [&](const BatchLoss& loss) {
+    return torch::autograd::grad({loss.sum}, {prompt})[0];
+  };
+
+  const BatchLoss shared = in_steps_of(true);
+  const BatchLoss repeated = in_steps_of(false);
+
+  EXPECT_EQ(repeated.num_rows - shared.num_rows, 10);
+  // The same sums of fp32 numbers in another order.
+  EXPECT_NEAR(shared.sum.item<double>(), repeated.sum.item<double>(), 2e-5);
+  EXPECT_TRUE(gradient_of(shared).allclose(gradient_of(repeated), 1e-4, 1e-5));
+}
+
 TEST(GenerationLoss, GradientEqualsFiniteDifferences) {
   const Ids text = {50, 51, 52};
   const Ids answer = {60, 61, 2};
@@ -145,7 +169,7 @@ TEST(GenerationLoss, TrainingSmoothsWhatItIsToldTo) {
   const std::vector<AnswerSample> samples = {{.text = text, .answer = answer}};
   const auto loss = [&](double smoothing) {
     return AnswerLoss(TinyCausalModel(), Front(TinyPrompt()), samples,
-                      smoothing)
+                      {.label_smoothing = smoothing})
         ->sum.item<double>();
   };
 

@@ -234,7 +234,7 @@ TEST(LabelLoss, SmoothingCountsAllLabels) {
       *LabelLoss(TinyCausalModel(), Front(TinyPrompt()),
                  {{.text = first, .trie = &trie, .label = 1},
                   {.text = second, .trie = &trie, .label = 2}},
-                 /*label_smoothing=*/0.2);
+                 {.label_smoothing = 0.2});
 
   const auto by_hand = [&](const Ids& text, int label) {
     const std::vector<double> probabilities =
@@ -257,7 +257,7 @@ TEST(LabelLoss, GradientOfASmoothedLossIsThatOfItsLabels) {
   const at::Tensor smoothed =
       LabelLoss(TinyCausalModel(), Front(prompt),
                 {{.text = text, .trie = &trie, .label = 0}},
-                /*label_smoothing=*/0.4)
+                {.label_smoothing = 0.4})
           ->sum;
   const at::Tensor gradient = torch::autograd::grad({smoothed}, {prompt})[0];
 

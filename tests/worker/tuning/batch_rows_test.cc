@@ -38,7 +38,7 @@ CountedTexts CountTexts(const std::string& model,
     counted.num_tokens.push_back(
         static_cast<int64_t>(one.input.ids.size() + one.answer_ids.size()));
   }
-  counted.rows = CountBatchRows(*program, values, batch, /*label_smoothing=*/0);
+  counted.rows = CountBatchRows(*program, values, batch, /*options=*/{});
   return counted;
 }
 
@@ -50,6 +50,29 @@ TEST(BatchRows, ThePromptOfACausalModelIsShared) {
   EXPECT_THAT(counted.rows.samples,
               ElementsAre(counted.num_tokens[0], counted.num_tokens[1]));
   EXPECT_LT(counted.num_tokens[0], counted.num_tokens[1]);
+}
+
+TEST(BatchRows, WhatTextsOfACausalModelBeginWithIsShared) {
+  const std::shared_ptr<const LoadedModel> loaded = TinyModel("tiny");
+  const auto program = *TaskProgram::Compile(TextTask(4), loaded, kPromptRows);
+  // The last word differs.
+  const std::vector<PreparedExample> examples = *PrepareExamples(
+      *program,
+      {{.fields = R"({"text": "1 2 3 1 2 3 1 2 3 1"})", .answer = "the"},
+       {.fields = R"({"text": "1 2 3 1 2 3 1 2 3 2"})", .answer = "the"}});
+  const std::vector<const PreparedExample*> batch = {&examples[0],
+                                                     &examples[1]};
+  const TensorMap values = {{"prompt", at::zeros({kPromptRows, 8})}};
+
+  const BatchRows shared = CountBatchRows(*program, values, batch, {});
+  const BatchRows repeated =
+      CountBatchRows(*program, values, batch, {.share_beginnings = false});
+
+  const int64_t beginning = shared.shared - kPromptRows;
+  EXPECT_GE(beginning, 8);
+  EXPECT_EQ(repeated.shared, kPromptRows);
+  EXPECT_THAT(shared.samples, ElementsAre(repeated.samples[0] - beginning,
+                                          repeated.samples[1] - beginning));
 }
 
 TEST(BatchRows, OtherKindsHaveItBeforeEverySample) {

@@ -122,7 +122,8 @@ absl::StatusOr<TuningMethod> ResolvedMethod(const LoadedModel& model,
       ResolveSpec(spec, {.num_train_rows = 100,
                          .context_length = model.info.config.context_length,
                          .embedding_rms = 0.5,
-                         .embedding_dim = model.info.config.embedding_dim}));
+                         .embedding_dim = model.info.config.embedding_dim,
+                         .num_layers = model.info.config.NumCachedLayers()}));
   ATTUNE_RETURN_IF_ERROR(ResolveAdaptation(model, *spec.mutable_method()));
   return spec.method();
 }

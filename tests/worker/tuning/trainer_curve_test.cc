@@ -121,7 +121,8 @@ absl::StatusOr<Course> TrainCase(const nlohmann::json& golden,
       ResolveSpec(SpecOf(golden, one),
                   {.num_train_rows = 400,
                    .context_length = model->info.config.context_length,
-                   .embedding_rms = 0.5}));
+                   .embedding_rms = 0.5,
+                   .num_layers = model->info.config.NumCachedLayers()}));
   ATTUNE_ASSIGN_OR_RETURN(
       const auto program,
       TaskProgram::Compile(TextTask(/*max_new_tokens=*/4), model,
