@@ -16,7 +16,6 @@
 #include "proto/cc/shutdown.h"
 #include "proto/cc/text.h"
 #include "worker/forward_command.h"
-#include "worker/models/compute_threads.h"
 #include "worker/models/gguf_import.h"
 #include "worker/options.h"
 #include "worker/tokenize_command.h"
@@ -57,7 +56,6 @@ int Tokenize(const TokenizeOptions& options) {
 }
 
 int Forward(const ForwardOptions& options) {
-  TuneAllocator();
   const absl::Time start = absl::Now();
   const absl::StatusOr<int64_t> rows =
       RunForward(options, isatty(STDERR_FILENO) == 1 ? &std::cerr : nullptr);
@@ -75,7 +73,6 @@ int Forward(const ForwardOptions& options) {
 }
 
 int Serve(const ServeOptions& options) {
-  TuneAllocator();
   // Before other threads, which would otherwise take the signals.
   ShutdownSignal shutdown;
   const SystemClock clock;

@@ -28,3 +28,15 @@ add_library(attune::soci ALIAS attune_soci)
 target_include_directories(attune_soci SYSTEM INTERFACE "${SOCI_INCLUDE_DIR}")
 target_link_libraries(attune_soci INTERFACE
   "${SOCI_SQLITE3_LIBRARY}" "${SOCI_CORE_LIBRARY}" SQLite::SQLite3)
+
+# The allocator of what computes, see worker/models/compute_threads.h. Its
+# package has no CMake config. Sanitizers bring allocators of their own.
+add_library(attune_allocator INTERFACE)
+add_library(attune::allocator ALIAS attune_allocator)
+if(ATTUNE_BUILD_WORKER AND NOT ATTUNE_SANITIZE)
+  find_library(TCMALLOC_LIBRARY tcmalloc_minimal REQUIRED)
+  # It replaces malloc without being called by name.
+  target_link_options(attune_allocator INTERFACE
+    "LINKER:--push-state,--no-as-needed" "${TCMALLOC_LIBRARY}"
+    "LINKER:--pop-state")
+endif()

@@ -39,7 +39,7 @@ RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends \
       libabsl20220623 libfmt9 libgrpc++1.51 libgrpc29 \
       libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libprotobuf32 \
-      libspdlog1.10 libssl3 \
+      libspdlog1.10 libssl3 libtcmalloc-minimal4 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --user-group --no-create-home attune \
  && install -d -o attune -g attune /models

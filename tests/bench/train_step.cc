@@ -224,7 +224,6 @@ absl::Status RunPeft(const Flags& flags) {
 }
 
 absl::Status Run(const Flags& flags) {
-  worker::TuneAllocator();
   if (flags.threads > 0) worker::SetComputeThreads(flags.threads);
   if (!flags.peft.empty()) return RunPeft(flags);
   std::printf(

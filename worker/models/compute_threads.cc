@@ -6,10 +6,12 @@
 
 #include <algorithm>
 
+// tcmalloc's, in <gperftools/malloc_extension_c.h>; null where the C library's
+// allocator is in use.
+extern "C" void MallocExtension_ReleaseFreeMemory() __attribute__((weak));
+
 namespace attune::worker {
 namespace {
-
-constexpr int kKeepBytes = 1 << 30;
 
 // LibTorch sets a new thread's count on first use, which would overwrite ours
 // later. What is inline in its headers and what is compiled into the library
@@ -38,13 +40,12 @@ void ReleaseComputeThreads() {
   omp_pause_resource(omp_pause_soft, omp_get_initial_device());
 }
 
-void TuneAllocator() {
-  mallopt(M_MMAP_THRESHOLD, kKeepBytes);
-  mallopt(M_TRIM_THRESHOLD, kKeepBytes);
-  // Few arenas: memory that one compute thread freed serves the others.
-  mallopt(M_ARENA_MAX, 2);
+void ReturnFreedMemory() {
+  if (MallocExtension_ReleaseFreeMemory != nullptr) {
+    MallocExtension_ReleaseFreeMemory();
+    return;
+  }
+  malloc_trim(/*pad=*/0);
 }
-
-void ReturnFreedMemory() { malloc_trim(/*pad=*/0); }
 
 }  // namespace attune::worker

@@ -22,13 +22,12 @@ int ComputeThreads();
 // spinning, which makes a training step almost twice as long.
 void ReleaseComputeThreads();
 
-// Call once at process start, before any tensor exists: keeps freed activation
-// memory in the process, because fresh pages cost more than the arithmetic
-// that fills them.
-void TuneAllocator();
-
-// Gives memory that is free in the process back to the system, which
-// TuneAllocator keeps it from: for when a model's weights have gone.
+// Gives memory that is free in the process back to the system: for when a
+// model's weights have gone. In general it stays in the process, because fresh
+// pages cost more than the arithmetic that fills them. Binaries that compute
+// link tcmalloc for that: activations of a step come and go in another order
+// than the one before, and the C library's heap falls to pieces over them (a
+// third of a training step's memory, measured).
 void ReturnFreedMemory();
 
 }  // namespace attune::worker
