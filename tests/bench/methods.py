@@ -103,11 +103,16 @@ def print_result(model, method, job, refusal):
         reason = refusal or job.get("error", {}).get("message", "it failed")
         print(f"{begin}{reason}", flush=True)
         return
-    report = job["report"]
-    accuracy = [report[at]["metrics"]["accuracy"] for at in ("before", "after")]
-    loss = [report[at].get("loss", float("nan")) for at in ("before", "after")]
-    print(f"{begin}{accuracy[0]:8.3f} {accuracy[1]:8.3f} {loss[0]:8.3f} "
-          f"{loss[1]:8.3f} {report['trainingSeconds']:9.1f}", flush=True)
+    # A head that is not there yet answers nothing before.
+    cells = []
+    for part in ("metrics", "loss"):
+        for at in ("before", "after"):
+            evaluation = job["report"].get(at, {})
+            value = (evaluation.get("metrics", {}).get("accuracy")
+                     if part == "metrics" else evaluation.get("loss"))
+            cells.append("       -" if value is None else f"{value:8.3f}")
+    print(f"{begin}{' '.join(cells)} {job['report']['trainingSeconds']:9.1f}",
+          flush=True)
 
 
 def main():
