@@ -7,8 +7,8 @@ MODEL_DIR is the causal base model's directory, VERSION_DIR what `attune prompts
 export` wrote: PROMPT_TUNING, PREFIX_TUNING or LORA. Checks that PEFT accepts the
 directory, that what it trained is the file's bit by bit, that the logits equal
 those of the base model with the file's tensors put in place by hand, that they
-are not those of the bare base model, and that PEFT writes the same
-adapter_config.json when it saves the adapter again. With --worker also that
+are not those of the bare base model, and that PEFT, when it saves the adapter
+again, writes the same adapter_config.json but for settings at their defaults. With --worker also that
 `attune-worker forward` behind the prompt or prefix computes PEFT's logits; it
 takes no LORA. Needs torch, transformers, peft and safetensors.
 """
@@ -98,10 +98,11 @@ def check_saved_again(model, ours):
         again = json.loads(
             (pathlib.Path(directory) / "adapter_config.json").read_text())
     ours, again = canonical(ours), canonical(again)
-    # Settings that a later release added and leaves unset; earlier ones refuse
-    # what they do not know.
+    # What the file leaves out is as PEFT has it; earlier releases refuse
+    # settings that they do not know.
+    default = canonical(type(model.peft_config["default"])().to_dict())
     again = {key: value for key, value in again.items()
-             if key in ours or value is not None}
+             if key in ours or value != default.get(key)}
     assert ours == again, f"PEFT would write {again}, not {ours}"
 
 
