@@ -31,7 +31,8 @@ readonly WHEELS="$ROOT/deploy/wheels.txt"
 readonly LAYOUT=1
 readonly DEB_BUILD=(
   ca-certificates ccache cmake g++ libbenchmark-dev libboost-dev libcli11-dev
-  libgmock-dev libgoogle-perftools-dev libgrpc++-dev libgtest-dev libprotobuf-dev libsoci-dev
+  libgmock-dev libgoogle-perftools-dev libgrpc++-dev libgtest-dev
+  libprotobuf-dev libsoci-dev
   libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev mold ninja-build
   nlohmann-json3-dev pkg-config prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc python3 sqlite3 unzip)

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import uuid
 
+import quality
+
 METHODS = ["prompt_tuning", "prefix_tuning", "lora", "top_layers",
            "all_parameters", "bias_only", "head"]
 
@@ -79,8 +81,8 @@ class Service:
 
 
 def labels_of(folder):
-    with (folder / "train.jsonl").open(encoding="utf-8") as lines:
-        return sorted({json.loads(line)["label"] for line in lines})
+    return sorted({row["label"]
+                   for row in quality.read_rows(folder / "train.jsonl")})
 
 
 def spec_of(arguments, dataset, labels, model, method):
@@ -88,11 +90,7 @@ def spec_of(arguments, dataset, labels, model, method):
         "prompt": f"prompts/{dataset}-{model}-{method}".replace("_", "-"),
         "base_model": f"models/{model}",
         "data": {"dataset": f"datasets/{dataset}"},
-        "task": {
-            "type": "TASK_TYPE_TEXT_CLASSIFICATION",
-            "template": "{{ text }}\nLabel:",
-            "labels": [{"label": label, "words": [label.replace("_", " ")]}
-                       for label in labels]},
+        "task": quality.classification_task("{{ text }}\nLabel:", labels),
         "method": {method: {}},
         "training": {"max_steps": arguments.steps, "seed": arguments.seed}}
 

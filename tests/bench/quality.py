@@ -93,6 +93,13 @@ def words_of(label):
     return label.replace("_", " ")
 
 
+def classification_task(template, labels):
+    """The task of a job: every label by its own name's words."""
+    return {"type": "TASK_TYPE_TEXT_CLASSIFICATION", "template": template,
+            "labels": [{"label": label, "words": [words_of(label)]}
+                       for label in labels]}
+
+
 # --- Attune ------------------------------------------------------------------
 
 
@@ -129,11 +136,7 @@ class AttuneSide:
             "prompt": f"prompts/{self.dataset}",
             "base_model": f"models/{self.arguments.base_model}",
             "data": {"dataset": f"datasets/{self.dataset}"},
-            "task": {
-                "type": "TASK_TYPE_TEXT_CLASSIFICATION",
-                "template": self.one.template,
-                "labels": [{"label": label, "words": [words_of(label)]}
-                           for label in self.labels]},
+            "task": classification_task(self.one.template, self.labels),
             "method": {"prompt_tuning": {
                 "num_virtual_tokens": self.arguments.virtual_tokens}},
             "training": {"max_steps": self.arguments.steps,

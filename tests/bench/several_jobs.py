@@ -20,6 +20,8 @@ import tempfile
 import time
 import uuid
 
+import quality
+
 BATCH = 16
 EVALUATION_ROWS = 8
 
@@ -38,27 +40,18 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def rows_of(path, limit=None):
-    with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines][:limit]
-
-
 def spec_of(arguments, name, seed):
-    train = rows_of(arguments.data / "train.jsonl")
+    train = quality.read_rows(arguments.data / "train.jsonl")
     rows = [row | {"split": "train"} for row in train]
     for split in ("validation", "test"):
-        rows += [row | {"split": split} for row in
-                 rows_of(arguments.data / f"{split}.jsonl", EVALUATION_ROWS)]
+        rows += [row | {"split": split} for row in quality.read_rows(
+            arguments.data / f"{split}.jsonl", EVALUATION_ROWS)]
     labels = sorted({row["label"] for row in train})
     return {
         "prompt": f"prompts/{name}",
         "base_model": f"models/{arguments.model}",
         "data": {"inline": {"rows": rows}},
-        "task": {
-            "type": "TASK_TYPE_TEXT_CLASSIFICATION",
-            "template": "{{ text }}\nLabel:",
-            "labels": [{"label": label, "words": [label.replace("_", " ")]}
-                       for label in labels]},
+        "task": quality.classification_task("{{ text }}\nLabel:", labels),
         "method": {"prompt_tuning": {"num_virtual_tokens": 20}},
         "training": {"max_steps": arguments.steps, "batch_size": BATCH,
                      "validation_interval_steps": arguments.steps,

@@ -8,9 +8,10 @@ export` wrote: PROMPT_TUNING, PREFIX_TUNING or LORA. Checks that PEFT accepts th
 directory, that what it trained is the file's bit by bit, that the logits equal
 those of the base model with the file's tensors put in place by hand, that they
 are not those of the bare base model, and that PEFT, when it saves the adapter
-again, writes the same adapter_config.json but for settings at their defaults. With --worker also that
-`attune-worker forward` behind the prompt or prefix computes PEFT's logits; it
-takes no LORA. Needs torch, transformers, peft and safetensors.
+again, writes the same adapter_config.json but for settings at their defaults.
+With --worker also that `attune-worker forward` behind the prompt or prefix
+computes PEFT's logits; it takes no LORA. Needs torch, transformers, peft and
+safetensors.
 """
 
 import argparse
