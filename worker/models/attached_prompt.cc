@@ -29,8 +29,8 @@ absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
   const at::Device device = model.model->device();
   AttachedPrompt prompt;
   if (model.info.config.kind == ModelKind::kCausal) {
-    ATTUNE_ASSIGN_OR_RETURN(prompt.prefix,
-                            model.causal().BuildPrefix(rows.to(device)));
+    ATTUNE_ASSIGN_OR_RETURN(
+        prompt.prefix, model.causal().BuildPrefix(rows.detach().to(device)));
   } else {
     prompt.rows = rows.detach().to(device, at::kFloat);
   }

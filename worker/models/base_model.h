@@ -39,9 +39,9 @@ class BaseModel {
   // makes of embeddings [n, embedding_dim] alone: to be used as
   // Segment::prefix. For a causal model that is the same as the rows in front
   // of every text; for the others it is what a trained prefix may begin with.
-  // The decoder of an encoder-decoder reads the same rows across. Never
-  // differentiable. InvalidArgument for rows of another width or beyond the
-  // context; Internal if LibTorch fails.
+  // The decoder of an encoder-decoder reads the same rows across. Of a causal
+  // model differentiable, of the others never. InvalidArgument for rows of
+  // another width or beyond the context; Internal if LibTorch fails.
   virtual absl::StatusOr<std::shared_ptr<const KvBlock>> BuildPrefix(
       const at::Tensor& embeddings) const = 0;
 

@@ -34,10 +34,9 @@ absl::StatusOr<at::Tensor> CausalDecoder::Forward(
 
 absl::StatusOr<std::shared_ptr<const KvBlock>> CausalDecoder::BuildPrefix(
     const at::Tensor& embeddings) const {
-  const at::NoGradGuard no_grad;
   try {
     PackedRows rows;
-    rows.embeddings = embeddings.detach();
+    rows.embeddings = embeddings;
     rows.segments = {{.begin = 0, .length = embeddings.size(0)}};
     LayerKeys kept;
     ATTUNE_RETURN_IF_ERROR(CheckedRun(rows, &kept).status());

@@ -15,7 +15,6 @@
 #include "worker/tuning/trained_adaptation.h"
 
 namespace attune::worker {
-
 namespace {
 
 using attune::v1::TuningMethod;
@@ -24,9 +23,9 @@ const at::Tensor& ValueOf(const TensorMap& values, std::string_view name) {
   return values.at(std::string(name));
 }
 
-// The values with what the method's network makes of them in its place.
-TensorMap WithoutEncoder(const attune::v1::TuningMethod& method,
-                         const TensorMap& values) {
+}  // namespace
+
+TensorMap ProduceValues(const TuningMethod& method, const TensorMap& values) {
   const std::optional<PromptEncoder> encoder = PromptEncoder::Of(method);
   if (!encoder.has_value()) return values;
   TensorMap produced = encoder->Apply(values);
@@ -36,8 +35,6 @@ TensorMap WithoutEncoder(const attune::v1::TuningMethod& method,
   }
   return produced;
 }
-
-}  // namespace
 
 TensorMap MakeInitialValues(const TaskProgram& program, TensorMap front) {
   if (program.scores_by_head()) {
@@ -67,11 +64,10 @@ ClassifierHead HeadOf(const TensorMap& values) {
   return {weight->second, ValueOf(values, kHeadBiasValue)};
 }
 
-absl::StatusOr<AttachedPrompt> TrainedFront(const LoadedModel& model,
-                                            const TuningMethod& method,
-                                            const TensorMap& values,
-                                            uint64_t dropout_seed) {
-  const TensorMap produced = WithoutEncoder(method, values);
+absl::StatusOr<AttachedPrompt> FrontOf(const LoadedModel& model,
+                                       const TuningMethod& method,
+                                       const TensorMap& produced,
+                                       uint64_t dropout_seed) {
   AttachedPrompt front;
   if (HasPrefix(produced)) {
     front.prefix = std::make_shared<const KvBlock>(
@@ -95,7 +91,7 @@ absl::StatusOr<AttachedPrompt> TrainedFront(const LoadedModel& model,
 
 TensorMap FoldValues(const TuningMethod& method, const TensorMap& values) {
   const at::NoGradGuard no_grad;
-  TensorMap folded = WithoutEncoder(method, values);
+  TensorMap folded = ProduceValues(method, values);
   // As they are stored.
   for (auto& [name, value] : folded) value = value.contiguous();
   return folded;

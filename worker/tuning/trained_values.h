@@ -40,12 +40,16 @@ const at::Tensor& PromptOf(const TensorMap& values);
 // The head among trained values; undefined without one.
 ClassifierHead HeadOf(const TensorMap& values);
 
-// What `method` trains as part of the graph that the values are in; a network
-// that helps is evaluated once. `dropout_seed` decides what a step's dropout
-// leaves out.
-absl::StatusOr<AttachedPrompt> TrainedFront(
-    const LoadedModel& model, const attune::v1::TuningMethod& method,
-    const TensorMap& values, uint64_t dropout_seed = 0);
+// The values with what the method's network, if there is one, makes of them in
+// its place; part of the graph that the values are in.
+TensorMap ProduceValues(const attune::v1::TuningMethod& method,
+                        const TensorMap& values);
+// What `method` trains, of the produced values and part of their graph.
+// `dropout_seed` decides what dropout leaves out.
+absl::StatusOr<AttachedPrompt> FrontOf(const LoadedModel& model,
+                                       const attune::v1::TuningMethod& method,
+                                       const TensorMap& produced,
+                                       uint64_t dropout_seed = 0);
 // The values as a version has them: what a network made of them in its place,
 // everything else as it is. Without gradients.
 TensorMap FoldValues(const attune::v1::TuningMethod& method,

@@ -2,8 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <utility>
@@ -23,6 +21,7 @@
 #include "worker/tuning/micro_batches.h"
 #include "worker/tuning/parameter_groups.h"
 #include "worker/tuning/schedule.h"
+#include "worker/tuning/step_front.h"
 #include "worker/tuning/trained_values.h"
 #include "worker/tuning/training_series.h"
 
@@ -71,37 +70,6 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
   return AnswerLoss(model, front, samples, options);
 }
 
-// Copies on `device` that ask for gradients.
-TensorMap MakeLeaves(const TensorMap& values, const at::Device& device) {
-  TensorMap leaves;
-  for (const auto& [name, value] : values) {
-    leaves[name] = value.detach()
-                       .to(device, at::kFloat, /*non_blocking=*/false,
-                           /*copy=*/true)
-                       .requires_grad_();
-  }
-  return leaves;
-}
-
-// Adds the gradients of `mean` with regard to `leaves` to `sums`.
-void AddGradients(const at::Tensor& mean, const TensorMap& leaves,
-                  TensorMap& sums) {
-  std::vector<at::Tensor> inputs;
-  for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
-  // A weight that these samples do not use has none.
-  const std::vector<at::Tensor> gradients = torch::autograd::grad(
-      {mean}, inputs, /*grad_outputs=*/{}, /*retain_graph=*/std::nullopt,
-      /*create_graph=*/false, /*allow_unused=*/true);
-  size_t next = 0;
-  for (const auto& [name, leaf] : leaves) {
-    at::Tensor gradient = gradients[next++];
-    if (!gradient.defined()) gradient = at::zeros_like(leaf);
-    gradient = gradient.to(at::kCPU);
-    at::Tensor& sum = sums[name];
-    sum = sum.defined() ? sum + gradient : gradient;
-  }
-}
-
 bool LowerIsBetter(const std::string& metric) { return metric == "loss"; }
 
 // Whether `metric` is better than the best so far by more than `delta`.
@@ -136,8 +104,6 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     const GradientOptions& options) {
   return CatchTorchErrors("step", [&]() -> absl::StatusOr<BatchGradient> {
     const at::AutoGradMode grad_mode(true);
-    const LoadedModel& model = program.model();
-    const TensorMap leaves = MakeLeaves(values, model.model->device());
     const BatchRows rows = CountBatchRows(program, values, batch, options.loss);
     double total_weight = 0;
     for (const PreparedExample* one : batch) {
@@ -145,20 +111,26 @@ absl::StatusOr<BatchGradient> ComputeGradient(
                           ? 1.0
                           : static_cast<double>(one->answer_ids.size());
     }
+    const std::vector<MicroBatch> parts =
+        SplitBatch(rows.samples, rows.shared, max_rows, options.max_samples);
+    absl::StatusOr<StepFront> trained =
+        StepFront::Create(program.model(), method, values, parts.size() > 1);
+    if (!trained.ok()) return NameMemoryErrors(trained.status());
     BatchGradient result;
-    for (const MicroBatch& part :
-         SplitBatch(rows.samples, rows.shared, max_rows, options.max_samples)) {
-      ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt front,
-                              TrainedFront(model, method, leaves,
-                                           options.dropout_seed + part.begin));
+    result.num_rows = trained->num_rows();
+    for (const MicroBatch& part : parts) {
+      ATTUNE_ASSIGN_OR_RETURN(
+          const AttachedPrompt front,
+          trained->ForPart(options.dropout_seed + part.begin));
       absl::StatusOr<BatchLoss> loss = LossOf(
           program, front, batch.subspan(part.begin, part.count), options.loss);
       if (!loss.ok()) return NameMemoryErrors(loss.status());
       const at::Tensor mean = loss->sum / total_weight;
-      AddGradients(mean, leaves, result.gradients);
+      trained->AddGradients(mean);
       result.loss += mean.item<double>();
       result.num_rows += loss->num_rows;
     }
+    result.gradients = trained->TakeGradients();
     return result;
   });
 }

@@ -283,12 +283,15 @@ TEST_F(LlamaTest, RefusesABrokenLayout) {
   EXPECT_THAT(model_->BuildPrefix(Rows(257, 1)),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("beyond the context of 256")));
+  EXPECT_THAT(model_->BuildPrefix(at::Tensor()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("must be [rows, 32]")));
 }
 
 TEST_F(LlamaTest, WhatLibTorchThrowsIsAStatus) {
   EXPECT_THAT(
-      model_->BuildPrefix(at::Tensor()),
-      StatusIs(absl::StatusCode::kInternal, HasSubstr("building a prefix")));
+      model_->BuildPrefix(Rows(3, 1).to(at::kLong)),
+      StatusIs(absl::StatusCode::kInternal, HasSubstr("llama forward")));
   EXPECT_THAT(
       model_->Forward({Rows(3, 1).to(at::kLong), {{.length = 3}}}),
       StatusIs(absl::StatusCode::kInternal, HasSubstr("llama forward")));

@@ -66,7 +66,7 @@ TEST(TrainedValues, APrefixTakesPartInGradients) {
   values["prefix.keys"] = at::ones({2, 2, 3, 8}).requires_grad_();
   values["prefix.values"] = at::ones({2, 2, 3, 8}).requires_grad_();
 
-  const auto front = TrainedFront(*TinyModel(), {}, values);
+  const auto front = FrontOf(*TinyModel(), {}, values);
 
   ASSERT_OK(front);
   ASSERT_NE(front->prefix, nullptr);
@@ -151,7 +151,7 @@ TEST(TrainedValues, GradientsReachTheNetworkThroughTheRows) {
   TensorMap values = ValuesWithNetwork();
   for (auto& [name, value] : values) value.requires_grad_();
 
-  const auto front = TrainedFront(*TinyModel(), Mlp(), values);
+  const auto front = FrontOf(*TinyModel(), Mlp(), ProduceValues(Mlp(), values));
 
   ASSERT_OK(front);
   EXPECT_TRUE(front->rows.equal(at::full({2, 32}, 1.5)));
