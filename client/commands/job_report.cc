@@ -93,6 +93,14 @@ std::string FirstField(std::string_view source) {
   return name.empty() ? "text" : name;
 }
 
+std::string StepsText(const v1::TuningReport& report) {
+  if (report.stop_reason() == v1::TuningReport::STOP_REASON_NOTHING_TO_TRAIN) {
+    return ", nothing trained";
+  }
+  return Concat(", after ", FormatCount(report.num_steps()),
+                " steps (best: step ", FormatCount(report.best_step()), ")");
+}
+
 void PrintSuccess(const v1::TuningJob& job, Console& console) {
   std::ostream& out = *console.out.stream;
   out << console.out.Paint(Style::kGreen, "SUCCEEDED") << ' '
@@ -144,9 +152,7 @@ void PrintTuningReport(const v1::TuningReport& report, Console& console) {
               << (report.after().split().empty()
                       ? "the test split"
                       : OneLine(report.after().split()))
-              << ", after " << FormatCount(report.num_steps())
-              << " steps (best: step " << FormatCount(report.best_step())
-              << ")\n";
+              << StepsText(report) << '\n';
   PrintCurves(report, console);
 }
 
@@ -233,6 +239,11 @@ std::string MethodText(const v1::TuningMethod& method) {
       const int rows = method.prompt_tuning().num_virtual_tokens();
       return rows == 0 ? "prompt tuning"
                        : Concat("prompt tuning, ", rows, " rows");
+    }
+    case v1::TuningMethod::kHardPrompt: {
+      const int shown = method.hard_prompt().num_demonstrations();
+      return shown == 0 ? "hard prompt"
+                        : Concat("hard prompt, ", shown, " demonstrations");
     }
     case v1::TuningMethod::kLora: {
       const int rank = method.lora().rank();

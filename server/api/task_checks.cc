@@ -93,6 +93,39 @@ void CheckLabels(const v1::TaskSpec& task, bool required,
   }
 }
 
+void CheckDemonstrations(const v1::TaskSpec& task, const std::string& path,
+                         FieldViolations& violations) {
+  size_t bytes = 0;
+  for (const v1::Demonstration& one : task.demonstrations()) {
+    bytes += one.ByteSizeLong();
+  }
+  if (task.demonstrations_size() > kMaxDemonstrations ||
+      bytes > kMaxDemonstrationsBytes) {
+    violations.Add(path, Concat("has ", task.demonstrations_size(), " of ",
+                                bytes, " bytes; at most ", kMaxDemonstrations,
+                                " of ", kMaxDemonstrationsBytes, " bytes"));
+    return;
+  }
+  std::set<std::string> labels;
+  for (const v1::LabelWords& label : task.labels()) {
+    labels.insert(label.label());
+  }
+  for (int i = 0; i < task.demonstrations_size(); ++i) {
+    const v1::Demonstration& one = task.demonstrations(i);
+    const std::string own = Concat(path, "[", i, "]");
+    if (one.fields().fields().empty()) {
+      violations.Add(own + ".fields", "is required");
+    }
+    if (one.answer().empty()) {
+      violations.Add(own + ".answer", "is required");
+    } else if (!labels.empty() && !labels.contains(one.answer())) {
+      violations.Add(own + ".answer", Concat("'", one.answer(),
+                                             "' is not among the task's "
+                                             "labels"));
+    }
+  }
+}
+
 }  // namespace
 
 void CheckTask(const v1::TaskSpec& task, bool labels_required,
@@ -115,6 +148,7 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
                    Concat("is longer than ", kMaxLabelBytes, " bytes"));
   }
   CheckLabels(task, labels_required, at("labels"), violations);
+  CheckDemonstrations(task, at("demonstrations"), violations);
   if (task.truncation().max_input_tokens() < 0) {
     violations.Add(at("truncation.max_input_tokens"),
                    "must be at least 1, or 0 for the default");

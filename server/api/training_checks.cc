@@ -10,6 +10,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "proto/cc/resource_names.h"
 #include "proto/cc/text.h"
+#include "server/api/task_checks.h"
 #include "server/api/tuning_checks.h"
 
 namespace attune::server {
@@ -277,6 +278,19 @@ void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
     violations.Add(Concat(path, ".top_layers.num_layers"),
                    Concat("is ", method.top_layers().num_layers(),
                           "; must be at least 1"));
+  }
+  if (method.has_hard_prompt()) {
+    Fields(Concat(path, ".hard_prompt"), violations)
+        .CheckRange("num_demonstrations",
+                    method.hard_prompt().num_demonstrations(), 0,
+                    kMaxDemonstrations);
+    if (task == v1::TASK_TYPE_TEXT_GENERATION &&
+        method.hard_prompt().selection() ==
+            v1::HardPrompt::SELECTION_BALANCED) {
+      violations.Add(Concat(path, ".hard_prompt.selection"),
+                     "SELECTION_BALANCED is only for "
+                     "TASK_TYPE_TEXT_CLASSIFICATION");
+    }
   }
   if (method.has_head() && method.head().dropout() != 0) {
     violations.Add(Concat(path, ".head.dropout"),

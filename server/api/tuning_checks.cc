@@ -109,6 +109,30 @@ void CheckAliases(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   }
 }
 
+void CheckHardPrompt(const v1::TuningJobSpec& spec,
+                     FieldViolations& violations) {
+  v1::TrainingConfig others = spec.training();
+  others.clear_seed();
+  others.clear_precision();
+  if (others.ByteSizeLong() > 0) {
+    violations.Add(Concat(kSpec, ".training"),
+                   "a hard prompt trains nothing: only seed and precision may "
+                   "be set");
+  }
+  const int asked = spec.method().hard_prompt().num_demonstrations();
+  const int given = spec.task().demonstrations_size();
+  if (asked > 0 && given > 0 && asked != given) {
+    violations.Add(Concat(kSpec, ".method.hard_prompt.num_demonstrations"),
+                   Concat("is ", asked, ", but the task names ", given,
+                          " demonstrations: leave it 0"));
+  }
+  if (spec.task().label_scoring() == v1::LABEL_SCORING_HEAD) {
+    violations.Add(Concat(kSpec, ".method.hard_prompt"),
+                   "trains nothing, but LABEL_SCORING_HEAD needs a head that "
+                   "is trained: choose method head or any other");
+  }
+}
+
 void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   const auto at = [](std::string_view field) {
     return Concat(kSpec, ".", field);
@@ -128,6 +152,7 @@ void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   const v1::TaskType task = spec.task().type();
   CheckMethod(spec.method(), task, at("method"), violations);
   CheckTraining(spec.training(), at("training"), violations);
+  if (spec.method().has_hard_prompt()) CheckHardPrompt(spec, violations);
   CheckEvaluation(spec.evaluation(), task, at("evaluation"), violations);
   CheckAliases(spec, violations);
 }

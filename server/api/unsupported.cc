@@ -34,8 +34,6 @@ constexpr std::string_view kTaskHint =
     "TASK_TYPE_TEXT_GENERATION are";
 
 constexpr UnsupportedValue kValues[] = {
-    {"attune.v1.TuningMethod.hard_prompt",
-     "hard prompts are not served yet; prompt_tuning is"},
     {"attune.v1.TASK_TYPE_TOKEN_CLASSIFICATION", kTaskHint},
     {"attune.v1.TASK_TYPE_EXTRACTIVE_QA", kTaskHint},
     {"attune.v1.TASK_TYPE_MULTIPLE_CHOICE", kTaskHint},

@@ -422,19 +422,20 @@ TEST_F(BadInput, WatchBeyondTheNewestEventIsRefused) {
 }
 
 TEST_F(BadInput, WhatIsNotBuiltIsRefusedByName) {
-  v1::TuningJobSpec shown = QuickReviewJob("bad");
-  shown.mutable_method()->mutable_hard_prompt();
+  v1::TuningJobSpec marked = QuickReviewJob("bad");
+  marked.mutable_task()->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
   v1::TuningJobSpec tagging = QuickReviewJob("bad");
   tagging.mutable_task()->set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
 
-  const Failure method = Submit(shown);
+  const Failure placement = Submit(marked);
   const Failure task = Submit(tagging);
 
-  for (const Failure& failure : {method, task}) {
+  for (const Failure& failure : {placement, task}) {
     EXPECT_EQ(failure.code, grpc::StatusCode::UNIMPLEMENTED) << failure;
     EXPECT_EQ(failure.reason, "UNSUPPORTED_FIELD");
   }
-  EXPECT_THAT(method.fields, ElementsAre("tuning_job.spec.method.hard_prompt"));
+  EXPECT_THAT(placement.fields,
+              ElementsAre("tuning_job.spec.task.prompt_placement"));
   EXPECT_THAT(task.fields, ElementsAre("tuning_job.spec.task.type"));
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "worker/models/compute_threads.h"
+#include "worker/prompts/stable_json.h"
 
 namespace attune::worker {
 namespace {
@@ -156,9 +157,8 @@ v1::AttemptState AttemptSession::Report() const {
 void AttemptSession::Acknowledge(const v1::AttemptState& report) {
   absl::MutexLock lock(&mutex_);
   reported_digest_ = report.checkpoint_digest();
-  if (report.has_resolved_spec() &&
-      report.resolved_spec().SerializeAsString() ==
-          state_.resolved_spec().SerializeAsString()) {
+  if (report.has_resolved_spec() && StableBytes(report.resolved_spec()) ==
+                                        StableBytes(state_.resolved_spec())) {
     state_.clear_resolved_spec();  // it may be large, and is known now
   }
   // Notices are only added at the end, so the reported ones come first.

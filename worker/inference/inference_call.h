@@ -55,10 +55,6 @@ class CallContext {
   std::atomic<bool> cancelled_ = false;
 };
 
-// `fields` as a JSON object. InvalidArgument for numbers that JSON cannot say.
-absl::StatusOr<std::string> FieldsToJson(
-    const google::protobuf::Struct& fields);
-
 // A piece of a generation that is streamed.
 struct GeneratedPiece {
   std::string text;  // whole characters only

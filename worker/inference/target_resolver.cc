@@ -7,6 +7,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/prompts/stable_json.h"
 
 namespace attune::worker {
 namespace {
@@ -90,8 +91,8 @@ absl::StatusOr<std::shared_ptr<const TaskProgram>> TargetResolver::CompileTask(
     const attune::v1::TaskSpec& task,
     const std::shared_ptr<const LoadedModel>& model, int64_t num_prompt_rows) {
   // The model is part of the key: tokens and chat template are its own.
-  const ProgramKey key = {
-      Concat(model->info.id, "\n", task.SerializeAsString()), num_prompt_rows};
+  const ProgramKey key = {Concat(model->info.id, "\n", StableBytes(task)),
+                          num_prompt_rows};
   {
     absl::MutexLock lock(&mutex_);
     auto found = programs_.find(key);

@@ -5,6 +5,7 @@
 
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/row_fields.h"
 
 namespace attune::worker {
 

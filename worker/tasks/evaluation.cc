@@ -188,4 +188,8 @@ absl::StatusOr<EvaluationReport> Evaluate(const TaskProgram& program,
   return Evaluator(program, examples, options).Run();
 }
 
+double MetricOf(const EvaluationReport& report, const std::string& name) {
+  return name == "loss" ? report.loss() : report.metrics().at(name);
+}
+
 }  // namespace attune::worker

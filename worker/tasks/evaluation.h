@@ -36,6 +36,10 @@ absl::StatusOr<attune::v1::EvaluationReport> Evaluate(
     const TaskProgram& program, absl::Span<const PreparedExample> examples,
     const EvaluationOptions& options);
 
+// What EvaluationConfig.metric names; the report must have it.
+double MetricOf(const attune::v1::EvaluationReport& report,
+                const std::string& name);
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_TASKS_EVALUATION_H_

@@ -20,6 +20,8 @@ constexpr size_t kMaxLabelBytes = 256;
 constexpr size_t kMaxTemplateBytes = 65'536;
 constexpr size_t kMaxSystemBytes = 16'384;
 constexpr int kDefaultNewTokens = 64;
+constexpr int kMaxDemonstrations = 256;
+constexpr size_t kMaxDemonstrationsBytes = size_t{1} << 20;
 
 std::string WordOfLabel(std::string label) {
   std::replace(label.begin(), label.end(), '_', ' ');
@@ -61,6 +63,27 @@ void CheckLabels(const TaskSpec& task, FieldViolations& violations) {
                               task.labels(other->second).label(), "'"));
       }
     }
+  }
+}
+
+void CheckDemonstrations(const TaskSpec& task, FieldViolations& violations) {
+  constexpr char kPath[] = "task.demonstrations";
+  size_t bytes = 0;
+  for (int i = 0; i < task.demonstrations_size(); ++i) {
+    const attune::v1::Demonstration& one = task.demonstrations(i);
+    bytes += one.ByteSizeLong();
+    const std::string path = Concat(kPath, "[", i, "]");
+    if (one.fields().fields().empty()) {
+      violations.Add(Concat(path, ".fields"), "is required");
+    }
+    if (one.answer().empty()) {
+      violations.Add(Concat(path, ".answer"), "is required");
+    }
+  }
+  if (task.demonstrations_size() > kMaxDemonstrations ||
+      bytes > kMaxDemonstrationsBytes) {
+    violations.Add(kPath, Concat("at most ", kMaxDemonstrations, " and ",
+                                 kMaxDemonstrationsBytes, " bytes"));
   }
 }
 
@@ -111,6 +134,7 @@ absl::Status CheckTask(const TaskSpec& task) {
   FieldViolations violations;
   CheckType(task, violations);
   CheckLabels(task, violations);
+  CheckDemonstrations(task, violations);
   if (task.template_().empty() || task.template_().size() > kMaxTemplateBytes) {
     violations.Add("task.template", "must have 1 to 65,536 bytes");
   }
@@ -167,6 +191,12 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
     violations.Add("task.type", Concat(model,
                                        " can't generate text: choose a "
                                        "base model that predicts tokens"));
+  }
+  if (is_encoder && task.demonstrations_size() > 0) {
+    violations.Add("task.demonstrations",
+                   Concat(model,
+                          " does not answer behind a text: choose a base model "
+                          "that predicts tokens, or leave them out"));
   }
   if (is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
     violations.AddUnsupported(

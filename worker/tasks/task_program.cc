@@ -10,6 +10,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/row_fields.h"
 #include "worker/tasks/task_contract.h"
 
 namespace attune::worker {
@@ -45,6 +46,25 @@ void NormaliseNumbers(json& value) {
   } else {
     value = number;
   }
+}
+
+// Whether an answer behind `text` gets no space of its own.
+bool EndsInSpace(std::string_view text) {
+  return !text.empty() && absl::ascii_isspace(text.back());
+}
+
+// Ends a demonstration.
+constexpr std::string_view kEmptyLine = "\n\n";
+
+// The fields as templates read them.
+absl::StatusOr<json> ParseFields(std::string_view text) {
+  json fields = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!fields.is_object()) {
+    return MakeError(Reason::kInvalidData,
+                     "the fields are not a JSON object in UTF-8");
+  }
+  NormaliseNumbers(fields);
+  return fields;
 }
 
 absl::Status TemplateError(const absl::Status& status) {
@@ -151,7 +171,63 @@ absl::Status TaskProgram::Initialise() {
                " rows leaves no room for an input in the context of ",
                model_->info.config.context_length, " tokens"));
   }
-  return absl::OkStatus();
+  return ShowDemonstrations();
+}
+
+absl::Status TaskProgram::ShowDemonstrations() {
+  int64_t tokens = 0;
+  for (int i = 0; i < task_.demonstrations_size(); ++i) {
+    const attune::v1::Demonstration& one = task_.demonstrations(i);
+    const std::string path = Concat("task.demonstrations[", i, "]");
+    absl::StatusOr<ShownExample> shown = Show(one);
+    if (!shown.ok()) return WithContext(shown.status(), path);
+    absl::StatusOr<int64_t> count = CountDemonstrationTokens(one);
+    if (!count.ok()) return WithContext(count.status(), path);
+    tokens += *count;
+    demonstrations_.push_back(*std::move(shown));
+  }
+  const int64_t limit = InputLimit(/*answer_tokens=*/1);
+  if (tokens < limit) return absl::OkStatus();
+  return MakeError(
+      Reason::kInputTooLong,
+      Concat("task.demonstrations: ", task_.demonstrations_size(), " of them ",
+             "have ", tokens, " tokens and leave no room for an input: ", limit,
+             " fit beside ", num_prompt_rows_,
+             " prompt rows in the model's context of ",
+             model_->info.config.context_length));
+}
+
+absl::StatusOr<TaskProgram::ShownExample> TaskProgram::Show(
+    const attune::v1::Demonstration& demonstration) const {
+  ShownExample shown;
+  shown.answer = demonstration.answer();
+  if (is_classification()) {
+    const std::optional<int> label = FindLabel(demonstration.answer());
+    if (!label.has_value()) {
+      return MakeError(Reason::kInvalidData,
+                       Concat("its answer '", demonstration.answer(),
+                              "' is not among the task's labels"));
+    }
+    shown.answer = task_.labels(*label).words(0);
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::string text,
+                          FieldsToJson(demonstration.fields()));
+  ATTUNE_ASSIGN_OR_RETURN(const json fields, ParseFields(text));
+  ATTUNE_ASSIGN_OR_RETURN(shown.question, RenderFields(fields));
+  return shown;
+}
+
+absl::StatusOr<int64_t> TaskProgram::CountDemonstrationTokens(
+    const attune::v1::Demonstration& demonstration) const {
+  ATTUNE_ASSIGN_OR_RETURN(const ShownExample shown, Show(demonstration));
+  // What the chat template puts around turns counts where an input is made.
+  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
+      Concat(shown.question, " ", shown.answer, kEmptyLine),
+      /*add_special_tokens=*/false);
+  if (!tokens.ok()) {
+    return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
+  }
+  return static_cast<int64_t>(tokens->ids.size());
 }
 
 absl::Status TaskProgram::FindEndToken() {
@@ -211,15 +287,36 @@ int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
   return asked > 0 ? std::min(asked, room) : room;
 }
 
-absl::StatusOr<std::string> TaskProgram::Render(const json& fields) const {
+absl::StatusOr<std::string> TaskProgram::RenderFields(
+    const json& fields) const {
   absl::StatusOr<std::string> text = template_->Render(Dump(fields));
   if (!text.ok()) return TemplateError(text.status());
-  if (!task_.use_chat_template()) return text;
+  if (text->empty()) {
+    return MakeError(Reason::kInvalidTemplate,
+                     "the template renders to an empty text");
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> TaskProgram::Render(const json& fields) const {
+  ATTUNE_ASSIGN_OR_RETURN(std::string text, RenderFields(fields));
+  if (!task_.use_chat_template()) {
+    std::string all;
+    for (const ShownExample& one : demonstrations_) {
+      all += Concat(one.question, EndsInSpace(one.question) ? "" : " ",
+                    one.answer, kEmptyLine);
+    }
+    return all + text;
+  }
   std::vector<ChatMessage> turns;
   if (!task_.system_message().empty()) {
     turns.push_back({"system", task_.system_message()});
   }
-  turns.push_back({"user", *std::move(text)});
+  for (const ShownExample& one : demonstrations_) {
+    turns.push_back({"user", one.question});
+    turns.push_back({"assistant", one.answer});
+  }
+  turns.push_back({"user", std::move(text)});
   absl::StatusOr<std::string> chat =
       RenderChat(*model_->chat_template, turns,
                  {.bos_token = model_->bos_token,
@@ -246,27 +343,20 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
 
 absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
     std::string_view fields, int64_t answer_tokens) const {
-  json values = json::parse(fields, nullptr, /*allow_exceptions=*/false);
-  if (!values.is_object()) {
-    return MakeError(Reason::kInvalidData,
-                     "the fields are not a JSON object in UTF-8");
-  }
-  NormaliseNumbers(values);
+  ATTUNE_ASSIGN_OR_RETURN(json values, ParseFields(fields));
   const int64_t limit = InputLimit(answer_tokens);
   TaskInput input;
   for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
     ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(values));
     ATTUNE_ASSIGN_OR_RETURN(input.ids, EncodeText(text));
-    // A tokenizer may add a beginning to nothing.
-    if (text.empty() || input.ids.empty()) {
+    if (input.ids.empty()) {
       return MakeError(Reason::kInvalidTemplate,
-                       "the template renders to an empty text");
+                       "the template renders to a text without tokens");
     }
     const int64_t size = static_cast<int64_t>(input.ids.size());
     if (size <= limit) {
       input.bare_answer = !answers_behind_input() ||
-                          task_.use_chat_template() ||
-                          absl::ascii_isspace(text.back());
+                          task_.use_chat_template() || EndsInSpace(text);
       return input;
     }
     if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
@@ -278,6 +368,7 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
                  " prompt rows and ", AnswerPlaces(answer_tokens),
                  " answer tokens in the model's context of ",
                  model_->info.config.context_length,
+                 demonstrations_.empty() ? "" : ", demonstrations included",
                  task_.truncation().max_input_tokens() > 0
                      ? " under task.truncation.max_input_tokens"
                      : ""));

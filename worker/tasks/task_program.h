@@ -38,10 +38,11 @@ class TaskProgram {
   // ReadSplits in dataset.h) if it is a classification.
   // INVALID_ARGUMENT (kInvalidTemplate or naming the field) for a template that
   // does not compile or reads the answer, labels or words that are empty,
-  // repeated or become the same tokens, limits outside their ranges;
+  // repeated or become the same tokens, demonstrations without a field that the
+  // template reads or with another label, limits outside their ranges;
   // FAILED_PRECONDITION if the model has no chat template but one is asked for;
   // UNIMPLEMENTED for what is not served yet, also what a model of this kind
-  // cannot do; kInputTooLong if the prompt leaves no room.
+  // cannot do; kInputTooLong if prompt and demonstrations leave no room.
   static absl::StatusOr<std::unique_ptr<const TaskProgram>> Compile(
       const attune::v1::TaskSpec& task,
       std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows);
@@ -54,6 +55,14 @@ class TaskProgram {
   // kInputTooLong.
   absl::StatusOr<TaskInput> PrepareInput(std::string_view fields,
                                          int64_t answer_tokens) const;
+
+  // The tokens that `demonstration` would put before every input. Errors as of
+  // Compile, without the path.
+  absl::StatusOr<int64_t> CountDemonstrationTokens(
+      const attune::v1::Demonstration& demonstration) const;
+  // The most tokens an input may have in the model's context with room for
+  // `answer_tokens` of an answer, demonstrations included.
+  int64_t InputLimit(int64_t answer_tokens) const;
 
   // The tokens of a generation's answer with the end-of-text token.
   absl::StatusOr<std::vector<int64_t>> EncodeAnswer(std::string_view answer,
@@ -93,6 +102,12 @@ class TaskProgram {
   int64_t end_token() const { return end_token_; }
 
  private:
+  // A demonstration as the model sees it.
+  struct ShownExample {
+    std::string question;
+    std::string answer;
+  };
+
   TaskProgram(attune::v1::TaskSpec task,
               std::shared_ptr<const LoadedModel> model,
               int64_t num_prompt_rows);
@@ -100,15 +115,19 @@ class TaskProgram {
   absl::Status Initialise();
   absl::Status FindEndToken();
   absl::Status BuildTries();
+  absl::Status ShowDemonstrations();
+  absl::StatusOr<ShownExample> Show(
+      const attune::v1::Demonstration& demonstration) const;
   // Whether an answer stands behind the input, in the same context.
   bool answers_behind_input() const {
     return model_->info.config.kind == ModelKind::kCausal;
   }
   // Places of the context that are kept for the answer.
   int64_t AnswerPlaces(int64_t answer_tokens) const;
-  // The most tokens an input may have.
-  int64_t InputLimit(int64_t answer_tokens) const;
-  // The text as the model sees it, in its chat template where that is used.
+  // Fields in the template's text, which is not empty.
+  absl::StatusOr<std::string> RenderFields(const nlohmann::json& fields) const;
+  // The text as the model sees it: behind the demonstrations, in its chat
+  // template where that is used.
   absl::StatusOr<std::string> Render(const nlohmann::json& fields) const;
   absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
   // Takes about `excess` tokens from the field with the most tokens among those
@@ -122,6 +141,7 @@ class TaskProgram {
   int64_t longest_word_ = 0;            // tokens
   size_t num_tokens_added_behind_ = 0;  // by the tokenizer, to every text
   std::unique_ptr<const Template> template_;
+  std::vector<ShownExample> demonstrations_;
   std::vector<std::string> labels_;
   std::optional<LabelTrie> spaced_trie_;
   std::optional<LabelTrie> bare_trie_;

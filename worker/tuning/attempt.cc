@@ -14,6 +14,7 @@
 #include "worker/prompts/prompt_codec.h"
 #include "worker/prompts/soft_prompt.h"
 #include "worker/tasks/dataset.h"
+#include "worker/tasks/demonstrations.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/seeded_random.h"
@@ -33,6 +34,8 @@ namespace attune::worker {
 namespace {
 
 using attune::v1::EvaluationReport;
+using attune::v1::HardPrompt;
+using attune::v1::TaskSpec;
 using attune::v1::TuningJobSpec;
 using attune::v1::TuningProgress;
 using attune::v1::TuningReport;
@@ -142,6 +145,9 @@ class Attempt {
                     .dtype = model_->model->dtype(),
                     .embedding_dim = config.embedding_dim,
                     .num_layers = config.NumCachedLayers()}));
+    if (spec_.method().hard_prompt().num_demonstrations() > 0) {
+      ATTUNE_RETURN_IF_ERROR(PrepareDemonstrations(splits.train));
+    }
     ATTUNE_ASSIGN_OR_RETURN(
         program_, TaskProgram::Compile(spec_.task(), model_,
                                        NumVirtualTokens(spec_.method())));
@@ -150,6 +156,34 @@ class Attempt {
                      static_cast<int64_t>(splits.train.size()),
                      spec_.evaluation().metric());
     return PrepareSplits(std::move(splits));
+  }
+
+  // Puts a hard prompt's demonstrations into the task, and compiles what it is
+  // without them.
+  absl::Status PrepareDemonstrations(const std::vector<Example>& train) {
+    TaskSpec& task = *spec_.mutable_task();
+    TaskSpec bare = task;
+    bare.clear_demonstrations();
+    ATTUNE_ASSIGN_OR_RETURN(
+        bare_program_,
+        TaskProgram::Compile(bare, model_, /*num_prompt_rows=*/0));
+    if (task.demonstrations_size() > 0) return absl::OkStatus();
+    HardPrompt& method = *spec_.mutable_method()->mutable_hard_prompt();
+    ATTUNE_ASSIGN_OR_RETURN(std::vector<attune::v1::Demonstration> chosen,
+                            ChooseDemonstrations(*bare_program_, train, method,
+                                                 spec_.training().seed()));
+    const int found = static_cast<int>(chosen.size());
+    if (found < method.num_demonstrations()) {
+      listener_.OnNotice(Concat(
+          "only ", found, " of ", method.num_demonstrations(),
+          " demonstrations: there are ", train.size(),
+          " training rows, and half of the model's context is for the input"));
+    }
+    method.set_num_demonstrations(found);
+    for (attune::v1::Demonstration& one : chosen) {
+      *task.add_demonstrations() = std::move(one);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status PrepareSplits(Splits splits) {
@@ -167,6 +201,10 @@ class Attempt {
         validation_, PrepareExamples(*program_, splits.validation, pause));
     ATTUNE_ASSIGN_OR_RETURN(test_,
                             PrepareExamples(*program_, splits.test, pause));
+    if (bare_program_ != nullptr) {
+      ATTUNE_ASSIGN_OR_RETURN(
+          bare_test_, PrepareExamples(*bare_program_, splits.test, pause));
+    }
     return absl::OkStatus();
   }
 
@@ -223,12 +261,15 @@ class Attempt {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<EvaluationReport> MeasureTest(TuningProgress::Phase phase,
-                                               const AttachedPrompt* prompt) {
+  // Measures a split with `prompt`, or the bare base.
+  absl::StatusOr<EvaluationReport> Measure(
+      TuningProgress::Phase phase, const TaskProgram& program,
+      const std::vector<PreparedExample>& rows, std::string_view split,
+      const AttachedPrompt* prompt) {
     tracker_.SetCounters(state_.progress);
-    tracker_.EnterPhase(phase, static_cast<int64_t>(test_.size()));
+    tracker_.EnterPhase(phase, static_cast<int64_t>(rows.size()));
     EvaluationOptions options;
-    options.split = "test";
+    options.split = split;
     options.prompt = prompt;
     options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
       tracker_.SetPhaseDone(done);
@@ -236,10 +277,9 @@ class Attempt {
       if (!listener_.StopRequested()) return absl::OkStatus();
       return MakeError(Reason::kCancelled, "stopped in an evaluation");
     };
-    absl::StatusOr<EvaluationReport> report =
-        Evaluate(*program_, test_, options);
+    absl::StatusOr<EvaluationReport> report = Evaluate(program, rows, options);
     if (!report.ok()) return NameMemoryErrors(report.status());
-    tracker_.SetPhaseDone(static_cast<int64_t>(test_.size()));
+    tracker_.SetPhaseDone(static_cast<int64_t>(rows.size()));
     return report;
   }
 
@@ -253,13 +293,17 @@ class Attempt {
           "measurement before tuning");
       return absl::OkStatus();
     }
-    ATTUNE_ASSIGN_OR_RETURN(*state_.progress.mutable_before(),
-                            MeasureTest(TuningProgress::PHASE_EVALUATING_BASE,
-                                        /*prompt=*/nullptr));
+    const bool bare = bare_program_ != nullptr;
+    ATTUNE_ASSIGN_OR_RETURN(
+        *state_.progress.mutable_before(),
+        Measure(TuningProgress::PHASE_EVALUATING_BASE,
+                bare ? *bare_program_ : *program_, bare ? bare_test_ : test_,
+                "test", /*prompt=*/nullptr));
     return absl::OkStatus();
   }
 
   absl::Status Train() {
+    if (start_.empty()) return ValidateUntrained();
     Trainer trainer({.program = *program_,
                      .train = train_,
                      .validation = validation_,
@@ -270,13 +314,35 @@ class Attempt {
     return absl::OkStatus();
   }
 
+  // Instead of training where nothing can be trained.
+  absl::Status ValidateUntrained() {
+    stop_reason_ = TuningReport::STOP_REASON_NOTHING_TO_TRAIN;
+    ATTUNE_ASSIGN_OR_RETURN(
+        const EvaluationReport report,
+        Measure(TuningProgress::PHASE_VALIDATING, *program_, validation_,
+                "validation", /*prompt=*/nullptr));
+    const std::string& metric = spec_.evaluation().metric();
+    state_.progress.set_has_best(true);
+    state_.progress.set_best_metric(MetricOf(report, metric));
+    state_.progress.set_best_loss(report.loss());
+    tracker_.SetValidation(state_.progress.best_metric(), state_.progress);
+    return absl::OkStatus();
+  }
+
   absl::Status MeasureTuned() {
     listener_.BeforeStep();
+    const bool is_base =
+        state_.Best().empty() && spec_.task().demonstrations().empty();
+    if (is_base && state_.progress.has_before()) {
+      after_ = state_.progress.before();
+      return absl::OkStatus();
+    }
     ATTUNE_ASSIGN_OR_RETURN(
         const AttachedPrompt prompt,
         AttachValues(*model_, spec_.method(), state_.Best()));
     ATTUNE_ASSIGN_OR_RETURN(
-        after_, MeasureTest(TuningProgress::PHASE_EVALUATING_TUNED, &prompt));
+        after_, Measure(TuningProgress::PHASE_EVALUATING_TUNED, *program_,
+                        test_, "test", &prompt));
     return absl::OkStatus();
   }
 
@@ -350,10 +416,12 @@ class Attempt {
   TuningJobSpec spec_;
   std::shared_ptr<const LoadedModel> model_;
   double embedding_rms_ = 0;
+  std::unique_ptr<const TaskProgram> bare_program_;  // see above; may be null
   std::unique_ptr<const TaskProgram> program_;
   std::vector<PreparedExample> train_;
   std::vector<PreparedExample> validation_;
   std::vector<PreparedExample> test_;
+  std::vector<PreparedExample> bare_test_;  // for bare_program_
   TrainingState state_;
   TensorMap start_;  // what training begins with, also where it goes on
   TuningReport::StopReason stop_reason_ = TuningReport::STOP_REASON_UNSPECIFIED;

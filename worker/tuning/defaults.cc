@@ -14,6 +14,7 @@ namespace attune::worker {
 namespace {
 
 using attune::v1::EvaluationConfig;
+using attune::v1::HardPrompt;
 using attune::v1::PrefixTuning;
 using attune::v1::PromptTuning;
 using attune::v1::TaskSpec;
@@ -23,6 +24,7 @@ using attune::v1::TuningMethod;
 
 constexpr int kDefaultVirtualTokens = 20;
 constexpr int kMaxVirtualTokens = 1024;
+constexpr int kMaxDemonstrations = 256;
 constexpr size_t kMaxInitTextBytes = 16'384;
 constexpr int kDefaultEncoderWidth = 512;
 // Its two directions together are as wide as the other networks.
@@ -45,8 +47,10 @@ class Resolver {
     }
     FillDataDefaults(*spec_.mutable_data());
     ResolveMethod();
-    ResolveTraining(spec_.method(), spec_.task(), facts_,
-                    *spec_.mutable_training(), violations_);
+    if (!spec_.method().has_hard_prompt()) {
+      ResolveTraining(spec_.method(), spec_.task(), facts_,
+                      *spec_.mutable_training(), violations_);
+    }
     ResolveEvaluation();
     ATTUNE_RETURN_IF_ERROR(violations_.ToStatus());
     ATTUNE_RETURN_IF_ERROR(ResolvePrecision());
@@ -71,10 +75,43 @@ class Resolver {
       ResolvePrefixTuning(*method.mutable_prefix_tuning());
     } else if (method.has_head()) {
       ResolveHead(method.head());
-    } else if (!AdaptsModel(method)) {
-      violations_.AddUnsupported("spec.method",
-                                 "hard_prompt is not served by this release");
+    } else if (method.has_hard_prompt()) {
+      ResolveHardPrompt(*method.mutable_hard_prompt());
     }
+  }
+
+  void ResolveHardPrompt(HardPrompt& hard) {
+    const std::string path = "spec.method.hard_prompt";
+    Require(spec_.task().label_scoring() != attune::v1::LABEL_SCORING_HEAD,
+            path,
+            "trains nothing, but the task's labels need a head that is "
+            "trained: choose method head or any other");
+    const int given = spec_.task().demonstrations_size();
+    if (given > 0 && hard.num_demonstrations() == 0) {
+      hard.set_num_demonstrations(given);
+    }
+    Require(hard.num_demonstrations() >= 0 &&
+                hard.num_demonstrations() <= kMaxDemonstrations,
+            path + ".num_demonstrations", "must be 0 to 256");
+    Require(given == 0 || hard.num_demonstrations() == given,
+            path + ".num_demonstrations",
+            Concat("must be 0 where the task names ", given,
+                   " demonstrations itself"));
+    if (hard.selection() == HardPrompt::SELECTION_UNSPECIFIED) {
+      hard.set_selection(IsClassification(spec_.task())
+                             ? HardPrompt::SELECTION_BALANCED
+                             : HardPrompt::SELECTION_RANDOM);
+    }
+    Require(HardPrompt::Selection_IsValid(hard.selection()),
+            path + ".selection", "is unknown");
+    Require(hard.selection() != HardPrompt::SELECTION_BALANCED ||
+                IsClassification(spec_.task()),
+            path + ".selection", "SELECTION_BALANCED needs a classification");
+    TrainingConfig others = training();
+    others.clear_seed();
+    others.clear_precision();
+    Require(others.ByteSizeLong() == 0, "spec.training",
+            "a hard prompt trains nothing: only seed and precision may be set");
   }
 
   void ResolveHead(const attune::v1::Head& head) {

@@ -349,7 +349,7 @@ absl::StatusOr<TensorMap> MakeInitialFront(
     return MakeInitialAdaptation(program.model(), method, seed);
   }
   TensorMap front;
-  if (method.has_head()) return front;
+  if (method.has_head() || method.has_hard_prompt()) return front;
   if (method.has_prefix_tuning()) {
     ATTUNE_ASSIGN_OR_RETURN(
         front, MakeInitialPrefix(method.prefix_tuning(), program, train,

@@ -91,11 +91,6 @@ DataOrder MakeOrder(const TrainerInput& input) {
   return DataOrder(std::move(lengths), training.batch_size(), training.seed());
 }
 
-double MetricOf(const attune::v1::EvaluationReport& report,
-                const std::string& name) {
-  return name == "loss" ? report.loss() : report.metrics().at(name);
-}
-
 }  // namespace
 
 absl::StatusOr<BatchGradient> ComputeGradient(

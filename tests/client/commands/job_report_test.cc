@@ -56,6 +56,14 @@ TEST_F(JobReportTest, PutsBeforeAndAfterSideBySide) {
             "on 150 rows of test, after 150 steps (best: step 120)\n");
 }
 
+TEST_F(JobReportTest, SaysThatNothingWasTrained) {
+  report_.set_stop_reason(v1::TuningReport::STOP_REASON_NOTHING_TO_TRAIN);
+
+  PrintTuningReport(report_, console_);
+
+  EXPECT_THAT(out_.str(), HasSubstr("on 150 rows of test, nothing trained\n"));
+}
+
 TEST_F(JobReportTest, WithoutABaselineShowsTheTunedOneOnly) {
   report_.clear_before();
 
@@ -174,6 +182,10 @@ TEST(MethodText, NamesTheMethod) {
   EXPECT_EQ(MethodText(method), "prompt tuning");
   method.mutable_prefix_tuning();
   EXPECT_EQ(MethodText(method), "prefix tuning");
+  method.mutable_hard_prompt();
+  EXPECT_EQ(MethodText(method), "hard prompt");
+  method.mutable_hard_prompt()->set_num_demonstrations(8);
+  EXPECT_EQ(MethodText(method), "hard prompt, 8 demonstrations");
 }
 
 TEST(TaskText, CountsLabels) {

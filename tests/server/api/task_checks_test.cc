@@ -19,6 +19,13 @@ v1::TaskSpec SoundTask() {
   return task;
 }
 
+v1::Demonstration& AddDemonstration(v1::TaskSpec& task) {
+  v1::Demonstration& one = *task.add_demonstrations();
+  (*one.mutable_fields()->mutable_fields())["text"].set_string_value("a");
+  one.set_answer("yes");
+  return one;
+}
+
 absl::Status Check(const v1::TaskSpec& task, bool labels_required = false) {
   FieldViolations violations;
   CheckTask(task, labels_required, "task", violations);
@@ -26,6 +33,12 @@ absl::Status Check(const v1::TaskSpec& task, bool labels_required = false) {
 }
 
 TEST(TaskChecks, ASoundTaskPasses) { EXPECT_OK(Check(SoundTask())); }
+
+TEST(TaskChecks, ASoundDemonstrationPasses) {
+  v1::TaskSpec task = SoundTask();
+  AddDemonstration(task);
+  EXPECT_OK(Check(task));
+}
 
 TEST(TaskChecks, EveryWrongFieldIsNamed) {
   struct Case {
@@ -40,6 +53,20 @@ TEST(TaskChecks, EveryWrongFieldIsNamed) {
       {[](auto& t) { t.set_answer_field(std::string(257, 'x')); },
        "task.answer_field"},
       {[](auto& t) { t.mutable_labels()->RemoveLast(); }, "task.labels"},
+      {[](auto& t) { AddDemonstration(t).clear_fields(); },
+       "task.demonstrations[0].fields"},
+      {[](auto& t) { AddDemonstration(t).clear_answer(); },
+       "task.demonstrations[0].answer"},
+      {[](auto& t) { AddDemonstration(t).set_answer("perhaps"); },
+       "task.demonstrations[0].answer"},
+      {[](auto& t) {
+         AddDemonstration(t).set_answer(std::string(1 << 20, 'x'));
+       },
+       "task.demonstrations"},
+      {[](auto& t) {
+         for (int i = 0; i < 257; ++i) AddDemonstration(t);
+       },
+       "task.demonstrations"},
       {[](auto& t) { t.mutable_labels(1)->set_label("yes"); },
        "task.labels[1].label"},
       {[](auto& t) { t.mutable_labels(1)->set_label(""); },

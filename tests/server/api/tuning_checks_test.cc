@@ -111,7 +111,38 @@ TEST(TuningChecks, EveryWrongFieldIsNamed) {
            r.mutable_tuning_job()->mutable_spec()->add_aliases(Concat("a", i));
          }
        },
-       "tuning_job.spec.aliases"}};
+       "tuning_job.spec.aliases"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.mutable_method()->mutable_hard_prompt();
+         spec.mutable_training()->set_max_steps(5);
+       },
+       "tuning_job.spec.training"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.clear_training();
+         spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(
+             257);
+       },
+       "tuning_job.spec.method.hard_prompt.num_demonstrations"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.clear_training();
+         spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(
+             2);
+         v1::Demonstration& one = *spec.mutable_task()->add_demonstrations();
+         (*one.mutable_fields()->mutable_fields())["text"].set_string_value(
+             "a");
+         one.set_answer("yes");
+       },
+       "tuning_job.spec.method.hard_prompt.num_demonstrations"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.clear_training();
+         spec.mutable_method()->mutable_hard_prompt();
+         spec.mutable_task()->set_label_scoring(v1::LABEL_SCORING_HEAD);
+       },
+       "tuning_job.spec.method.hard_prompt"}};
   for (const Case& one : cases) {
     v1::CreateTuningJobRequest request = SoundCreateRequest("one");
     one.spoil(request);
@@ -125,12 +156,12 @@ TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
   v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
   spec->set_prompt("x");
-  spec->mutable_method()->mutable_hard_prompt();
+  spec->mutable_task()->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
 
   const absl::Status status = CheckCreateTuningJob(request);
 
   EXPECT_THAT(FieldsOf(status), testing::UnorderedElementsAre(
-                                    "tuning_job.spec.method.hard_prompt",
+                                    "tuning_job.spec.task.prompt_placement",
                                     "tuning_job.spec.prompt"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
 }

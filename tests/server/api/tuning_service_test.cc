@@ -43,17 +43,15 @@ TEST_F(TuningServiceTest, WrongFieldsComeBackOverTheWire) {
               NamesField(Reason::kInvalidField, "tuning_job.spec.prompt"));
 }
 
-TEST_F(TuningServiceTest, UnsupportedMethodsComeBackAsUnimplemented) {
+TEST_F(TuningServiceTest, WhatIsNotServedComesBackAsUnimplemented) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
-  request.mutable_tuning_job()
-      ->mutable_spec()
-      ->mutable_method()
-      ->mutable_hard_prompt();
+  request.mutable_tuning_job()->mutable_spec()->mutable_task()->set_type(
+      v1::TASK_TYPE_REGRESSION);
 
   const auto created = Create(request);
 
   EXPECT_THAT(created, NamesField(Reason::kUnsupportedField,
-                                  "tuning_job.spec.method.hard_prompt"));
+                                  "tuning_job.spec.task.type"));
   EXPECT_EQ(created.status().code(), absl::StatusCode::kUnimplemented);
 }
 

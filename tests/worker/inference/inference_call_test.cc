@@ -1,17 +1,12 @@
 #include "worker/inference/inference_call.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
-
-#include <limits>
 
 #include "proto/cc/status.h"
 
 namespace attune::worker {
 namespace {
-
-using testing::HasSubstr;
 
 TEST(CallContext, IsWaitedForUntilTheDeadline) {
   const absl::Time deadline = absl::FromUnixSeconds(100);
@@ -34,28 +29,6 @@ TEST(CallContext, ADeadlineStaysOneWhenItAlsoCancels) {
 
   EXPECT_EQ(ReasonOf(context.Check(absl::FromUnixSeconds(100))),
             Reason::kDeadlineExceeded);
-}
-
-TEST(FieldsToJson, KeepsTypes) {
-  google::protobuf::Struct fields;
-  (*fields.mutable_fields())["n"].set_number_value(3);
-
-  EXPECT_EQ(*FieldsToJson(fields), R"({"n":3})");
-}
-
-TEST(FieldsToJson, RefusesNumbersThatJsonCannotSay) {
-  google::protobuf::Struct fields;
-  google::protobuf::Value deep;
-  deep.mutable_list_value()->add_values()->set_number_value(
-      std::numeric_limits<double>::infinity());
-  (*(*fields.mutable_fields())["n"]
-        .mutable_struct_value()
-        ->mutable_fields())["list"] = deep;
-
-  const absl::Status status = FieldsToJson(fields).status();
-
-  EXPECT_EQ(ReasonOf(status), Reason::kInvalidField);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("fields.n"));
 }
 
 TEST(MakeErrorResult, CarriesCodeReasonAndMessage) {

@@ -168,6 +168,99 @@ TEST(TaskProgram, ABeginningTokenAloneIsNoText) {
               ReasonIs(Reason::kInvalidTemplate, HasSubstr("empty")));
 }
 
+void AddDemonstration(TaskSpec& task, const std::string& text,
+                      const std::string& answer) {
+  attune::v1::Demonstration& one = *task.add_demonstrations();
+  (*one.mutable_fields()->mutable_fields())["text"].set_string_value(text);
+  one.set_answer(answer);
+}
+
+TEST(TaskProgram, DemonstrationsStandBeforeTheInput) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  task.mutable_labels(0)->add_words("right");
+  AddDemonstration(task, "a", "yes");
+  AddDemonstration(task, "b", "no");
+
+  EXPECT_EQ(Rendered(task, R"({"text": "c"})"),
+            "Text: a\nLabel: right\n\n"
+            "Text: b\nLabel: no\n\n"
+            "Text: c\nLabel:");
+}
+
+TEST(TaskProgram, ADemonstrationsAnswerHasTheSpaceThatAnAnswerHas) {
+  TaskSpec task = TextTask(8);
+  task.set_template_("{{ text }} > ");
+  AddDemonstration(task, "a", "b c");
+
+  EXPECT_EQ(Rendered(task, R"({"text": "d"})"), "a > b c\n\nd > ");
+}
+
+TEST(TaskProgram, DemonstrationsAreTurnsOfAChat) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  task.set_use_chat_template(true);
+  AddDemonstration(task, "a", "yes");
+
+  EXPECT_EQ(Rendered(task, R"({"text": "b"})"),
+            "<|im_start|>user\nText: a\nLabel:<|im_end|>\n"
+            "<|im_start|>assistant\nyes<|im_end|>\n"
+            "<|im_start|>user\nText: b\nLabel:<|im_end|>\n"
+            "<|im_start|>assistant\n");
+}
+
+TEST(TaskProgram, AnInputIsCutBehindItsDemonstrations) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  AddDemonstration(task, "it is a demonstration", "yes");
+  const auto program = CompileTask(task);
+
+  const TaskInput input = *program->PrepareInput(
+      absl::StrCat(R"({"text": ")", std::string(400, '7'), "\"}"), 1);
+
+  EXPECT_TRUE(input.truncated);
+  EXPECT_LT(input.ids.size(), 256u);
+  EXPECT_THAT(TextOf(*program, input),
+              AllOf(StartsWith("Text: it is a demonstration\nLabel: yes\n\n"),
+                    EndsWith("77\nLabel:")));
+}
+
+TEST(TaskProgram, RefusesDemonstrationsThatLeaveNoRoom) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  AddDemonstration(task, std::string(200, '7'), "yes");
+  AddDemonstration(task, std::string(200, '8'), "no");
+
+  EXPECT_THAT(CompileError(task), ReasonIs(Reason::kInputTooLong,
+                                           HasSubstr("task.demonstrations")));
+}
+
+TEST(TaskProgram, RefusesADemonstrationOfAnotherLabel) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  AddDemonstration(task, "a", "yes");
+  AddDemonstration(task, "b", "perhaps");
+
+  EXPECT_THAT(
+      CompileError(task),
+      ReasonIs(Reason::kInvalidData, AllOf(HasSubstr("task.demonstrations[1]"),
+                                           HasSubstr("'perhaps'"))));
+}
+
+TEST(TaskProgram, RefusesADemonstrationWithoutAFieldOfTheTemplate) {
+  TaskSpec task = TaskOf("{{ text }} {{ other }}");
+  AddDemonstration(task, "a", "yes");
+
+  EXPECT_THAT(
+      CompileError(task),
+      ReasonIs(Reason::kInvalidTemplate,
+               AllOf(HasSubstr("task.demonstrations[0]"), HasSubstr("other"))));
+}
+
+TEST(TaskProgram, RefusesDemonstrationsOfAnEncoder) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  AddDemonstration(task, "a", "yes");
+
+  EXPECT_THAT(
+      CompileError(task, 0, "encoder"),
+      ReasonIs(Reason::kInvalidField, HasSubstr("task.demonstrations")));
+}
+
 TEST(TaskProgram, RefusesATemplateThatDoesNotCompile) {
   EXPECT_THAT(CompileError(TaskOf("{{ text ")),
               ReasonIs(Reason::kInvalidTemplate, HasSubstr("template")));

@@ -437,6 +437,89 @@ TEST(Attempt, AKilledAndResumedNetworkGivesTheSameBytes) {
   }
 }
 
+TEST(Attempt, AHardPromptShowsDemonstrationsAndTrainsNothing) {
+  AttemptInput input = ToyJob(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(4);
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input, listener);
+
+  ASSERT_OK(result);
+  const attune::v1::TaskSpec& task = listener.specs.at(0).task();
+  EXPECT_EQ(task.demonstrations_size(), 4);
+  const TuningReport& report = result->report;
+  EXPECT_EQ(report.stop_reason(), TuningReport::STOP_REASON_NOTHING_TO_TRAIN);
+  EXPECT_EQ(report.num_steps(), 0);
+  EXPECT_NE(report.before().loss(), report.after().loss());
+  EXPECT_GT(report.best_validation_metric(), 0);
+  EXPECT_THAT(listener.checkpoints, IsEmpty());
+  const absl::StatusOr<StoredPrompt> stored = DecodePrompt(result->artifact);
+  ASSERT_OK(stored);
+  EXPECT_OK(CheckPromptFits(*stored, TinyModel()->info));
+  EXPECT_EQ(stored->num_bytes(), 0u);
+  EXPECT_TRUE(MessageDifferencer::Equals(
+      stored->manifest.task().demonstrations(0), task.demonstrations(0)));
+  EXPECT_OK(AttachStored(*TinyModel(), *stored));
+}
+
+TEST(Attempt, AHardPromptWithoutDemonstrationsIsTheBase) {
+  AttemptInput input = ToyJob(0);
+  input.job.mutable_spec()->clear_training();
+  input.job.mutable_spec()->mutable_method()->mutable_hard_prompt();
+
+  const AttemptResult result = *RunJob(input);
+
+  EXPECT_TRUE(MessageDifferencer::Equals(result.report.before(),
+                                         result.report.after()));
+}
+
+TEST(Attempt, AHardPromptTakesItsTasksDemonstrations) {
+  AttemptInput input = ToyJobOn("t5", 0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt();
+  attune::v1::Demonstration& one = *spec.mutable_task()->add_demonstrations();
+  (*one.mutable_fields()->mutable_fields())["text"].set_string_value("41");
+  one.set_answer("left");
+
+  const AttemptResult result = *RunJob(input);
+
+  EXPECT_EQ(result.resolved_spec.task().demonstrations_size(), 1);
+  EXPECT_NE(result.report.before().loss(), result.report.after().loss());
+}
+
+TEST(Attempt, SaysThatFewerDemonstrationsFit) {
+  AttemptInput input = ToyJob(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(200);
+  RecordingListener listener;
+
+  const AttemptResult result = *RunJob(input, listener);
+
+  EXPECT_LT(result.resolved_spec.method().hard_prompt().num_demonstrations(),
+            200);
+  EXPECT_EQ(result.resolved_spec.method().hard_prompt().num_demonstrations(),
+            result.resolved_spec.task().demonstrations_size());
+  EXPECT_THAT(listener.notices, Contains(HasSubstr("demonstrations")));
+}
+
+TEST(Attempt, APromptIsTunedBehindDemonstrations) {
+  AttemptInput input = ToyJob(5);
+  attune::v1::Demonstration& one =
+      *input.job.mutable_spec()->mutable_task()->add_demonstrations();
+  (*one.mutable_fields()->mutable_fields())["text"].set_string_value("41");
+  one.set_answer("left");
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  EXPECT_EQ(DecodePrompt(result->artifact)->length(), 8);
+  EXPECT_EQ(result->resolved_spec.task().demonstrations_size(), 1);
+}
+
 TEST(Attempt, GoesOnFromAVersion) {
   const AttemptResult first = *RunJob(ToyJob(100));
   AttemptInput input = ToyJob(1);

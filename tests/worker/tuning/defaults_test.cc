@@ -12,6 +12,7 @@
 namespace attune::worker {
 namespace {
 
+using ::attune::v1::HardPrompt;
 using ::attune::v1::PromptTuning;
 using ::attune::v1::TrainingConfig;
 using ::attune::v1::TuningJobSpec;
@@ -261,11 +262,68 @@ TEST(Defaults, InitTextBelongsToItsInitialisation) {
   });
 }
 
-TEST(Defaults, RefusesWhatIsNotServedByName) {
-  ExpectRefused(Reason::kUnsupportedField, "spec.method",
-                [](TuningJobSpec& spec) {
-                  spec.mutable_method()->mutable_hard_prompt();
+TEST(Defaults, AHardPromptHasNothingToTrain) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(4);
+  spec.mutable_training()->set_seed(7);
+
+  const TuningJobSpec resolved = Resolved(spec);
+
+  EXPECT_EQ(resolved.method().hard_prompt().selection(),
+            HardPrompt::SELECTION_BALANCED);
+  EXPECT_EQ(resolved.training().max_steps(), 0);
+  EXPECT_EQ(resolved.training().seed(), 7u);
+  EXPECT_EQ(resolved.training().precision(), TrainingConfig::PRECISION_FP32);
+  EXPECT_EQ(resolved.evaluation().metric(), "accuracy");
+  EXPECT_EQ(Resolved(resolved).SerializeAsString(),
+            resolved.SerializeAsString());
+}
+
+TEST(Defaults, AHardPromptOfAGenerationShowsAnyRows) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  spec.mutable_method()->mutable_hard_prompt();
+
+  EXPECT_EQ(Resolved(spec).method().hard_prompt().selection(),
+            HardPrompt::SELECTION_RANDOM);
+}
+
+TEST(Defaults, AHardPromptCountsTheDemonstrationsOfItsTask) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_hard_prompt();
+  spec.mutable_task()->add_demonstrations()->set_answer("a");
+
+  EXPECT_EQ(Resolved(spec).method().hard_prompt().num_demonstrations(), 1);
+}
+
+TEST(Defaults, RefusesHardPromptsThatCannotBe) {
+  const auto hard = [](TuningJobSpec& spec) -> HardPrompt& {
+    return *spec.mutable_method()->mutable_hard_prompt();
+  };
+  ExpectRefused(
+      Reason::kInvalidField, "hard_prompt.num_demonstrations",
+      [&](TuningJobSpec& spec) { hard(spec).set_num_demonstrations(257); });
+  ExpectRefused(Reason::kInvalidField, "hard_prompt.num_demonstrations",
+                [&](TuningJobSpec& spec) {
+                  hard(spec).set_num_demonstrations(2);
+                  spec.mutable_task()->add_demonstrations()->set_answer("a");
                 });
+  ExpectRefused(
+      Reason::kInvalidField, "hard_prompt.selection", [&](TuningJobSpec& spec) {
+        spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+        hard(spec).set_selection(HardPrompt::SELECTION_BALANCED);
+      });
+  ExpectRefused(Reason::kInvalidField, "spec.training",
+                [&](TuningJobSpec& spec) {
+                  hard(spec);
+                  spec.mutable_training()->set_max_steps(5);
+                });
+  ExpectRefused(
+      Reason::kInvalidField, "spec.method.hard_prompt",
+      [&](TuningJobSpec& spec) {
+        hard(spec);
+        spec.mutable_task()->set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
+      });
 }
 
 TEST(Defaults, AHeadAloneNeedsATaskThatAHeadScores) {

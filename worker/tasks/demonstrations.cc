@@ -1,0 +1,95 @@
+#include "worker/tasks/demonstrations.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
+#include "proto/cc/text.h"
+#include "worker/tasks/row_fields.h"
+#include "worker/tasks/seeded_random.h"
+
+namespace attune::worker {
+namespace {
+
+using attune::v1::Demonstration;
+using attune::v1::HardPrompt;
+
+// Keeps this choice apart from the seed's other uses.
+constexpr uint64_t kDemonstrationStream = 20;
+// A long row must not end the search, nor a whole dataset of them prolong it.
+constexpr int kMaxPassedOver = 1000;
+
+// Rows by what must be even among them: their answers, or nothing.
+using Groups = std::vector<std::vector<const Example*>>;
+
+Groups Shuffled(absl::Span<const Example> train, bool balanced,
+                SeededRandom& random) {
+  std::map<std::string, std::vector<const Example*>> by_answer;
+  for (const Example& row : train) {
+    by_answer[balanced ? row.answer : ""].push_back(&row);
+  }
+  Groups groups;
+  for (auto& [answer, rows] : by_answer) {
+    random.Shuffle(rows);
+    groups.push_back(std::move(rows));
+  }
+  // Not always the same labels get one more than the others.
+  random.Shuffle(groups);
+  return groups;
+}
+
+// The first of every group, then their seconds, and so on.
+std::vector<const Example*> InTurns(const Groups& groups) {
+  size_t longest = 0;
+  for (const auto& group : groups) longest = std::max(longest, group.size());
+  std::vector<const Example*> rows;
+  for (size_t turn = 0; turn < longest; ++turn) {
+    for (const auto& group : groups) {
+      if (turn < group.size()) rows.push_back(group[turn]);
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Demonstration>> ChooseDemonstrations(
+    const TaskProgram& program, absl::Span<const Example> train,
+    const HardPrompt& method, uint64_t seed) {
+  SeededRandom random(seed, kDemonstrationStream);
+  const bool balanced = method.selection() == HardPrompt::SELECTION_BALANCED;
+  int64_t room = program.InputLimit(/*answer_tokens=*/1) / 2;
+  int passed_over = 0;
+  std::vector<Demonstration> chosen;
+  for (const Example* row : InTurns(Shuffled(train, balanced, random))) {
+    if (static_cast<int>(chosen.size()) == method.num_demonstrations() ||
+        passed_over == kMaxPassedOver) {
+      break;
+    }
+    Demonstration one;
+    const std::string place = Concat("row ", row->row);
+    absl::StatusOr<google::protobuf::Struct> fields =
+        FieldsFromJson(row->fields);
+    if (!fields.ok()) return WithContext(fields.status(), place);
+    *one.mutable_fields() = *std::move(fields);
+    one.set_answer(row->answer);
+    const absl::StatusOr<int64_t> tokens =
+        program.CountDemonstrationTokens(one);
+    if (!tokens.ok()) return WithContext(tokens.status(), place);
+    if (*tokens > room) {
+      ++passed_over;
+      continue;
+    }
+    room -= *tokens;
+    chosen.push_back(std::move(one));
+  }
+  // Models lean towards the answers that they saw last (Zhao et al. 2021).
+  random.Shuffle(chosen);
+  return chosen;
+}
+
+}  // namespace attune::worker
