@@ -140,7 +140,9 @@ class AttuneSide:
             "method": {"prompt_tuning": {
                 "num_virtual_tokens": self.arguments.virtual_tokens}},
             "training": {"max_steps": self.arguments.steps,
-                         "batch_size": self.arguments.batch, "seed": seed}}
+                         "batch_size": self.arguments.batch, "seed": seed},
+            # Drawn from all of them: files may be in the order of the labels.
+            "evaluation": {"max_validation_rows": self.arguments.dev_rows}}
 
     def run(self, seed):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -305,7 +307,7 @@ def main():
             continue
         splits = {
             "train": read_rows(folder / "train.jsonl"),
-            "dev": read_rows(folder / "dev.jsonl", arguments.dev_rows),
+            "dev": read_rows(folder / "dev.jsonl"),
             "test": read_rows(folder / "test.jsonl", arguments.test_rows)}
         outcomes = {}
         # PEFT first: the ratio stands in Attune's line.
