@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
 #include "client/commands/files.h"
 #include "client/commands/inference_options.h"
 #include "client/commands/names.h"
@@ -54,11 +55,42 @@ absl::StatusOr<std::vector<Struct>> RowsOf(Session& session,
   return rows;
 }
 
+// The entities with their types and scores.
+std::string EntitiesText(const v1::TagAnswer& answer) {
+  if (answer.entities().empty()) return "no entities";
+  std::string text;
+  for (const v1::Entity& entity : answer.entities()) {
+    text += Concat(text.empty() ? "" : ", ", entity.text(), " [", entity.type(),
+                   " ", FormatPercent(entity.score()), "]");
+  }
+  return text;
+}
+
+std::string LabelSetText(const v1::LabelSetAnswer& answer) {
+  if (answer.labels().empty()) return "no labels";
+  std::string text;
+  for (const v1::LabelScore& label : answer.labels()) {
+    text += Concat(text.empty() ? "" : ", ", label.label(), " ",
+                   FormatPercent(label.score()));
+  }
+  return text;
+}
+
 // The answer and its probability, the likeliest `top` labels.
 std::pair<std::string, std::string> AnswerText(const v1::PredictResult& result,
                                                int top) {
   if (result.has_error()) {
     return {Concat("error: ", result.error().message()), ""};
+  }
+  if (result.answer().has_tags()) {
+    return {EntitiesText(result.answer().tags()), ""};
+  }
+  if (result.answer().has_label_set()) {
+    return {LabelSetText(result.answer().label_set()), ""};
+  }
+  if (result.answer().has_number()) {
+    // All the digits that mean something, whatever the unit.
+    return {absl::StrFormat("%.10g", result.answer().number().value()), ""};
   }
   if (!result.answer().has_label()) return {result.answer().text().text(), ""};
   const v1::LabelAnswer& label = result.answer().label();

@@ -64,10 +64,13 @@ void CheckWords(const v1::LabelWords& label, const std::string& path,
 
 void CheckLabels(const v1::TaskSpec& task, bool required,
                  const std::string& path, FieldViolations& violations) {
-  if (task.type() == v1::TASK_TYPE_TEXT_GENERATION && task.labels_size() > 0) {
-    violations.Add(path, "is only for TASK_TYPE_TEXT_CLASSIFICATION");
+  const bool tags = task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION;
+  if ((task.type() == v1::TASK_TYPE_TEXT_GENERATION ||
+       task.type() == v1::TASK_TYPE_REGRESSION) &&
+      task.labels_size() > 0) {
+    violations.Add(path, "is only for classifications");
   }
-  if (task.type() != v1::TASK_TYPE_TEXT_CLASSIFICATION) return;
+  if (task.type() != v1::TASK_TYPE_TEXT_CLASSIFICATION && !tags) return;
   if (task.labels_size() == 0 && !required) return;
   if (task.labels_size() < kMinLabels || task.labels_size() > kMaxLabels) {
     violations.Add(path,
@@ -87,9 +90,89 @@ void CheckLabels(const v1::TaskSpec& task, bool required,
     } else if (!seen.insert(label.label()).second) {
       violations.Add(label_path + ".label",
                      Concat("the label '", label.label(), "' is there twice"));
-    } else {
+    } else if (!tags && !task.multi_label()) {
       CheckWords(label, label_path, owners, violations);
+    } else if (label.words_size() > 0) {
+      violations.Add(label_path + ".words",
+                     "a head weighs tags and single labels: they have no "
+                     "words");
     }
+  }
+}
+
+// "O", or a prefix and a type.
+bool IsTag(std::string_view text) {
+  return text == "O" ||
+         (text.size() > 2 && text[1] == '-' &&
+          std::string_view("BIES").find(text[0]) != text.npos &&
+          std::none_of(text.begin(), text.end(), absl::ascii_isspace));
+}
+
+void CheckTagging(const v1::TaskSpec& task, const std::string& path,
+                  FieldViolations& violations) {
+  bool has_outside = task.labels().empty();
+  for (int i = 0; i < task.labels_size(); ++i) {
+    const std::string& tag = task.labels(i).label();
+    has_outside = has_outside || tag == "O";
+    if (!IsTag(tag)) {
+      violations.Add(Concat(path, ".labels[", i, "].label"),
+                     Concat("'", tag,
+                            "' is neither 'O' nor B-, I-, E- or S- and a type "
+                            "without white space"));
+    }
+  }
+  if (!has_outside) {
+    violations.Add(path + ".labels",
+                   "lack 'O', the tag of words outside of entities");
+  }
+  if (task.truncation().side() == v1::TRUNCATION_SIDE_LEFT) {
+    violations.Add(path + ".truncation.side",
+                   "a token classification loses its last words: choose "
+                   "TRUNCATION_SIDE_RIGHT or TRUNCATION_SIDE_REFUSE");
+  }
+  if (task.use_chat_template()) {
+    violations.Add(path + ".use_chat_template",
+                   "is not for TASK_TYPE_TOKEN_CLASSIFICATION");
+  }
+}
+
+// What only a head can answer.
+void CheckHeadTask(const v1::TaskSpec& task, const std::string& path,
+                   FieldViolations& violations) {
+  if (task.label_scoring() == v1::LABEL_SCORING_WORDS) {
+    violations.AddUnsupported(path + ".label_scoring",
+                              "this task needs LABEL_SCORING_HEAD");
+  }
+  if (!task.demonstrations().empty()) {
+    violations.Add(path + ".demonstrations",
+                   "are for models that answer behind a text; this task needs "
+                   "a head");
+  }
+}
+
+// Fields of one type of task in another.
+void CheckOwnFields(const v1::TaskSpec& task, const std::string& path,
+                    FieldViolations& violations) {
+  if (!task.tokens_field().empty()) {
+    if (task.type() != v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
+      violations.Add(path + ".tokens_field",
+                     "is only for TASK_TYPE_TOKEN_CLASSIFICATION");
+    } else if (task.tokens_field().size() > kMaxLabelBytes) {
+      violations.Add(path + ".tokens_field",
+                     Concat("is longer than ", kMaxLabelBytes, " bytes"));
+    }
+  }
+  if (task.multi_label() && task.type() != v1::TASK_TYPE_TEXT_CLASSIFICATION) {
+    violations.Add(path + ".multi_label",
+                   "is only for TASK_TYPE_TEXT_CLASSIFICATION");
+  }
+  if (!task.has_number_scale()) return;
+  const double deviation = task.number_scale().deviation();
+  if (task.type() != v1::TASK_TYPE_REGRESSION) {
+    violations.Add(path + ".number_scale", "is only for TASK_TYPE_REGRESSION");
+  } else if (!(deviation > 0)) {
+    violations.Add(path + ".number_scale.deviation",
+                   Concat("is ", deviation, "; must be above 0"));
   }
 }
 
@@ -128,6 +211,12 @@ void CheckDemonstrations(const v1::TaskSpec& task, const std::string& path,
 
 }  // namespace
 
+bool NeedsHead(const v1::TaskSpec& task) {
+  return task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+         task.type() == v1::TASK_TYPE_REGRESSION || task.multi_label() ||
+         task.label_scoring() == v1::LABEL_SCORING_HEAD;
+}
+
 void CheckTask(const v1::TaskSpec& task, bool labels_required,
                std::string_view path, FieldViolations& violations) {
   const auto at = [path](std::string_view field) {
@@ -154,7 +243,7 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
                    "must be at least 1, or 0 for the default");
   }
   if (task.has_decoding()) {
-    if (task.type() == v1::TASK_TYPE_TEXT_CLASSIFICATION) {
+    if (task.type() != v1::TASK_TYPE_TEXT_GENERATION) {
       violations.Add(at("decoding"), "is only for TASK_TYPE_TEXT_GENERATION");
     }
     CheckDecoding(task.decoding(), at("decoding"), violations);
@@ -169,6 +258,11 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
   if (!task.system_message().empty() && !task.use_chat_template()) {
     violations.Add(at("system_message"), "is only for use_chat_template");
   }
+  CheckOwnFields(task, std::string(path), violations);
+  if (task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
+    CheckTagging(task, std::string(path), violations);
+  }
+  if (NeedsHead(task)) CheckHeadTask(task, std::string(path), violations);
   if (task.system_message().size() > kMaxSystemMessageBytes) {
     violations.Add(at("system_message"),
                    Concat("has ", task.system_message().size(),

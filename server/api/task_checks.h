@@ -24,6 +24,9 @@ inline constexpr int kMaxStops = 8;
 inline constexpr size_t kMaxStopBytes = 64;
 inline constexpr double kMaxTemperature = 2;
 
+// Whether only a trained head can answer, whatever the base model.
+bool NeedsHead(const v1::TaskSpec& task);
+
 // labels_required: a bare base model has no training rows to find labels in.
 void CheckTask(const v1::TaskSpec& task, bool labels_required,
                std::string_view path, FieldViolations& violations);

@@ -98,7 +98,8 @@ void CheckStart(const Tuning& tuning, v1::TaskType task, Fields fields,
                               .status());
   }
   if (init == v1::PromptTuning::INITIALISATION_CLASS_LABELS &&
-      task == v1::TASK_TYPE_TEXT_GENERATION) {
+      task != v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+      task != v1::TASK_TYPE_UNSPECIFIED) {
     fields.Add("initialisation",
                "INITIALISATION_CLASS_LABELS is only for "
                "TASK_TYPE_TEXT_CLASSIFICATION");
@@ -266,6 +267,25 @@ void CheckLora(const v1::Lora& lora, Fields fields) {
   }
 }
 
+// The metrics that may pick the best checkpoint.
+std::vector<std::string> MetricsOf(const v1::TaskSpec& task) {
+  switch (task.type()) {
+    case v1::TASK_TYPE_TEXT_CLASSIFICATION:
+      if (task.multi_label()) {
+        return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
+      }
+      return {"accuracy", "macro_f1", "loss"};
+    case v1::TASK_TYPE_TOKEN_CLASSIFICATION:
+      return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
+    case v1::TASK_TYPE_TEXT_GENERATION:
+      return {"exact_match", "loss"};
+    case v1::TASK_TYPE_REGRESSION:
+      return {"pearson", "spearman", "mse", "mae", "loss"};
+    default:
+      return {};
+  }
+}
+
 }  // namespace
 
 void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
@@ -348,21 +368,16 @@ void CheckTraining(const v1::TrainingConfig& training, std::string_view path,
   }
 }
 
-void CheckEvaluation(const v1::EvaluationConfig& evaluation, v1::TaskType task,
-                     std::string_view path, FieldViolations& violations) {
+void CheckEvaluation(const v1::EvaluationConfig& evaluation,
+                     const v1::TaskSpec& task, std::string_view path,
+                     FieldViolations& violations) {
   Fields fields(path, violations);
   fields.CheckNotNegative("max_test_rows", evaluation.max_test_rows());
   fields.CheckNotNegative("max_validation_rows",
                           evaluation.max_validation_rows());
   if (evaluation.metric().empty()) return;
-  std::vector<std::string> metrics;
-  if (task == v1::TASK_TYPE_TEXT_CLASSIFICATION) {
-    metrics = {"accuracy", "macro_f1", "loss"};
-  } else if (task == v1::TASK_TYPE_TEXT_GENERATION) {
-    metrics = {"exact_match", "loss"};
-  } else {
-    return;  // the type itself is refused
-  }
+  const std::vector<std::string> metrics = MetricsOf(task);
+  if (metrics.empty()) return;  // the type itself is refused
   if (!absl::c_linear_search(metrics, evaluation.metric())) {
     fields.Add("metric",
                Concat("'", evaluation.metric(), "' is not one of this task's: ",

@@ -16,8 +16,9 @@ void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
                  std::string_view path, FieldViolations& violations);
 void CheckTraining(const v1::TrainingConfig& training, std::string_view path,
                    FieldViolations& violations);
-void CheckEvaluation(const v1::EvaluationConfig& evaluation, v1::TaskType task,
-                     std::string_view path, FieldViolations& violations);
+void CheckEvaluation(const v1::EvaluationConfig& evaluation,
+                     const v1::TaskSpec& task, std::string_view path,
+                     FieldViolations& violations);
 
 }  // namespace attune::server
 

@@ -126,10 +126,10 @@ void CheckHardPrompt(const v1::TuningJobSpec& spec,
                    Concat("is ", asked, ", but the task names ", given,
                           " demonstrations: leave it 0"));
   }
-  if (spec.task().label_scoring() == v1::LABEL_SCORING_HEAD) {
+  if (NeedsHead(spec.task())) {
     violations.Add(Concat(kSpec, ".method.hard_prompt"),
-                   "trains nothing, but LABEL_SCORING_HEAD needs a head that "
-                   "is trained: choose method head or any other");
+                   "trains nothing, but the task needs a head that is trained: "
+                   "choose method head or any other");
   }
 }
 
@@ -152,8 +152,13 @@ void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   const v1::TaskType task = spec.task().type();
   CheckMethod(spec.method(), task, at("method"), violations);
   CheckTraining(spec.training(), at("training"), violations);
+  if (spec.training().label_smoothing() > 0 &&
+      (spec.task().multi_label() || task == v1::TASK_TYPE_REGRESSION)) {
+    violations.Add(at("training.label_smoothing"),
+                   "is not for multi_label and regression");
+  }
   if (spec.method().has_hard_prompt()) CheckHardPrompt(spec, violations);
-  CheckEvaluation(spec.evaluation(), task, at("evaluation"), violations);
+  CheckEvaluation(spec.evaluation(), spec.task(), at("evaluation"), violations);
   CheckAliases(spec, violations);
 }
 

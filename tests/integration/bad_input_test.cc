@@ -424,11 +424,11 @@ TEST_F(BadInput, WatchBeyondTheNewestEventIsRefused) {
 TEST_F(BadInput, WhatIsNotBuiltIsRefusedByName) {
   v1::TuningJobSpec marked = QuickReviewJob("bad");
   marked.mutable_task()->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
-  v1::TuningJobSpec tagging = QuickReviewJob("bad");
-  tagging.mutable_task()->set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  v1::TuningJobSpec choosing = QuickReviewJob("bad");
+  choosing.mutable_task()->set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
 
   const Failure placement = Submit(marked);
-  const Failure task = Submit(tagging);
+  const Failure task = Submit(choosing);
 
   for (const Failure& failure : {placement, task}) {
     EXPECT_EQ(failure.code, grpc::StatusCode::UNIMPLEMENTED) << failure;

@@ -47,6 +47,125 @@ TEST_F(ModelKinds, AnEncoderLearnsAHeadAndClassifies) {
   }
 }
 
+TEST_F(ModelKinds, AHardPromptServesItsDemonstrations) {
+  v1::TuningJobSpec spec = JobOn(QuickReviewJob("shown"), "tiny");
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(2);
+  const v1::TuningJob job = MustSucceed(spec).job;
+  v1::PredictRequest request = ReviewRequest("prompts/shown", {"a fine film"});
+  const auto shown = api().Predict(request);
+  v1::BaseTarget& base = *request.mutable_target()->mutable_base();
+  base.set_model("models/tiny");
+  *base.mutable_task() = job.resolved_spec().task();
+
+  const auto by_hand = api().Predict(request);
+  base.mutable_task()->clear_demonstrations();
+  const auto bare = api().Predict(request);
+
+  EXPECT_EQ(job.resolved_spec().task().demonstrations_size(), 2);
+  EXPECT_EQ(job.report().stop_reason(),
+            v1::TuningReport::STOP_REASON_NOTHING_TO_TRAIN);
+  ASSERT_TRUE(shown.ok()) << shown.failure();
+  ASSERT_TRUE(by_hand.ok()) << by_hand.failure();
+  ASSERT_TRUE(bare.ok()) << bare.failure();
+  const v1::PredictResult& result = shown.value.results(0);
+  EXPECT_EQ(result.prompt_version(), "prompts/shown/versions/1");
+  EXPECT_DOUBLE_EQ(result.answer().label().score(),
+                   by_hand.value.results(0).answer().label().score());
+  EXPECT_GT(result.num_input_tokens(),
+            bare.value.results(0).num_input_tokens());
+}
+
+TEST_F(ModelKinds, AnEncoderTagsWords) {
+  v1::TuningJobSpec spec = JobOn(QuickReviewJob("tags"), "encoder");
+  spec.mutable_task()->Clear();
+  spec.mutable_task()->set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  spec.mutable_task()->set_template_("{{ tokens }}");
+  spec.mutable_evaluation()->clear_metric();
+  auto* rows = spec.mutable_data()->mutable_inline_()->mutable_rows();
+  rows->Clear();
+  for (int i = 0; i < 24; ++i) {
+    google::protobuf::Struct& row = *rows->Add();
+    auto& fields = *row.mutable_fields();
+    for (const char* word : {"a", "film", i % 2 == 0 ? "by" : "in", "7"}) {
+      fields["tokens"].mutable_list_value()->add_values()->set_string_value(
+          word);
+    }
+    for (const char* tag : {"O", "O", "O", i % 2 == 0 ? "B-BY" : "B-IN"}) {
+      fields["tags"].mutable_list_value()->add_values()->set_string_value(tag);
+    }
+  }
+  const v1::TuningJob job = MustSucceed(spec).job;
+  MustSucceed(JobOn(QuickReviewJob("beside"), "encoder"));
+  v1::PredictRequest request;
+  request.mutable_target()->set_prompt("prompts/tags");
+  *request.add_items()->mutable_fields() =
+      MakeStruct({{"tokens", "a film by 7"}});
+  *request.add_items()->mutable_fields() = MakeStruct({{"text", "no tokens"}});
+  v1::PredictItem& other = *request.add_items();
+  other.mutable_target()->set_prompt("prompts/beside");
+  *other.mutable_fields() = MakeStruct({{"text", "a fine film"}});
+
+  const auto predicted = api().Predict(request);
+
+  EXPECT_TRUE(job.report().after().metrics().contains("micro_f1"));
+  ASSERT_TRUE(predicted.ok()) << predicted.failure();
+  const v1::TagAnswer& answer = predicted.value.results(0).answer().tags();
+  ASSERT_EQ(answer.tokens_size(), 4) << predicted.value.ShortDebugString();
+  EXPECT_EQ(answer.tokens(1).token(), "film");
+  EXPECT_GT(answer.tokens(1).score(), 0);
+  for (const v1::Entity& entity : answer.entities()) {
+    EXPECT_LT(entity.begin(), entity.end());
+  }
+  EXPECT_EQ(predicted.value.results(1).error().reason(), "INVALID_DATA");
+  EXPECT_EQ(predicted.value.results(2).answer().label().scores_size(), 2);
+}
+
+TEST_F(ModelKinds, AnEncoderAnswersWithLabelsAndNumbers) {
+  v1::TuningJobSpec several = JobOn(QuickReviewJob("several"), "encoder");
+  several.mutable_task()->clear_labels();
+  several.mutable_task()->set_multi_label(true);
+  several.mutable_evaluation()->clear_metric();
+  v1::TuningJobSpec number = JobOn(QuickReviewJob("number"), "encoder");
+  number.mutable_task()->Clear();
+  number.mutable_task()->set_type(v1::TASK_TYPE_REGRESSION);
+  number.mutable_task()->set_template_("{{ text }}");
+  number.mutable_evaluation()->clear_metric();
+  auto& several_rows =
+      *several.mutable_data()->mutable_inline_()->mutable_rows();
+  auto& number_rows = *number.mutable_data()->mutable_inline_()->mutable_rows();
+  for (int i = 0; i < several_rows.size(); ++i) {
+    auto& labels = (*several_rows[i].mutable_fields())["labels"];
+    labels.mutable_list_value();
+    for (const char* label : {"film", "warm", "dull"}) {
+      if ((i + label[0]) % 2 == 0) continue;
+      labels.mutable_list_value()->add_values()->set_string_value(label);
+    }
+    (*number_rows[i].mutable_fields())["value"].set_number_value(1000 + i % 5);
+  }
+  MustSucceed(several);
+  MustSucceed(number);
+  v1::PredictRequest request =
+      ReviewRequest("prompts/several", {"a fine film"});
+  *request.add_items() = request.items(0);
+  request.mutable_items(1)->mutable_target()->set_prompt("prompts/number");
+
+  const auto predicted = api().Predict(request);
+
+  ASSERT_TRUE(predicted.ok()) << predicted.failure();
+  const v1::LabelSetAnswer& set =
+      predicted.value.results(0).answer().label_set();
+  ASSERT_EQ(set.scores_size(), 3) << predicted.value.ShortDebugString();
+  EXPECT_GE(set.scores(0).score(), set.scores(2).score());
+  int above = 0;
+  for (const v1::LabelScore& score : set.scores()) {
+    if (score.score() > 0.5) ++above;
+  }
+  EXPECT_EQ(set.labels_size(), above);
+  // In the unit of the rows, after four steps still about their mean.
+  EXPECT_NEAR(predicted.value.results(1).answer().number().value(), 1002, 20);
+}
+
 TEST_F(ModelKinds, AnEncoderDecoderWeighsLabelWords) {
   const v1::TuningJob job =
       MustSucceed(JobOn(QuickReviewJob("words"), "t5")).job;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -14,11 +16,60 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/language_batch.h"
+#include "worker/tasks/tag_answer.h"
+#include "worker/tasks/tag_scorer.h"
 
 namespace attune::worker {
 namespace {
 
 constexpr std::string_view kContext = "a pass of the engine";
+
+// Adds the labels of an item's task with what `probability` makes of their
+// values, the largest value first.
+template <typename Probability>
+void AddScores(
+    const WorkItem& item, const std::vector<double>& values,
+    Probability probability,
+    google::protobuf::RepeatedPtrField<attune::v1::LabelScore>& scores) {
+  const std::vector<std::string>& labels = item.target->program->labels();
+  std::vector<size_t> order(labels.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return values[a] > values[b]; });
+  for (size_t i : order) {
+    attune::v1::LabelScore& score = *scores.Add();
+    score.set_label(labels[i]);
+    score.set_score(probability(values[i]));
+  }
+}
+
+// What a head's outputs say where they are no probabilities of one label.
+// Internal if one is not a number.
+absl::StatusOr<attune::v1::PredictResult> OutputResult(
+    const WorkItem& item, const std::vector<double>& outputs) {
+  if (!std::all_of(outputs.begin(), outputs.end(),
+                   [](double value) { return std::isfinite(value); })) {
+    return MakeError(Reason::kInternal,
+                     "the model's outputs are not finite, so there is no "
+                     "answer");
+  }
+  attune::v1::PredictResult result = item.MakeResult();
+  const TaskProgram& program = *item.target->program;
+  if (program.is_regression()) {
+    const attune::v1::NumberScale& scale = program.task().number_scale();
+    result.mutable_answer()->mutable_number()->set_value(
+        scale.mean() + scale.deviation() * outputs[0]);
+    return result;
+  }
+  attune::v1::LabelSetAnswer& answer =
+      *result.mutable_answer()->mutable_label_set();
+  AddScores(
+      item, outputs, [](double value) { return 1 / (1 + std::exp(-value)); },
+      *answer.mutable_scores());
+  const int above = static_cast<int>(LabelsAbove(outputs).size());
+  for (int i = 0; i < above; ++i) *answer.add_labels() = answer.scores(i);
+  return result;
+}
 
 // log_probabilities: one per label. Internal if one is not a number.
 absl::StatusOr<attune::v1::PredictResult> LabelResult(
@@ -31,21 +82,41 @@ absl::StatusOr<attune::v1::PredictResult> LabelResult(
   }
   attune::v1::PredictResult result = item.MakeResult();
   attune::v1::LabelAnswer& answer = *result.mutable_answer()->mutable_label();
-  const std::vector<std::string>& labels = item.target->program->labels();
-  std::vector<size_t> order(labels.size());
-  for (size_t i = 0; i < order.size(); ++i) {
-    order[i] = i;
-  }
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return log_probabilities[a] > log_probabilities[b];
-  });
-  for (size_t i : order) {
-    attune::v1::LabelScore& score = *answer.add_scores();
-    score.set_label(labels[i]);
-    score.set_score(std::exp(log_probabilities[i]));
-  }
+  AddScores(
+      item, log_probabilities, [](double value) { return std::exp(value); },
+      *answer.mutable_scores());
   answer.set_label(answer.scores(0).label());
   answer.set_score(answer.scores(0).score());
+  return result;
+}
+
+// -> log-probabilities of all labels of each item; all have one model.
+absl::StatusOr<std::vector<std::vector<double>>> ScoreItems(
+    const BaseModel& model, absl::Span<const std::unique_ptr<WorkItem>> items) {
+  if (model.config().kind == ModelKind::kEncoder) {
+    std::vector<HeadQuery> queries;
+    for (const auto& item : items) queries.push_back(item->head_query());
+    return ScoreByHead(AsEncoder(model), queries);
+  }
+  std::vector<LabelQuery> queries;
+  for (const auto& item : items) queries.push_back(item->label_query());
+  return ScoreLabels(AsLanguage(model), queries);
+}
+
+// The tags of an item's words.
+absl::StatusOr<attune::v1::PredictResult> TagResult(const WorkItem& item,
+                                                    const TagScores& scores) {
+  for (const std::vector<double>& word : scores) {
+    if (std::any_of(word.begin(), word.end(),
+                    [](double value) { return std::isnan(value); })) {
+      return MakeError(Reason::kInternal,
+                       "the model's scores are not finite, so no tag can be "
+                       "picked");
+    }
+  }
+  attune::v1::PredictResult result = item.MakeResult();
+  *result.mutable_answer()->mutable_tags() =
+      MakeTagAnswer(*item.target->program, item.input.words, scores);
   return result;
 }
 
@@ -107,19 +178,39 @@ absl::Status ReadApart(const EncoderDecoderModel& model,
   });
 }
 
-// -> log-probabilities of all labels of each item; all have one model.
-absl::StatusOr<std::vector<std::vector<double>>> Score(
+// -> the answers of `items`, which have one model and are of one form: labels,
+// tags, or what a head's outputs say.
+absl::StatusOr<std::vector<absl::StatusOr<attune::v1::PredictResult>>> Answer(
     const BaseModel& model, absl::Span<const std::unique_ptr<WorkItem>> items) {
-  using Scores = std::vector<std::vector<double>>;
-  return CatchTorchErrors(kContext, [&]() -> absl::StatusOr<Scores> {
-    if (model.config().kind == ModelKind::kEncoder) {
+  using Results = std::vector<absl::StatusOr<attune::v1::PredictResult>>;
+  return CatchTorchErrors(kContext, [&]() -> absl::StatusOr<Results> {
+    Results results;
+    if (items.front()->form() == AnswerForm::kTags) {
+      std::vector<TagQuery> queries;
+      for (const auto& item : items) queries.push_back(item->tag_query());
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<TagScores> scores,
+                              ScoreTags(AsEncoder(model), queries));
+      for (size_t i = 0; i < items.size(); ++i) {
+        results.push_back(TagResult(*items[i], scores[i]));
+      }
+      return results;
+    }
+    if (items.front()->form() == AnswerForm::kOutputs) {
       std::vector<HeadQuery> queries;
       for (const auto& item : items) queries.push_back(item->head_query());
-      return ScoreByHead(AsEncoder(model), queries);
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> outputs,
+                              HeadOutputs(AsEncoder(model), queries));
+      for (size_t i = 0; i < items.size(); ++i) {
+        results.push_back(OutputResult(*items[i], outputs[i]));
+      }
+      return results;
     }
-    std::vector<LabelQuery> queries;
-    for (const auto& item : items) queries.push_back(item->label_query());
-    return ScoreLabels(AsLanguage(model), queries);
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
+                            ScoreItems(model, items));
+    for (size_t i = 0; i < items.size(); ++i) {
+      results.push_back(LabelResult(*items[i], scores[i]));
+    }
+    return results;
   });
 }
 
@@ -217,11 +308,14 @@ void BatchRunner::Step() {
   Lane lane = std::move(lanes_.front());
   lanes_.pop_front();
   DropAbandoned(lane);
-  Items classifications;
+  // What is no generation takes one forward for each form of answers.
+  std::map<AnswerForm, Items> scored;
   Items generations;
+  size_t size = lane.running.size();
   for (auto& item : TakeChosen(lane)) {
+    ++size;
     if (!item->is_generation()) {
-      classifications.push_back(std::move(item));
+      scored[item->form()].push_back(std::move(item));
       continue;
     }
     item->generation = std::make_unique<Generation>(
@@ -230,14 +324,8 @@ void BatchRunner::Step() {
     generations.push_back(std::move(item));
   }
   ShowWork(lane);
-  if (const size_t size =
-          classifications.size() + generations.size() + lane.running.size();
-      size > 0) {
-    lane.series->batch_size.Observe(static_cast<double>(size));
-  }
-  if (!classifications.empty()) {
-    Classify(lane, std::move(classifications));
-  }
+  if (size > 0) lane.series->batch_size.Observe(static_cast<double>(size));
+  for (auto& [form, items] : scored) Classify(lane, std::move(items));
   if (!generations.empty()) {
     Begin(lane, generations);
     std::move(generations.begin(), generations.end(),
@@ -254,20 +342,18 @@ void BatchRunner::Step() {
 }
 
 void BatchRunner::Classify(const Lane& lane, Items items) {
-  const auto all = Score(*lane.model, items);
+  auto all = Answer(*lane.model, items);
   for (size_t i = 0; i < items.size(); ++i) {
     if (all.ok()) {
-      items[i]->Finish(LabelResult(*items[i], (*all)[i]), clock_.Monotonic());
+      items[i]->Finish(std::move((*all)[i]), clock_.Monotonic());
       continue;
     }
     // One of them spoils the batch: find out which by running each alone.
-    const auto one =
-        items.size() == 1
-            ? all
-            : Score(*lane.model, absl::MakeConstSpan(&items[i], 1));
-    items[i]->Finish(
-        one.ok() ? LabelResult(*items[i], one->front()) : one.status(),
-        clock_.Monotonic());
+    auto one = items.size() == 1
+                   ? std::move(all)
+                   : Answer(*lane.model, absl::MakeConstSpan(&items[i], 1));
+    items[i]->Finish(one.ok() ? std::move(one->front()) : one.status(),
+                     clock_.Monotonic());
   }
 }
 

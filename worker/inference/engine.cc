@@ -168,10 +168,9 @@ void Engine::Prepare(const InferenceCall& call, std::vector<WorkOrigin> origins,
       target = resolver_.Resolve(call.targets[call.inputs[i].target]);
     }
     ATTUNE_RETURN_IF_ERROR(target->status());
-    if (stream && (**target)->program->is_classification()) {
+    if (stream && !(**target)->program->is_generation()) {
       return MakeError(Reason::kIllegalState,
-                       "the target's task is a classification, which "
-                       "generates no text: use Predict");
+                       "the target's task generates no text: use Predict");
     }
     return PrepareWork(**target, call.inputs[i], metrics_);
   };

@@ -19,6 +19,20 @@ HeadQuery WorkItem::head_query() const {
   return {.text = input.ids, .prompt = target->attached()};
 }
 
+AnswerForm WorkItem::form() const {
+  const TaskProgram& program = *target->program;
+  if (program.is_tagging()) return AnswerForm::kTags;
+  return program.is_label_set() || program.is_regression()
+             ? AnswerForm::kOutputs
+             : AnswerForm::kLabel;
+}
+
+TagQuery WorkItem::tag_query() const {
+  return {.text = input.ids,
+          .words = input.words.words,
+          .prompt = target->attached()};
+}
+
 attune::v1::PredictResult WorkItem::MakeResult() const {
   attune::v1::PredictResult result;
   result.set_prompt_version(target->prompt_version);
@@ -48,7 +62,7 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
   auto item = std::make_unique<WorkItem>();
   item->series = &metrics.ForModel(target->model->info.id);
   int64_t room = 0;
-  if (program.is_classification()) {
+  if (!program.is_generation()) {
     if (input.decoding.ByteSizeLong() > 0) {
       return InvalidField("decoding",
                           "only a generation has one: leave it out");
@@ -67,6 +81,8 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
   item->target = std::move(target);
   if (item->is_generation()) {
     item->rows = static_cast<int64_t>(item->input.ids.size());
+  } else if (program.is_tagging()) {
+    item->rows = NumTagRows(item->tag_query());
   } else {
     item->rows = program.scores_by_head() ? NumHeadRows(item->head_query())
                                           : NumScoringRows(item->label_query());

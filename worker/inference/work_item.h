@@ -15,6 +15,7 @@
 #include "worker/inference/target_resolver.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/tag_scorer.h"
 #include "worker/tasks/task_program.h"
 
 namespace attune::worker {
@@ -43,6 +44,13 @@ struct WorkOrigin {
   std::function<void(absl::StatusOr<attune::v1::PredictResult>)> done;
 };
 
+// What a model that does not generate is asked for.
+enum class AnswerForm {
+  kLabel,    // probabilities of all labels
+  kTags,     // probabilities of all tags of every word
+  kOutputs,  // a head's outputs: labels, each by itself, or a number
+};
+
 // An input on its way through the engine: rendered, tokenised and checked, so
 // that nothing but the model's own arithmetic is left. Owned by one thread at a
 // time.
@@ -56,10 +64,14 @@ struct WorkItem {
   std::unique_ptr<Generation> generation;  // while one runs
   absl::Duration last_token;               // monotonic
 
-  bool is_generation() const { return !target->program->is_classification(); }
+  bool is_generation() const { return target->program->is_generation(); }
+  // Not of a generation.
+  AnswerForm form() const;
   // Only of a classification; by words or by a head.
   LabelQuery label_query() const;
   HeadQuery head_query() const;
+  // Only of a token classification.
+  TagQuery tag_query() const;
 
   // Hands over the answer's outcome and counts it. The last thing that happens
   // to an item.

@@ -150,11 +150,13 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
   ATTUNE_ASSIGN_OR_RETURN(const std::string* bytes,
                           FindFile(artifact, kHeadFile));
   ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ParseHead(*bytes));
-  if (head.num_labels() != manifest.task().labels_size()) {
+  const bool is_number =
+      manifest.task().type() == attune::v1::TASK_TYPE_REGRESSION;
+  const int wanted_outputs = is_number ? 1 : manifest.task().labels_size();
+  if (head.num_labels() != wanted_outputs) {
     return CorruptArtifactFile(
-        kHeadFile,
-        Concat("it weighs ", head.num_labels(), " labels; the task has ",
-               manifest.task().labels_size()));
+        kHeadFile, Concat("it has ", head.num_labels(),
+                          " outputs; the task has ", wanted_outputs));
   }
   return head;
 }
@@ -415,19 +417,21 @@ absl::Status CheckPromptFits(const StoredPrompt& stored,
   }
   if (stored.prefix.keys.defined()) {
     const at::Tensor& keys = stored.prefix.keys;
-    const bool has_all_layers =
-        stored.manifest.method().prefix_tuning().num_layers() != keys.size(0);
+    const int64_t num_layers = model.config.NumCachedLayers();
     const int64_t end = stored.prefix.first_layer + keys.size(0);
-    if (end > model.config.NumCachedLayers() ||
-        (has_all_layers && end < model.config.NumCachedLayers()) ||
+    // An adapter from elsewhere does not say that it is for a range.
+    const bool is_range =
+        stored.manifest.method().prefix_tuning().num_layers() == keys.size(0);
+    if ((is_range ? end > num_layers : end != num_layers) ||
         keys.size(1) != model.config.num_kv_heads ||
         keys.size(3) != model.config.head_dim) {
       return MakeError(
           Reason::kModelMismatch,
-          Concat("the prefix has ", end, " layers of ", keys.size(1),
-                 " heads of ", keys.size(3), ", but model '", model.id,
-                 "' has ", model.config.NumCachedLayers(), " of ",
-                 model.config.num_kv_heads, " of ", model.config.head_dim));
+          Concat("the prefix is for layers ", stored.prefix.first_layer, " to ",
+                 end - 1, " of ", keys.size(1), " heads of ", keys.size(3),
+                 ", but model '", model.id, "' has ", num_layers, " layers of ",
+                 model.config.num_kv_heads, " heads of ",
+                 model.config.head_dim));
     }
   } else if (stored.rows.has_value() &&
              stored.rows->dim() != model.config.embedding_dim) {

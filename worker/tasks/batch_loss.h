@@ -10,7 +10,7 @@ namespace attune::worker {
 // The loss of a batch and what it took. The mean loss is sum / weight.
 struct BatchLoss {
   at::Tensor sum;        // scalar, fp32, differentiable
-  double weight = 0;     // samples, or answer tokens of a generation
+  double weight = 0;     // samples, or their answers' tokens or words
   int64_t num_rows = 0;  // that went through the model
 };
 

@@ -12,7 +12,9 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/row_answer.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tasks/tag_scheme.h"
 #include "worker/tasks/task_contract.h"
 
 namespace attune::worker {
@@ -34,27 +36,6 @@ struct Row {
   std::optional<Split> split;
 };
 
-absl::Status RowError(int64_t row, std::string_view what) {
-  return MakeError(Reason::kInvalidData, Concat("row ", row, ": ", what),
-                   {{"row", std::to_string(row)}});
-}
-
-// Takes the text of `field` out of `fields`.
-absl::StatusOr<std::string> TakeText(json& fields, const std::string& field,
-                                     int64_t row) {
-  const auto found = fields.find(field);
-  if (found == fields.end()) {
-    return RowError(row, Concat("field '", field, "' is missing"));
-  }
-  if (!found->is_string()) {
-    return RowError(row, Concat("field '", field, "' must be a text, not ",
-                                found->type_name()));
-  }
-  std::string text = found->get<std::string>();
-  fields.erase(found);
-  return text;
-}
-
 absl::StatusOr<Split> ParseSplit(const std::string& name, int64_t row) {
   if (name == "train") return Split::kTrain;
   if (name == "validation" || name == "dev") return Split::kValidation;
@@ -72,8 +53,7 @@ absl::StatusOr<Row> ReadRow(const std::string& text, const TaskSpec& task,
   }
   Row row;
   row.example.row = number;
-  ATTUNE_ASSIGN_OR_RETURN(row.example.answer,
-                          TakeText(fields, task.answer_field(), number));
+  ATTUNE_ASSIGN_OR_RETURN(row.example.answer, TakeAnswer(fields, task, number));
   if (row.example.answer.empty()) {
     return RowError(number,
                     Concat("field '", task.answer_field(), "' is empty"));
@@ -140,6 +120,71 @@ absl::Status CheckKnownLabels(const std::vector<Example>& split,
   return absl::OkStatus();
 }
 
+// The labels or tags of all splits, unless the task names them: those that
+// training never sees are only never right.
+absl::Status ResolveNames(const Splits& splits, TaskSpec& task) {
+  const bool tags = task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION;
+  const bool given = task.labels_size() > 0;
+  std::set<std::string> known;
+  for (const auto& label : task.labels()) known.insert(label.label());
+  for (const auto* split : {&splits.train, &splits.validation, &splits.test}) {
+    for (const Example& example : *split) {
+      for (const std::string& name :
+           tags ? SplitTags(example.answer) : SplitLabels(example.answer)) {
+        if (!given) {
+          known.insert(name);
+        } else if (!known.contains(name)) {
+          return RowError(example.row,
+                          Concat("field '", task.answer_field(), "': '", name,
+                                 "' is not among the task's labels"));
+        }
+      }
+    }
+  }
+  if (given) return absl::OkStatus();
+  if (tags) known.insert(std::string(kOutsideTag));
+  if (known.size() < 2) {
+    return MakeError(
+        Reason::kInvalidData,
+        Concat(
+            "field '", task.answer_field(), "' of all rows has ",
+            known.empty() ? "no labels" : Concat("'", *known.begin(), "' only"),
+            ": there is nothing to learn"));
+  }
+  for (const std::string& name : known) task.add_labels()->set_label(name);
+  FillTaskDefaults(task);
+  return absl::OkStatus();
+}
+
+// Mean and deviation of the training rows' numbers, unless the task has them.
+absl::Status ResolveScale(const Splits& splits, TaskSpec& task) {
+  if (task.has_number_scale()) return absl::OkStatus();
+  std::vector<double> numbers;
+  for (const Example& one : splits.train) {
+    numbers.push_back(NumberOf(one.answer));
+  }
+  const double count = static_cast<double>(numbers.size());
+  double mean = 0;
+  for (const double number : numbers) mean += number / count;
+  double variance = 0;
+  for (const double number : numbers) {
+    variance += (number - mean) * (number - mean) / count;
+  }
+  const auto [least, most] =
+      std::minmax_element(numbers.begin(), numbers.end());
+  if (*least == *most || !(variance > 0) || !std::isfinite(variance)) {
+    return MakeError(
+        Reason::kInvalidData,
+        Concat("field '", task.answer_field(), "' of the ", numbers.size(),
+               " training rows is ", *least, " to ", *most,
+               *least == *most ? ": there is nothing to learn"
+                               : ": give them in another unit"));
+  }
+  task.mutable_number_scale()->set_mean(mean);
+  task.mutable_number_scale()->set_deviation(std::sqrt(variance));
+  return absl::OkStatus();
+}
+
 absl::Status ResolveLabels(const Splits& splits, TaskSpec& task) {
   std::set<std::string> in_train;
   for (const Example& example : splits.train) in_train.insert(example.answer);
@@ -191,7 +236,8 @@ absl::StatusOr<Splits> ReadSplits(absl::Span<const std::string> rows,
   }
   ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(splits.train, "train"));
   const bool classifies =
-      task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION;
+      task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+      !task.multi_label();
   const int64_t num_rows = static_cast<int64_t>(splits.train.size());
   const attune::v1::SplitFractions& fractions = data.fractions();
   if (splits.test.empty()) {
@@ -207,6 +253,13 @@ absl::StatusOr<Splits> ReadSplits(absl::Span<const std::string> rows,
   ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(splits.validation, "validation"));
   ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(splits.test, "test"));
   if (classifies) ATTUNE_RETURN_IF_ERROR(ResolveLabels(splits, task));
+  if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+      task.multi_label()) {
+    ATTUNE_RETURN_IF_ERROR(ResolveNames(splits, task));
+  }
+  if (task.type() == attune::v1::TASK_TYPE_REGRESSION) {
+    ATTUNE_RETURN_IF_ERROR(ResolveScale(splits, task));
+  }
   return splits;
 }
 

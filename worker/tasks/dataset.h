@@ -17,6 +17,8 @@ namespace attune::worker {
 struct Example {
   int64_t row = 0;     // its place among the rows, counted from 1
   std::string fields;  // JSON object without the answer and the split
+  // Of a token classification its tags, joined by spaces; of labels a JSON
+  // list, of a regression a JSON number.
   std::string answer;
 };
 
@@ -34,13 +36,15 @@ void FillDataDefaults(attune::v1::TuningData& data);
 // Reads rows (JSON objects) and deals them out as TuningData says, stratified
 // by the answer of a classification; the same rows, task and data give the same
 // splits everywhere. `task` has its defaults filled in; labels that it names
-// must cover the rows, and labels that it leaves open are filled in from the
-// training rows, in alphabetical order.
+// must cover the rows. What it leaves open is filled in: labels, in
+// alphabetical order, from the training rows, or from all rows where there may
+// be any number of them and for tags; a regression's scale from the training
+// rows.
 //
 // INVALID_ARGUMENT (kInvalidData) naming row and field: no JSON object, no
-// answer or no text, a split of another name, a label that is not among the
-// task's or not in the training rows; training rows of one label only; a split
-// without rows.
+// answer or one of another form, a split of another name, a label that is not
+// among the task's or, where rows have one, not in the training rows; rows from
+// which there is nothing to learn; a split without rows.
 absl::StatusOr<Splits> ReadSplits(absl::Span<const std::string> rows,
                                   const attune::v1::TuningData& data,
                                   attune::v1::TaskSpec& task);

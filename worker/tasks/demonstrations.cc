@@ -11,6 +11,7 @@
 #include "proto/cc/text.h"
 #include "worker/tasks/row_fields.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tasks/task_contract.h"
 
 namespace attune::worker {
 namespace {
@@ -63,6 +64,7 @@ absl::StatusOr<std::vector<Demonstration>> ChooseDemonstrations(
   SeededRandom random(seed, kDemonstrationStream);
   const bool balanced = method.selection() == HardPrompt::SELECTION_BALANCED;
   int64_t room = program.InputLimit(/*answer_tokens=*/1) / 2;
+  size_t bytes_left = kMaxDemonstrationsBytes;
   int passed_over = 0;
   std::vector<Demonstration> chosen;
   for (const Example* row : InTurns(Shuffled(train, balanced, random))) {
@@ -75,16 +77,23 @@ absl::StatusOr<std::vector<Demonstration>> ChooseDemonstrations(
     absl::StatusOr<google::protobuf::Struct> fields =
         FieldsFromJson(row->fields);
     if (!fields.ok()) return WithContext(fields.status(), place);
-    *one.mutable_fields() = *std::move(fields);
+    // Other fields are nobody's business.
+    for (const std::string& name : program.fields_read()) {
+      const auto field = fields->mutable_fields()->find(name);
+      if (field == fields->mutable_fields()->end()) continue;
+      (*one.mutable_fields()->mutable_fields())[name] = field->second;
+    }
     one.set_answer(row->answer);
     const absl::StatusOr<int64_t> tokens =
         program.CountDemonstrationTokens(one);
     if (!tokens.ok()) return WithContext(tokens.status(), place);
-    if (*tokens > room) {
+    const size_t bytes = one.ByteSizeLong();
+    if (*tokens > room || bytes > bytes_left) {
       ++passed_over;
       continue;
     }
     room -= *tokens;
+    bytes_left -= bytes;
     chosen.push_back(std::move(one));
   }
   // Models lean towards the answers that they saw last (Zhao et al. 2021).

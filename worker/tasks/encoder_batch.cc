@@ -15,6 +15,11 @@ void EncoderBatch::AddText(absl::Span<const int64_t> ids,
   ids_.insert(ids_.end(), ids.begin(), ids.end());
 }
 
+int64_t EncoderBatch::CountRows(absl::Span<const int64_t> ids,
+                                const at::Tensor& rows) {
+  return (rows.defined() ? rows.size(0) : 0) + static_cast<int64_t>(ids.size());
+}
+
 EncoderRows EncoderBatch::Build(const BaseModel& model) const {
   const at::Tensor tokens =
       model.Embed(at::tensor(ids_, at::kLong).to(model.device()));

@@ -34,6 +34,10 @@ class EncoderBatch {
   void AddText(absl::Span<const int64_t> ids, const at::Tensor& rows,
                const KvBlock* prefix);
 
+  // Rows that a text takes behind `rows` of a prompt.
+  static int64_t CountRows(absl::Span<const int64_t> ids,
+                           const at::Tensor& rows);
+
   const std::vector<Text>& texts() const { return texts_; }
   int64_t num_rows() const { return texts_.empty() ? 0 : texts_.back().end(); }
 

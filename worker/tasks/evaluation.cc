@@ -1,15 +1,18 @@
 #include "worker/tasks/evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/entity_metrics.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/metrics.h"
+#include "worker/tasks/tag_scorer.h"
 
 namespace attune::worker {
 namespace {
@@ -35,6 +38,31 @@ Examples NextBatch(Examples rest, int64_t max_rows, CountRows count_rows) {
   return rest.first(count);
 }
 
+// log(1 + exp(x)) without overflow.
+double Softplus(double x) {
+  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+}
+
+// The loss of the words that the model reads.
+double TagsLoss(absl::Span<const InputWord> words, absl::Span<const int> tags,
+                const TagScores& scores) {
+  double loss = 0;
+  size_t next = 0;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i].token >= 0) loss -= scores[next++][tags[i]];
+  }
+  return loss;
+}
+
+// The mean binary cross-entropy of all labels. outputs: their log-odds.
+double LabelSetLossOf(absl::Span<const double> outputs,
+                      absl::Span<const int> labels) {
+  double sum = 0;
+  for (const double output : outputs) sum += Softplus(output);
+  for (const int label : labels) sum -= outputs[label];
+  return sum / static_cast<double>(outputs.size());
+}
+
 // Measures one split. Made for one call of Evaluate.
 class Evaluator {
  public:
@@ -48,6 +76,10 @@ class Evaluator {
   absl::StatusOr<EvaluationReport> Run() {
     if (program_.is_classification()) {
       ATTUNE_RETURN_IF_ERROR(ScoreAll());
+    } else if (program_.is_tagging()) {
+      ATTUNE_RETURN_IF_ERROR(TagAll());
+    } else if (program_.is_label_set() || program_.is_regression()) {
+      ATTUNE_RETURN_IF_ERROR(MeasureOutputs());
     } else {
       ATTUNE_RETURN_IF_ERROR(MeasureAnswers());
       if (options_.decode_answers) ATTUNE_RETURN_IF_ERROR(DecodeAll());
@@ -117,6 +149,103 @@ class Evaluator {
     }
     report_.set_loss(loss / static_cast<double>(examples_.size()));
     AddClassificationMetrics(right, given, program_.labels(), report_);
+    return absl::OkStatus();
+  }
+
+  // -> the head's outputs for every example.
+  absl::StatusOr<std::vector<std::vector<double>>> AllOutputs() const {
+    std::vector<std::vector<double>> all;
+    for (Examples rest = examples_; !rest.empty();) {
+      const Examples batch =
+          NextBatch(rest, options_.max_rows, [&](const PreparedExample& one) {
+            return NumHeadRows(HeadQueryOf(one));
+          });
+      ATTUNE_RETURN_IF_ERROR(BeforePass(static_cast<int64_t>(all.size())));
+      std::vector<HeadQuery> queries;
+      for (const PreparedExample& one : batch) {
+        queries.push_back(HeadQueryOf(one));
+      }
+      ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<double>> outputs,
+                              HeadOutputs(AsEncoder(model()), queries));
+      std::move(outputs.begin(), outputs.end(), std::back_inserter(all));
+      rest.remove_prefix(batch.size());
+    }
+    return all;
+  }
+
+  absl::Status MeasureOutputs() {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> outputs,
+                            AllOutputs());
+    if (program_.is_regression()) {
+      MeasureNumbers(outputs);
+    } else {
+      MeasureLabelSets(outputs);
+    }
+    return absl::OkStatus();
+  }
+
+  void MeasureNumbers(const std::vector<std::vector<double>>& outputs) {
+    const attune::v1::NumberScale& scale = program_.task().number_scale();
+    std::vector<double> right;
+    std::vector<double> given;
+    double loss = 0;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      right.push_back(examples_[i].number);
+      given.push_back(scale.mean() + scale.deviation() * outputs[i][0]);
+      const double error = (given[i] - right[i]) / scale.deviation();
+      loss += error * error;
+    }
+    report_.set_loss(loss / static_cast<double>(outputs.size()));
+    AddNumberMetrics(right, given, report_);
+  }
+
+  void MeasureLabelSets(const std::vector<std::vector<double>>& outputs) {
+    std::vector<std::vector<int>> right;
+    std::vector<std::vector<int>> given;
+    double loss = 0;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      right.push_back(examples_[i].labels);
+      given.push_back(LabelsAbove(outputs[i]));
+      loss += LabelSetLossOf(outputs[i], examples_[i].labels);
+    }
+    report_.set_loss(loss / static_cast<double>(outputs.size()));
+    AddLabelSetMetrics(right, given, program_.labels(), report_);
+  }
+
+  TagQuery TagQueryOf(const PreparedExample& example) const {
+    return {.text = example.input.ids,
+            .words = example.input.words.words,
+            .prompt = options_.prompt};
+  }
+
+  absl::Status TagAll() {
+    std::vector<std::vector<int>> right;
+    std::vector<std::vector<int>> given;
+    double loss = 0;
+    double weight = 0;
+    for (Examples rest = examples_; !rest.empty();) {
+      const Examples batch =
+          NextBatch(rest, options_.max_rows, [&](const PreparedExample& one) {
+            return NumTagRows(TagQueryOf(one));
+          });
+      ATTUNE_RETURN_IF_ERROR(BeforePass(static_cast<int64_t>(right.size())));
+      std::vector<TagQuery> queries;
+      for (const PreparedExample& one : batch) {
+        queries.push_back(TagQueryOf(one));
+      }
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<TagScores> scores,
+                              ScoreTags(AsEncoder(model()), queries));
+      for (size_t i = 0; i < batch.size(); ++i) {
+        const std::vector<InputWord>& words = batch[i].input.words.words;
+        loss += TagsLoss(words, batch[i].tags, scores[i]);
+        weight += batch[i].weight();
+        right.push_back(batch[i].tags);
+        given.push_back(DecodeTags(program_.tags(), words, scores[i]));
+      }
+      rest.remove_prefix(batch.size());
+    }
+    report_.set_loss(loss / std::max(1.0, weight));
+    AddEntityMetrics(program_.tags(), program_.labels(), right, given, report_);
     return absl::OkStatus();
   }
 

@@ -28,6 +28,11 @@ struct HeadQuery {
 absl::StatusOr<std::vector<std::vector<double>>> ScoreByHead(
     const EncoderModel& model, absl::Span<const HeadQuery> queries);
 
+// The same before they become probabilities of one label each: what the head
+// gives, [queries][outputs].
+absl::StatusOr<std::vector<std::vector<double>>> HeadOutputs(
+    const EncoderModel& model, absl::Span<const HeadQuery> queries);
+
 // Rows that ScoreByHead runs for a query, for those who limit a batch.
 int64_t NumHeadRows(const HeadQuery& query);
 
@@ -46,6 +51,33 @@ absl::StatusOr<BatchLoss> HeadLoss(const EncoderModel& model,
                                    const AttachedPrompt& prompt,
                                    absl::Span<const HeadSample> samples,
                                    double label_smoothing = 0);
+
+// The labels whose probability is above one half, of what HeadOutputs gives for
+// one query.
+std::vector<int> LabelsAbove(absl::Span<const double> outputs);
+
+// A text with all its right labels.
+struct LabelSetSample {
+  absl::Span<const int64_t> text;
+  absl::Span<const int> labels;
+};
+
+// As HeadLoss, for texts with any number of labels: the mean over all labels of
+// the binary cross-entropy of the output's logistic function.
+absl::StatusOr<BatchLoss> LabelSetLoss(
+    const EncoderModel& model, const AttachedPrompt& prompt,
+    absl::Span<const LabelSetSample> samples);
+
+// A text with the right number, in units of its scale.
+struct NumberSample {
+  absl::Span<const int64_t> text;
+  double number = 0;
+};
+
+// As HeadLoss, for a head with one output: its squared error.
+absl::StatusOr<BatchLoss> NumberLoss(const EncoderModel& model,
+                                     const AttachedPrompt& prompt,
+                                     absl::Span<const NumberSample> samples);
 
 }  // namespace attune::worker
 

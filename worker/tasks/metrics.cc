@@ -1,37 +1,63 @@
 #include "worker/tasks/metrics.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <numeric>
+#include <set>
 
 #include "absl/strings/ascii.h"
+#include "worker/tasks/class_quality.h"
 
 namespace attune::worker {
 namespace {
 
-double Ratio(double numerator, double denominator) {
-  return denominator == 0 ? 0 : numerator / denominator;
+int64_t Sum(const std::vector<int64_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), int64_t{0});
 }
 
-// A mean over labels of precision, recall and F1.
-struct Mean {
-  double precision = 0;
-  double recall = 0;
-  double f1 = 0;
-  double weight = 0;
+bool Varies(absl::Span<const double> numbers) {
+  const auto [least, most] =
+      std::minmax_element(numbers.begin(), numbers.end());
+  return least != numbers.end() && *least < *most;
+}
 
-  void Add(const attune::v1::ClassReport& label, double label_weight) {
-    precision += label_weight * label.precision();
-    recall += label_weight * label.recall();
-    f1 += label_weight * label.f1();
-    weight += label_weight;
+// Pearson's.
+double Correlation(absl::Span<const double> a, absl::Span<const double> b) {
+  if (!Varies(a) || !Varies(b)) return 0;
+  const double count = static_cast<double>(a.size());
+  const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / count;
+  const double mean_b = std::accumulate(b.begin(), b.end(), 0.0) / count;
+  double product = 0;
+  double square_a = 0;
+  double square_b = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    product += (a[i] - mean_a) * (b[i] - mean_b);
+    square_a += (a[i] - mean_a) * (a[i] - mean_a);
+    square_b += (b[i] - mean_b) * (b[i] - mean_b);
   }
-  void Store(const std::string& prefix,
-             attune::v1::EvaluationReport& report) const {
-    auto& metrics = *report.mutable_metrics();
-    metrics[prefix + "_precision"] = Ratio(precision, weight);
-    metrics[prefix + "_recall"] = Ratio(recall, weight);
-    metrics[prefix + "_f1"] = Ratio(f1, weight);
+  const double both = std::sqrt(square_a) * std::sqrt(square_b);
+  return std::clamp(Ratio(product, both), -1.0, 1.0);
+}
+
+std::vector<double> Ranks(absl::Span<const double> numbers) {
+  std::vector<size_t> order(numbers.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return numbers[a] < numbers[b]; });
+  std::vector<double> ranks(numbers.size());
+  for (size_t begin = 0; begin < order.size();) {
+    size_t end = begin + 1;
+    while (end < order.size() && numbers[order[end]] == numbers[order[begin]]) {
+      ++end;
+    }
+    for (size_t i = begin; i < end; ++i) {
+      ranks[order[i]] = static_cast<double>(begin + end - 1) / 2;
+    }
+    begin = end;
   }
-};
+  return ranks;
+}
 
 }  // namespace
 
@@ -51,18 +77,15 @@ void AddClassificationMetrics(absl::Span<const int> right,
     if (right[i] == given[i]) ++hits;
   }
 
-  Mean macro;
-  Mean weighted;
+  QualityMean macro;
+  QualityMean weighted;
   for (size_t label = 0; label < n; ++label) {
     attune::v1::ClassReport& row = *report.add_classes();
-    const double both = static_cast<double>(counts[label * n + label]);
+    row = QualityOf(counts[label * n + label], num_right[label],
+                    num_given[label]);
     row.set_label(labels[label]);
-    row.set_precision(Ratio(both, num_given[label]));
-    row.set_recall(Ratio(both, num_right[label]));
-    row.set_f1(Ratio(2 * both, num_given[label] + num_right[label]));
-    row.set_support(num_right[label]);
     if (num_given[label] + num_right[label] > 0) {
-      macro.Add(row, /*label_weight=*/1);
+      macro.Add(row, /*weight=*/1);
     }
     weighted.Add(row, num_right[label]);
     report.mutable_confusion_matrix()->add_labels(labels[label]);
@@ -73,6 +96,69 @@ void AddClassificationMetrics(absl::Span<const int> right,
       Ratio(static_cast<double>(hits), static_cast<double>(right.size()));
   macro.Store("macro", report);
   weighted.Store("weighted", report);
+}
+
+void AddLabelSetMetrics(absl::Span<const std::vector<int>> right,
+                        absl::Span<const std::vector<int>> given,
+                        const std::vector<std::string>& labels,
+                        attune::v1::EvaluationReport& report) {
+  const size_t n = labels.size();
+  std::vector<int64_t> num_right(n, 0);
+  std::vector<int64_t> num_given(n, 0);
+  std::vector<int64_t> num_both(n, 0);
+  int64_t exact = 0;
+  for (size_t i = 0; i < right.size(); ++i) {
+    const std::set<int> is_right(right[i].begin(), right[i].end());
+    const std::set<int> is_given(given[i].begin(), given[i].end());
+    for (const int label : is_right) {
+      ++num_right[label];
+      if (is_given.contains(label)) ++num_both[label];
+    }
+    for (const int label : is_given) ++num_given[label];
+    if (is_right == is_given) ++exact;
+  }
+  QualityMean macro;
+  QualityMean weighted;
+  for (size_t label = 0; label < n; ++label) {
+    attune::v1::ClassReport& row = *report.add_classes();
+    row = QualityOf(num_both[label], num_right[label], num_given[label]);
+    row.set_label(labels[label]);
+    macro.Add(row, /*weight=*/1);
+    weighted.Add(row, static_cast<double>(num_right[label]));
+  }
+  QualityMean micro;
+  micro.Add(QualityOf(Sum(num_both), Sum(num_right), Sum(num_given)),
+            /*weight=*/1);
+  micro.Store("micro", report);
+  macro.Store("macro", report);
+  weighted.Store("weighted", report);
+  (*report.mutable_metrics())["exact_match"] =
+      Ratio(static_cast<double>(exact), static_cast<double>(right.size()));
+}
+
+void AddNumberMetrics(absl::Span<const double> right,
+                      absl::Span<const double> given,
+                      attune::v1::EvaluationReport& report) {
+  auto& metrics = *report.mutable_metrics();
+  if (!std::all_of(given.begin(), given.end(),
+                   [](double number) { return std::isfinite(number); })) {
+    for (const char* name : {"mse", "mae", "pearson", "spearman"}) {
+      metrics[name] = std::nan("");
+    }
+    return;
+  }
+  double squares = 0;
+  double distances = 0;
+  for (size_t i = 0; i < right.size(); ++i) {
+    const double error = given[i] - right[i];
+    squares += error * error;
+    distances += std::abs(error);
+  }
+  const double count = static_cast<double>(right.size());
+  metrics["mse"] = Ratio(squares, count);
+  metrics["mae"] = Ratio(distances, count);
+  metrics["pearson"] = Correlation(right, given);
+  metrics["spearman"] = Correlation(Ranks(right), Ranks(given));
 }
 
 double ExactMatch(const std::vector<std::string>& right,

@@ -20,6 +20,22 @@ void AddClassificationMetrics(absl::Span<const int> right,
                               const std::vector<std::string>& labels,
                               attune::v1::EvaluationReport& report);
 
+// The same for rows that have any number of labels, each in any order:
+// {micro,macro,weighted}_{precision,recall,f1} over labels and exact_match over
+// rows. As in scikit-learn, means run over all labels. No confusion_matrix.
+void AddLabelSetMetrics(absl::Span<const std::vector<int>> right,
+                        absl::Span<const std::vector<int>> given,
+                        const std::vector<std::string>& labels,
+                        attune::v1::EvaluationReport& report);
+
+// Fills metrics of `report` from right and given numbers of the same rows: mse,
+// mae, pearson and spearman (ties share the mean of their ranks). The
+// correlations are 0 where one side does not vary; no metric is a number if a
+// given one is none.
+void AddNumberMetrics(absl::Span<const double> right,
+                      absl::Span<const double> given,
+                      attune::v1::EvaluationReport& report);
+
 // The share of answers equal to the right ones but for white space around
 // them. 0 for no answers.
 double ExactMatch(const std::vector<std::string>& right,

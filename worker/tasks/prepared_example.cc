@@ -6,12 +6,70 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/row_answer.h"
 
 namespace attune::worker {
 namespace {
 
+absl::StatusOr<PreparedExample> PrepareTagged(const TaskProgram& program,
+                                              const Example& example) {
+  PreparedExample prepared;
+  prepared.row = example.row;
+  prepared.answer = example.answer;
+  ATTUNE_ASSIGN_OR_RETURN(
+      prepared.input,
+      program.PrepareInput(example.fields, /*answer_tokens=*/0));
+  for (const std::string& tag : SplitTags(example.answer)) {
+    const std::optional<int> label = program.FindLabel(tag);
+    if (!label.has_value()) {
+      return MakeError(
+          Reason::kInvalidData,
+          Concat("tag '", tag, "' is not among the task's labels"));
+    }
+    prepared.tags.push_back(*label);
+  }
+  const size_t num_words = prepared.input.words.words.size();
+  if (prepared.tags.size() != num_words) {
+    return MakeError(
+        Reason::kInvalidData,
+        Concat("field '", program.task().tokens_field(), "' has ", num_words,
+               " words, but field '", program.task().answer_field(), "' has ",
+               prepared.tags.size(), " tags"));
+  }
+  return prepared;
+}
+
+// A row whose answer is any number of labels, or a number.
+absl::StatusOr<PreparedExample> PrepareForHead(const TaskProgram& program,
+                                               const Example& example) {
+  PreparedExample prepared;
+  prepared.row = example.row;
+  prepared.answer = example.answer;
+  ATTUNE_ASSIGN_OR_RETURN(
+      prepared.input,
+      program.PrepareInput(example.fields, /*answer_tokens=*/0));
+  if (program.is_regression()) {
+    prepared.number = NumberOf(example.answer);
+    return prepared;
+  }
+  for (const std::string& name : SplitLabels(example.answer)) {
+    const std::optional<int> label = program.FindLabel(name);
+    if (!label.has_value()) {
+      return MakeError(
+          Reason::kInvalidData,
+          Concat("label '", name, "' is not among the task's labels"));
+    }
+    prepared.labels.push_back(*label);
+  }
+  return prepared;
+}
+
 absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
                                         const Example& example) {
+  if (program.is_tagging()) return PrepareTagged(program, example);
+  if (program.is_label_set() || program.is_regression()) {
+    return PrepareForHead(program, example);
+  }
   PreparedExample prepared;
   prepared.row = example.row;
   prepared.answer = example.answer;
@@ -68,6 +126,11 @@ absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
     prepared.push_back(*std::move(one));
   }
   return prepared;
+}
+
+double PreparedExample::weight() const {
+  if (!answer_ids.empty()) return static_cast<double>(answer_ids.size());
+  return tags.empty() ? 1 : CountWordsRead(input.words.words);
 }
 
 int64_t CountTruncated(const std::vector<PreparedExample>& examples) {

@@ -18,7 +18,14 @@ struct PreparedExample {
   TaskInput input;
   int label = -1;                   // of a classification
   std::vector<int64_t> answer_ids;  // of a generation, with the end token
+  std::vector<int> tags;            // of a token classification, one per word
+  std::vector<int> labels;          // where there may be any number of them
+  double number = 0;                // of a regression
   std::string answer;
+
+  // What it counts in a mean loss: its answer's tokens, the words that the
+  // model reads, or 1.
+  double weight() const;
 };
 
 // Renders and tokenises `examples`. The error of the first row that can't be

@@ -4,12 +4,35 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "proto/cc/status.h"
 #include "proto/cc/text.h"
 
 namespace attune::worker {
 namespace {
+
+// Integers beyond this do not survive a double, which is what a request's
+// fields are made of.
+constexpr double kLargestExactInteger = 9007199254740992.0;  // 2^53
+
+// Gives equal numbers one spelling, so that a row of a file and the fields of
+// a request render to the same text.
+void NormaliseNumbers(nlohmann::json& value) {
+  if (value.is_structured()) {
+    for (nlohmann::json& item : value) NormaliseNumbers(item);
+    return;
+  }
+  if (!value.is_number()) return;
+  const double number = value.get<double>();
+  const bool is_whole =
+      std::floor(number) == number && std::abs(number) < kLargestExactInteger;
+  if (is_whole) {
+    value = static_cast<int64_t>(number);
+  } else {
+    value = number;
+  }
+}
 
 // Whether every number in `value` is finite.
 bool IsJson(const google::protobuf::Value& value) {
@@ -24,6 +47,22 @@ bool IsJson(const google::protobuf::Value& value) {
 }
 
 }  // namespace
+
+absl::StatusOr<nlohmann::json> ParseFields(std::string_view json) {
+  nlohmann::json fields =
+      nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!fields.is_object()) {
+    return MakeError(Reason::kInvalidData,
+                     "the fields are not a JSON object in UTF-8");
+  }
+  NormaliseNumbers(fields);
+  return fields;
+}
+
+std::string DumpFields(const nlohmann::json& fields) {
+  return fields.dump(-1, ' ', /*ensure_ascii=*/false,
+                     nlohmann::json::error_handler_t::replace);
+}
 
 absl::StatusOr<std::string> FieldsToJson(
     const google::protobuf::Struct& fields) {

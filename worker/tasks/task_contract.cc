@@ -1,6 +1,7 @@
 #include "worker/tasks/task_contract.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -20,8 +21,6 @@ constexpr size_t kMaxLabelBytes = 256;
 constexpr size_t kMaxTemplateBytes = 65'536;
 constexpr size_t kMaxSystemBytes = 16'384;
 constexpr int kDefaultNewTokens = 64;
-constexpr int kMaxDemonstrations = 256;
-constexpr size_t kMaxDemonstrationsBytes = size_t{1} << 20;
 
 std::string WordOfLabel(std::string label) {
   std::replace(label.begin(), label.end(), '_', ' ');
@@ -47,6 +46,8 @@ void CheckLabels(const TaskSpec& task, FieldViolations& violations) {
       violations.Add(Concat(path, ".words"),
                      Concat("at most ", kMaxWords, " words per label"));
     }
+    // They play no part, and nobody may have chosen them.
+    if (task.multi_label()) continue;
     for (int w = 0; w < label.words_size(); ++w) {
       const std::string& word = label.words(w);
       const std::string word_path = Concat(path, ".words[", w, "]");
@@ -87,6 +88,68 @@ void CheckDemonstrations(const TaskSpec& task, FieldViolations& violations) {
   }
 }
 
+// What a token classification does not have.
+void CheckTagging(const TaskSpec& task, FieldViolations& violations) {
+  for (int i = 0; i < task.labels_size(); ++i) {
+    if (task.labels(i).words_size() > 0) {
+      violations.Add(Concat("task.labels[", i, "].words"),
+                     "a tag has no words: a head weighs tags");
+    }
+  }
+  if (task.truncation().side() == attune::v1::TRUNCATION_SIDE_LEFT) {
+    violations.Add("task.truncation.side",
+                   "a token classification loses its last words: choose "
+                   "TRUNCATION_SIDE_RIGHT or TRUNCATION_SIDE_REFUSE");
+  }
+  if (task.use_chat_template()) {
+    violations.Add("task.use_chat_template",
+                   "is not for a token classification");
+  }
+  if (task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
+    violations.AddUnsupported("task.label_scoring",
+                              "words of tags are not served by this release; "
+                              "LABEL_SCORING_HEAD is");
+  }
+}
+
+void CheckRegression(const TaskSpec& task, FieldViolations& violations) {
+  if (task.labels_size() > 0) {
+    violations.Add("task.labels", "a regression has no labels");
+  }
+  if (task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
+    violations.AddUnsupported("task.label_scoring",
+                              "numbers as words are not served by this "
+                              "release; LABEL_SCORING_HEAD is");
+  }
+  const attune::v1::NumberScale& scale = task.number_scale();
+  if (task.has_number_scale() &&
+      !(std::isfinite(scale.mean()) && std::isfinite(scale.deviation()) &&
+        scale.deviation() > 0)) {
+    violations.Add("task.number_scale",
+                   "must be finite, with a deviation above 0");
+  }
+}
+
+// Fields of one type of task in another.
+void CheckOwnFields(const TaskSpec& task, FieldViolations& violations) {
+  if (!task.tokens_field().empty() &&
+      task.type() != attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
+    violations.Add("task.tokens_field", "only a token classification has it");
+  }
+  if (task.has_number_scale() &&
+      task.type() != attune::v1::TASK_TYPE_REGRESSION) {
+    violations.Add("task.number_scale", "only a regression has it");
+  }
+  if (!task.multi_label()) return;
+  if (task.type() != attune::v1::TASK_TYPE_TEXT_CLASSIFICATION) {
+    violations.Add("task.multi_label", "only a text classification has it");
+  } else if (task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
+    violations.AddUnsupported("task.multi_label",
+                              "needs LABEL_SCORING_HEAD: words of several "
+                              "labels are not served by this release");
+  }
+}
+
 void CheckType(const TaskSpec& task, FieldViolations& violations) {
   switch (task.type()) {
     case attune::v1::TASK_TYPE_TEXT_CLASSIFICATION:
@@ -97,9 +160,11 @@ void CheckType(const TaskSpec& task, FieldViolations& violations) {
       }
       return;
     case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
+      return CheckTagging(task, violations);
+    case attune::v1::TASK_TYPE_REGRESSION:
+      return CheckRegression(task, violations);
     case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
     case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
-    case attune::v1::TASK_TYPE_REGRESSION:
       violations.AddUnsupported("task.type",
                                 Concat(attune::v1::TaskType_Name(task.type()),
                                        " is not served by this release"));
@@ -109,18 +174,37 @@ void CheckType(const TaskSpec& task, FieldViolations& violations) {
   }
 }
 
+std::string_view DefaultAnswerField(const TaskSpec& task) {
+  switch (task.type()) {
+    case attune::v1::TASK_TYPE_TEXT_GENERATION:
+      return "target";
+    case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
+      return "tags";
+    case attune::v1::TASK_TYPE_REGRESSION:
+      return "value";
+    default:
+      return task.multi_label() ? "labels" : "label";
+  }
+}
+
 }  // namespace
 
 void FillTaskDefaults(TaskSpec& task) {
   const bool generates = task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION;
+  const bool tags = task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION;
   if (task.answer_field().empty()) {
-    task.set_answer_field(generates ? "target" : "label");
+    task.set_answer_field(std::string(DefaultAnswerField(task)));
   }
+  if (tags && task.tokens_field().empty()) task.set_tokens_field("tokens");
   for (attune::v1::LabelWords& label : *task.mutable_labels()) {
-    if (label.words().empty()) label.add_words(WordOfLabel(label.label()));
+    if (label.words().empty() && !tags) {
+      label.add_words(WordOfLabel(label.label()));
+    }
   }
   if (task.truncation().side() == attune::v1::TRUNCATION_SIDE_UNSPECIFIED) {
-    task.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_LEFT);
+    task.mutable_truncation()->set_side(tags
+                                            ? attune::v1::TRUNCATION_SIDE_RIGHT
+                                            : attune::v1::TRUNCATION_SIDE_LEFT);
   }
   if (task.prompt_placement() == attune::v1::PROMPT_PLACEMENT_UNSPECIFIED) {
     task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_FRONT);
@@ -170,15 +254,20 @@ absl::Status CheckTask(const TaskSpec& task) {
   if (task.decoding().max_new_tokens() < 0) {
     violations.Add("task.decoding.max_new_tokens", "must be 1 or more");
   }
+  CheckOwnFields(task, violations);
   return violations.ToStatus();
 }
 
 void FillModelDefaults(ModelKind kind, TaskSpec& task) {
   if (task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
       task.label_scoring() == attune::v1::LABEL_SCORING_UNSPECIFIED) {
-    task.set_label_scoring(kind == ModelKind::kEncoder
+    task.set_label_scoring(kind == ModelKind::kEncoder || task.multi_label()
                                ? attune::v1::LABEL_SCORING_HEAD
                                : attune::v1::LABEL_SCORING_WORDS);
+  }
+  if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+      task.type() == attune::v1::TASK_TYPE_REGRESSION) {
+    task.set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
   }
 }
 
@@ -191,6 +280,14 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
     violations.Add("task.type", Concat(model,
                                        " can't generate text: choose a "
                                        "base model that predicts tokens"));
+  }
+  if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION &&
+      !is_encoder) {
+    violations.AddUnsupported(
+        "task.type", Concat("a token classification on ", model,
+                            " is not served by this release: choose an "
+                            "encoder as the base model"));
+    return violations.ToStatus();
   }
   if (is_encoder && task.demonstrations_size() > 0) {
     violations.Add("task.demonstrations",
@@ -212,7 +309,8 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
 }
 
 absl::Status CheckHasLabels(const TaskSpec& task) {
-  if (task.type() != attune::v1::TASK_TYPE_TEXT_CLASSIFICATION ||
+  if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION ||
+      task.type() == attune::v1::TASK_TYPE_REGRESSION ||
       (task.labels_size() >= 2 && task.labels_size() <= kMaxLabels)) {
     return absl::OkStatus();
   }

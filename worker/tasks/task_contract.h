@@ -1,11 +1,17 @@
 #ifndef ATTUNE_WORKER_TASKS_TASK_CONTRACT_H_
 #define ATTUNE_WORKER_TASKS_TASK_CONTRACT_H_
 
+#include <cstddef>
+
 #include "absl/status/status.h"
 #include "attune/v1/task.pb.h"
 #include "worker/models/model_config.h"
 
 namespace attune::worker {
+
+// The most demonstrations of a task, and all of them together.
+inline constexpr int kMaxDemonstrations = 256;
+inline constexpr size_t kMaxDemonstrationsBytes = size_t{1} << 20;
 
 // Fills in what task.proto promises for fields that are not set and that
 // neither rows nor model decide: answer field, label words, truncation side,

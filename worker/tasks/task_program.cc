@@ -1,7 +1,6 @@
 #include "worker/tasks/task_program.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -21,50 +20,37 @@ using nlohmann::json;
 
 // Cuts beyond these bring nothing any more.
 constexpr int kMaxCuts = 32;
-// Integers beyond this do not survive a double, which is what a request's
-// fields are made of.
-constexpr double kLargestExactInteger = 9007199254740992.0;  // 2^53
-
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', /*ensure_ascii=*/false,
-                    json::error_handler_t::replace);
-}
-
-// Gives equal numbers one spelling, so that a row of a file and the fields of
-// a request render to the same text.
-void NormaliseNumbers(json& value) {
-  if (value.is_structured()) {
-    for (json& item : value) NormaliseNumbers(item);
-    return;
-  }
-  if (!value.is_number()) return;
-  const double number = value.get<double>();
-  const bool is_whole =
-      std::floor(number) == number && std::abs(number) < kLargestExactInteger;
-  if (is_whole) {
-    value = static_cast<int64_t>(number);
-  } else {
-    value = number;
-  }
-}
-
 // Whether an answer behind `text` gets no space of its own.
 bool EndsInSpace(std::string_view text) {
   return !text.empty() && absl::ascii_isspace(text.back());
 }
 
+// An answer as it stands behind a text: behind a space, unless one is there or
+// it stands bare.
+std::string SpacedAnswer(std::string_view answer, bool bare) {
+  const bool spaced =
+      !bare && !answer.empty() && !absl::ascii_isspace(answer.front());
+  return Concat(spaced ? " " : "", answer);
+}
+
 // Ends a demonstration.
 constexpr std::string_view kEmptyLine = "\n\n";
 
-// The fields as templates read them.
-absl::StatusOr<json> ParseFields(std::string_view text) {
-  json fields = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!fields.is_object()) {
-    return MakeError(Reason::kInvalidData,
-                     "the fields are not a JSON object in UTF-8");
+// Stands in the template for the words, which are put there afterwards so that
+// their places are known. Between characters of the private use area, so that
+// no text has it, is what filters change: letters of both cases, space, a dash.
+constexpr std::string_view kWordsMark = "\xee\x80\x80 aB-c \xee\x80\x81";
+
+// How many of `words`, whose tokens end before `end`, are left when the last
+// ones give up at least `excess` tokens.
+size_t CountWordsBefore(absl::Span<const InputWord> words, int64_t end,
+                        int64_t excess) {
+  size_t left = words.size() - 1;
+  while (left > 0 &&
+         (words[left].token < 0 || end - words[left].token < excess)) {
+    --left;
   }
-  NormaliseNumbers(fields);
-  return fields;
+  return left;
 }
 
 absl::Status TemplateError(const absl::Status& status) {
@@ -164,6 +150,16 @@ absl::Status TaskProgram::Initialise() {
   if (is_classification() && !scores_by_head()) {
     ATTUNE_RETURN_IF_ERROR(BuildTries());
   }
+  if (is_tagging()) {
+    if (!template_->undeclared_variables().contains(task_.tokens_field())) {
+      return UnusedWords();
+    }
+    absl::StatusOr<TagScheme> tags = TagScheme::Create(labels_);
+    if (!tags.ok()) {
+      return InvalidField("task.labels", ToStd(tags.status().message()));
+    }
+    tags_ = *std::move(tags);
+  }
   if (InputLimit(/*answer_tokens=*/1) < 1) {
     return MakeError(
         Reason::kInputTooLong,
@@ -175,17 +171,18 @@ absl::Status TaskProgram::Initialise() {
 }
 
 absl::Status TaskProgram::ShowDemonstrations() {
-  int64_t tokens = 0;
+  std::vector<ShownExample> all;
   for (int i = 0; i < task_.demonstrations_size(); ++i) {
-    const attune::v1::Demonstration& one = task_.demonstrations(i);
-    const std::string path = Concat("task.demonstrations[", i, "]");
-    absl::StatusOr<ShownExample> shown = Show(one);
-    if (!shown.ok()) return WithContext(shown.status(), path);
-    absl::StatusOr<int64_t> count = CountDemonstrationTokens(one);
-    if (!count.ok()) return WithContext(count.status(), path);
-    tokens += *count;
-    demonstrations_.push_back(*std::move(shown));
+    absl::StatusOr<ShownExample> shown = Show(task_.demonstrations(i));
+    if (!shown.ok()) {
+      return WithContext(shown.status(),
+                         Concat("task.demonstrations[", i, "]"));
+    }
+    all.push_back(*std::move(shown));
   }
+  if (all.empty()) return absl::OkStatus();
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t tokens, CountShownTokens(all));
+  demonstrations_ = std::move(all);
   const int64_t limit = InputLimit(/*answer_tokens=*/1);
   if (tokens < limit) return absl::OkStatus();
   return MakeError(
@@ -220,14 +217,30 @@ absl::StatusOr<TaskProgram::ShownExample> TaskProgram::Show(
 absl::StatusOr<int64_t> TaskProgram::CountDemonstrationTokens(
     const attune::v1::Demonstration& demonstration) const {
   ATTUNE_ASSIGN_OR_RETURN(const ShownExample shown, Show(demonstration));
-  // What the chat template puts around turns counts where an input is made.
-  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-      Concat(shown.question, " ", shown.answer, kEmptyLine),
-      /*add_special_tokens=*/false);
-  if (!tokens.ok()) {
-    return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
-  }
-  return static_cast<int64_t>(tokens->ids.size());
+  return CountShownTokens({&shown, 1});
+}
+
+absl::StatusOr<int64_t> TaskProgram::CountShownTokens(
+    absl::Span<const ShownExample> shown) const {
+  // With what a chat template puts around turns.
+  const std::string& question = shown.front().question;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string with, Compose(question, shown));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string without, Compose(question, {}));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> all, EncodeText(with));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> alone,
+                          EncodeText(without));
+  return static_cast<int64_t>(all.size()) - static_cast<int64_t>(alone.size());
+}
+
+const std::set<std::string>& TaskProgram::fields_read() const {
+  return template_->undeclared_variables();
+}
+
+absl::Status TaskProgram::UnusedWords() const {
+  return MakeError(
+      Reason::kInvalidTemplate,
+      Concat("the template must put the words, field '", task_.tokens_field(),
+             "', into the text once and unchanged"));
 }
 
 absl::Status TaskProgram::FindEndToken() {
@@ -289,7 +302,7 @@ int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
 
 absl::StatusOr<std::string> TaskProgram::RenderFields(
     const json& fields) const {
-  absl::StatusOr<std::string> text = template_->Render(Dump(fields));
+  absl::StatusOr<std::string> text = template_->Render(DumpFields(fields));
   if (!text.ok()) return TemplateError(text.status());
   if (text->empty()) {
     return MakeError(Reason::kInvalidTemplate,
@@ -299,24 +312,30 @@ absl::StatusOr<std::string> TaskProgram::RenderFields(
 }
 
 absl::StatusOr<std::string> TaskProgram::Render(const json& fields) const {
-  ATTUNE_ASSIGN_OR_RETURN(std::string text, RenderFields(fields));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string question, RenderFields(fields));
+  return Compose(question, demonstrations_);
+}
+
+absl::StatusOr<std::string> TaskProgram::Compose(
+    std::string_view question, absl::Span<const ShownExample> shown) const {
   if (!task_.use_chat_template()) {
-    std::string all;
-    for (const ShownExample& one : demonstrations_) {
-      all += Concat(one.question, EndsInSpace(one.question) ? "" : " ",
-                    one.answer, kEmptyLine);
+    std::string text;
+    for (const ShownExample& one : shown) {
+      text += Concat(one.question,
+                     SpacedAnswer(one.answer, EndsInSpace(one.question)),
+                     kEmptyLine);
     }
-    return all + text;
+    return Concat(text, question);
   }
   std::vector<ChatMessage> turns;
   if (!task_.system_message().empty()) {
     turns.push_back({"system", task_.system_message()});
   }
-  for (const ShownExample& one : demonstrations_) {
+  for (const ShownExample& one : shown) {
     turns.push_back({"user", one.question});
     turns.push_back({"assistant", one.answer});
   }
-  turns.push_back({"user", std::move(text)});
+  turns.push_back({"user", std::string(question)});
   absl::StatusOr<std::string> chat =
       RenderChat(*model_->chat_template, turns,
                  {.bos_token = model_->bos_token,
@@ -344,6 +363,7 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
 absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
     std::string_view fields, int64_t answer_tokens) const {
   ATTUNE_ASSIGN_OR_RETURN(json values, ParseFields(fields));
+  if (is_tagging()) return PrepareWords(std::move(values));
   const int64_t limit = InputLimit(answer_tokens);
   TaskInput input;
   for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
@@ -361,22 +381,72 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
     }
     if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
         !CutLongestField(values, size - limit)) {
-      return MakeError(
-          Reason::kInputTooLong,
-          Concat("the input has ", size, " tokens; ",
-                 std::max(limit, int64_t{0}), " fit beside ", num_prompt_rows_,
-                 " prompt rows and ", AnswerPlaces(answer_tokens),
-                 " answer tokens in the model's context of ",
-                 model_->info.config.context_length,
-                 demonstrations_.empty() ? "" : ", demonstrations included",
-                 task_.truncation().max_input_tokens() > 0
-                     ? " under task.truncation.max_input_tokens"
-                     : ""));
+      return TooLong(size, limit, answer_tokens);
     }
     input.truncated = true;
   }
   return MakeError(Reason::kInputTooLong,
                    "the input does not get shorter when its fields are cut");
+}
+
+absl::Status TaskProgram::TooLong(int64_t size, int64_t limit,
+                                  int64_t answer_tokens) const {
+  return MakeError(
+      Reason::kInputTooLong,
+      Concat("the input has ", size, " tokens; ", std::max(limit, int64_t{0}),
+             " fit beside ", num_prompt_rows_, " prompt rows and ",
+             AnswerPlaces(answer_tokens),
+             " answer tokens in the model's context of ",
+             model_->info.config.context_length,
+             demonstrations_.empty() ? "" : ", demonstrations included",
+             task_.truncation().max_input_tokens() > 0
+                 ? " under task.truncation.max_input_tokens"
+                 : ""));
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareWords(json fields) const {
+  const auto found = fields.find(task_.tokens_field());
+  if (found == fields.end()) {
+    return MakeError(
+        Reason::kInvalidData,
+        Concat("field '", task_.tokens_field(), "' with the words is missing"));
+  }
+  TaskInput input;
+  ATTUNE_ASSIGN_OR_RETURN(input.words,
+                          ReadInputWords(*found, task_.tokens_field()));
+  *found = kWordsMark;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string frame, Render(fields));
+  const size_t begin = frame.find(kWordsMark);
+  if (begin == frame.npos || frame.find(kWordsMark, begin + 1) != frame.npos) {
+    return UnusedWords();
+  }
+  const std::string behind = frame.substr(begin + kWordsMark.size());
+  const int64_t limit = InputLimit(/*answer_tokens=*/0);
+  const absl::Span<InputWord> words = absl::MakeSpan(input.words.words);
+  size_t count = words.size();
+  while (true) {
+    const size_t length = words[count - 1].end;
+    absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
+        Concat(std::string_view(frame).substr(0, begin),
+               std::string_view(input.words.text).substr(0, length), behind),
+        /*add_special_tokens=*/true);
+    if (!tokens.ok()) {
+      return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
+    }
+    const int64_t end = LocateTokens(*tokens, begin, begin + length, words);
+    const int64_t size = static_cast<int64_t>(tokens->ids.size());
+    if (size <= limit) {
+      input.ids = std::move(tokens->ids);
+      return input;
+    }
+    const size_t left = CountWordsBefore(words.first(count), end, size - limit);
+    if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
+        left == 0) {
+      return TooLong(size, limit, /*answer_tokens=*/0);
+    }
+    count = left;
+    input.truncated = true;
+  }
 }
 
 bool TaskProgram::CutLongestField(json& fields, int64_t excess) const {
@@ -401,11 +471,9 @@ bool TaskProgram::CutLongestField(json& fields, int64_t excess) const {
 
 absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeAnswer(
     std::string_view answer, bool bare_answer) const {
-  const bool spaced =
-      !bare_answer && !answer.empty() && !absl::ascii_isspace(answer.front());
-  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-      spaced ? Concat(" ", answer) : std::string(answer),
-      /*add_special_tokens=*/false);
+  absl::StatusOr<Encoding> tokens =
+      model_->tokenizer->Encode(SpacedAnswer(answer, bare_answer),
+                                /*add_special_tokens=*/false);
   if (!tokens.ok()) {
     return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
   }

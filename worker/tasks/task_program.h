@@ -6,15 +6,19 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "attune/v1/task.pb.h"
 #include "worker/models/model_store.h"
+#include "worker/tasks/input_words.h"
 #include "worker/tasks/label_trie.h"
+#include "worker/tasks/tag_scheme.h"
 #include "worker/text/template.h"
 
 namespace attune::worker {
@@ -26,6 +30,7 @@ struct TaskInput {
   // Answers do not follow the text with a space of their own: it ends in white
   // space or is a chat turn, or the answer stands apart.
   bool bare_answer = false;
+  InputText words = {};  // of a token classification
 };
 
 // A task contract compiled for a model: turns the fields of a row into tokens
@@ -50,8 +55,9 @@ class TaskProgram {
   // Renders and tokenises an input. `fields`: a JSON object. `answer_tokens`:
   // room to keep for the answer in the context; of a classification the room
   // for its longest word is kept in any case. An input that is too long loses
-  // tokens of its longest field; the template's own text stays whole.
-  // INVALID_ARGUMENT: kInvalidTemplate naming a field that is missing;
+  // tokens of its longest field, of a token classification its last words; the
+  // template's own text stays whole. INVALID_ARGUMENT: kInvalidTemplate naming
+  // a field that is missing; kInvalidData for a token classification's words;
   // kInputTooLong.
   absl::StatusOr<TaskInput> PrepareInput(std::string_view fields,
                                          int64_t answer_tokens) const;
@@ -74,18 +80,44 @@ class TaskProgram {
     return input.bare_answer ? *bare_trie_ : *spaced_trie_;
   }
 
+  // What the tags mean. Only for a token classification.
+  const TagScheme& tags() const { return *tags_; }
+
+  // The fields that the template reads.
+  const std::set<std::string>& fields_read() const;
+
   // Position of `label` among labels().
   std::optional<int> FindLabel(std::string_view label) const;
-  // The labels in the task's order. Empty for a generation.
+  // The labels or tags in the task's order. Empty for tasks without.
   const std::vector<std::string>& labels() const { return labels_; }
 
+  // One label for the whole input.
   bool is_classification() const {
-    return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION;
+    return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+           !task_.multi_label();
   }
-  // A classification whose labels a layer beside the prompt weighs.
+  // Any number of labels for it.
+  bool is_label_set() const {
+    return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+           task_.multi_label();
+  }
+  bool is_regression() const {
+    return task_.type() == attune::v1::TASK_TYPE_REGRESSION;
+  }
+  bool is_tagging() const {
+    return task_.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION;
+  }
+  bool is_generation() const {
+    return task_.type() == attune::v1::TASK_TYPE_TEXT_GENERATION;
+  }
+  // A layer beside the prompt weighs labels or tags, or gives a number.
   bool scores_by_head() const {
-    return is_classification() &&
+    return !is_generation() &&
            task_.label_scoring() == attune::v1::LABEL_SCORING_HEAD;
+  }
+  // Outputs of that layer.
+  int64_t num_outputs() const {
+    return is_regression() ? 1 : static_cast<int64_t>(labels_.size());
   }
   // Whether the model reads an input whole before it begins the answer, as an
   // encoder-decoder does.
@@ -126,10 +158,21 @@ class TaskProgram {
   int64_t AnswerPlaces(int64_t answer_tokens) const;
   // Fields in the template's text, which is not empty.
   absl::StatusOr<std::string> RenderFields(const nlohmann::json& fields) const;
-  // The text as the model sees it: behind the demonstrations, in its chat
-  // template where that is used.
+  // `question`, rendered fields, as the model sees it: behind `shown`, in its
+  // chat template where that is used.
+  absl::StatusOr<std::string> Compose(
+      std::string_view question, absl::Span<const ShownExample> shown) const;
+  // The tokens that `shown` put before a question.
+  absl::StatusOr<int64_t> CountShownTokens(
+      absl::Span<const ShownExample> shown) const;
+  // The text of an input.
   absl::StatusOr<std::string> Render(const nlohmann::json& fields) const;
   absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
+  // PrepareInput of a token classification.
+  absl::StatusOr<TaskInput> PrepareWords(nlohmann::json fields) const;
+  absl::Status UnusedWords() const;
+  absl::Status TooLong(int64_t size, int64_t limit,
+                       int64_t answer_tokens) const;
   // Takes about `excess` tokens from the field with the most tokens among those
   // the template reads. False if there is nothing to take.
   bool CutLongestField(nlohmann::json& fields, int64_t excess) const;
@@ -143,6 +186,7 @@ class TaskProgram {
   std::unique_ptr<const Template> template_;
   std::vector<ShownExample> demonstrations_;
   std::vector<std::string> labels_;
+  std::optional<TagScheme> tags_;
   std::optional<LabelTrie> spaced_trie_;
   std::optional<LabelTrie> bare_trie_;
 };

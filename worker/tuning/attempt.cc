@@ -1,6 +1,7 @@
 #include "worker/tuning/attempt.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -152,8 +153,8 @@ class Attempt {
         program_, TaskProgram::Compile(spec_.task(), model_,
                                        NumVirtualTokens(spec_.method())));
     listener_.OnResolvedSpec(spec_);
-    tracker_.SetPlan(spec_.training().max_steps(),
-                     static_cast<int64_t>(splits.train.size()),
+    num_train_rows_ = static_cast<int64_t>(splits.train.size());
+    tracker_.SetPlan(spec_.training().max_steps(), num_train_rows_,
                      spec_.evaluation().metric());
     return PrepareSplits(std::move(splits));
   }
@@ -195,6 +196,8 @@ class Attempt {
         Sample(std::move(splits.test), evaluation.max_test_rows(), seed);
     // Other jobs compute in the pauses.
     const auto pause = [this] { listener_.BeforeStep(); };
+    // Nothing would see them.
+    if (spec_.method().has_hard_prompt()) splits.train.clear();
     ATTUNE_ASSIGN_OR_RETURN(train_,
                             PrepareExamples(*program_, splits.train, pause));
     ATTUNE_ASSIGN_OR_RETURN(
@@ -271,6 +274,8 @@ class Attempt {
     EvaluationOptions options;
     options.split = split;
     options.prompt = prompt;
+    options.decode_answers =
+        split == "test" || spec_.evaluation().metric() == "exact_match";
     options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
       tracker_.SetPhaseDone(done);
       listener_.BeforeStep();
@@ -322,6 +327,10 @@ class Attempt {
         Measure(TuningProgress::PHASE_VALIDATING, *program_, validation_,
                 "validation", /*prompt=*/nullptr));
     const std::string& metric = spec_.evaluation().metric();
+    if (!std::isfinite(report.loss())) {
+      return MakeError(Reason::kNonfiniteLoss,
+                       "the validation's loss is not finite");
+    }
     state_.progress.set_has_best(true);
     state_.progress.set_best_metric(MetricOf(report, metric));
     state_.progress.set_best_loss(report.loss());
@@ -385,8 +394,7 @@ class Attempt {
     report.set_num_trained_tokens(progress.num_trained_tokens());
     report.set_training_seconds(progress.training_seconds());
     report.set_stop_reason(stop_reason_);
-    report.mutable_split_counts()->set_train(
-        static_cast<int64_t>(train_.size()));
+    report.mutable_split_counts()->set_train(num_train_rows_);
     report.mutable_split_counts()->set_validation(
         static_cast<int64_t>(validation_.size()));
     report.mutable_split_counts()->set_test(static_cast<int64_t>(test_.size()));
@@ -418,7 +426,8 @@ class Attempt {
   double embedding_rms_ = 0;
   std::unique_ptr<const TaskProgram> bare_program_;  // see above; may be null
   std::unique_ptr<const TaskProgram> program_;
-  std::vector<PreparedExample> train_;
+  int64_t num_train_rows_ = 0;
+  std::vector<PreparedExample> train_;  // none where nothing is trained
   std::vector<PreparedExample> validation_;
   std::vector<PreparedExample> test_;
   std::vector<PreparedExample> bare_test_;  // for bare_program_

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_join.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/dataset.h"
+#include "worker/tasks/task_contract.h"
 #include "worker/tuning/trained_adaptation.h"
 #include "worker/tuning/training_defaults.h"
 
@@ -24,7 +27,6 @@ using attune::v1::TuningMethod;
 
 constexpr int kDefaultVirtualTokens = 20;
 constexpr int kMaxVirtualTokens = 1024;
-constexpr int kMaxDemonstrations = 256;
 constexpr size_t kMaxInitTextBytes = 16'384;
 constexpr int kDefaultEncoderWidth = 512;
 // Its two directions together are as wide as the other networks.
@@ -234,21 +236,32 @@ class Resolver {
             "INITIALISATION_CLASS_LABELS needs a classification");
   }
 
+  // The metrics that may pick the best checkpoint, the default first.
+  std::vector<std::string> Metrics() const {
+    switch (spec_.task().type()) {
+      case attune::v1::TASK_TYPE_TEXT_CLASSIFICATION:
+        if (spec_.task().multi_label()) {
+          return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
+        }
+        return {"accuracy", "macro_f1", "loss"};
+      case attune::v1::TASK_TYPE_REGRESSION:
+        return {"loss", "pearson", "spearman", "mse", "mae"};
+      case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
+        return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
+      default:
+        return {"loss", "exact_match"};
+    }
+  }
+
   void ResolveEvaluation() {
     EvaluationConfig& evaluation = *spec_.mutable_evaluation();
-    const bool classifies = IsClassification(spec_.task());
-    if (evaluation.metric().empty()) {
-      evaluation.set_metric(classifies ? "accuracy" : "loss");
-    }
-    const std::string& metric = evaluation.metric();
-    const bool known =
-        metric == "loss" ||
-        (classifies ? metric == "accuracy" || metric == "macro_f1"
-                    : metric == "exact_match");
-    Require(known, "spec.evaluation.metric",
-            classifies ? "must be 'accuracy', 'macro_f1' or 'loss' for a "
-                         "classification"
-                       : "must be 'exact_match' or 'loss' for a generation");
+    const std::vector<std::string> metrics = Metrics();
+    if (evaluation.metric().empty()) evaluation.set_metric(metrics.front());
+    Require(std::find(metrics.begin(), metrics.end(), evaluation.metric()) !=
+                metrics.end(),
+            "spec.evaluation.metric",
+            Concat("must be one of ", absl::StrJoin(metrics, ", "),
+                   " for this task"));
     Require(evaluation.max_test_rows() >= 0, "spec.evaluation.max_test_rows",
             "must be at least 0");
     Require(evaluation.max_validation_rows() >= 0,

@@ -38,10 +38,11 @@ TensorMap ProduceValues(const TuningMethod& method, const TensorMap& values) {
 
 TensorMap MakeInitialValues(const TaskProgram& program, TensorMap front) {
   if (program.scores_by_head()) {
-    const int64_t labels = static_cast<int64_t>(program.labels().size());
+    const int64_t outputs = program.num_outputs();
     const int64_t dim = program.model().info.config.dim;
-    front[std::string(kHeadWeightValue)] = at::zeros({labels, dim}, at::kFloat);
-    front[std::string(kHeadBiasValue)] = at::zeros({labels}, at::kFloat);
+    front[std::string(kHeadWeightValue)] =
+        at::zeros({outputs, dim}, at::kFloat);
+    front[std::string(kHeadBiasValue)] = at::zeros({outputs}, at::kFloat);
   }
   return front;
 }

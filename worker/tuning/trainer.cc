@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tasks/tag_scorer.h"
 #include "worker/tuning/batch_rows.h"
 #include "worker/tuning/clip_gradients.h"
 #include "worker/tuning/micro_batches.h"
@@ -42,16 +44,51 @@ constexpr absl::Duration kCheckpointInterval = absl::Seconds(30);
 // Weight of the newest loss in the running mean that is shown.
 constexpr double kNewestLoss = 0.1;
 
+// Of a task that a head scores.
+absl::StatusOr<BatchLoss> LossOfHead(const TaskProgram& program,
+                                     const EncoderModel& model,
+                                     const AttachedPrompt& front, Batch batch,
+                                     double label_smoothing) {
+  if (program.is_tagging()) {
+    std::vector<TagSample> samples;
+    for (const PreparedExample* one : batch) {
+      samples.push_back({.text = one->input.ids,
+                         .words = one->input.words.words,
+                         .tags = one->tags});
+    }
+    return TagLoss(model, front, samples, label_smoothing);
+  }
+  if (program.is_label_set()) {
+    std::vector<LabelSetSample> samples;
+    for (const PreparedExample* one : batch) {
+      samples.push_back({.text = one->input.ids, .labels = one->labels});
+    }
+    return LabelSetLoss(model, front, samples);
+  }
+  if (program.is_regression()) {
+    const attune::v1::NumberScale& scale = program.task().number_scale();
+    std::vector<NumberSample> samples;
+    for (const PreparedExample* one : batch) {
+      samples.push_back(
+          {.text = one->input.ids,
+           .number = (one->number - scale.mean()) / scale.deviation()});
+    }
+    return NumberLoss(model, front, samples);
+  }
+  std::vector<HeadSample> samples;
+  for (const PreparedExample* one : batch) {
+    samples.push_back({.text = one->input.ids, .label = one->label});
+  }
+  return HeadLoss(model, front, samples, label_smoothing);
+}
+
 absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
                                  const AttachedPrompt& front, Batch batch,
                                  const LossOptions& options) {
   const BaseModel& base = ModelWith(&front, program.model());
   if (program.scores_by_head()) {
-    std::vector<HeadSample> samples;
-    for (const PreparedExample* one : batch) {
-      samples.push_back({.text = one->input.ids, .label = one->label});
-    }
-    return HeadLoss(AsEncoder(base), front, samples, options.label_smoothing);
+    return LossOfHead(program, AsEncoder(base), front, batch,
+                      options.label_smoothing);
   }
   const LanguageModel& model = AsLanguage(base);
   if (program.is_classification()) {
@@ -70,7 +107,9 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
   return AnswerLoss(model, front, samples, options);
 }
 
-bool LowerIsBetter(const std::string& metric) { return metric == "loss"; }
+bool LowerIsBetter(const std::string& metric) {
+  return metric == "loss" || metric == "mse" || metric == "mae";
+}
 
 // Whether `metric` is better than the best so far by more than `delta`.
 bool IsBetter(const std::string& name, double metric, double best,
@@ -101,11 +140,9 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     const at::AutoGradMode grad_mode(true);
     const BatchRows rows = CountBatchRows(program, values, batch, options.loss);
     double total_weight = 0;
-    for (const PreparedExample* one : batch) {
-      total_weight += program.is_classification()
-                          ? 1.0
-                          : static_cast<double>(one->answer_ids.size());
-    }
+    for (const PreparedExample* one : batch) total_weight += one->weight();
+    // Words that no tokenizer knows may be all there is.
+    total_weight = std::max(1.0, total_weight);
     const std::vector<MicroBatch> parts =
         SplitBatch(rows.samples, rows.shared, max_rows, options.max_samples);
     absl::StatusOr<StepFront> trained =

@@ -104,6 +104,12 @@ class TrainingResolver {
     const double smoothing = training_.label_smoothing();
     Require(smoothing >= 0 && smoothing <= 1, "label_smoothing",
             "must be 0 to 1");
+    Require(
+        smoothing == 0 || (!task_.multi_label() &&
+                           task_.type() != attune::v1::TASK_TYPE_REGRESSION),
+        "label_smoothing",
+        "is not for multi_label and regression: there is no one label to "
+        "share with the others");
   }
 
   // Rows of one optimiser step, also of a config that will be refused.

@@ -64,6 +64,51 @@ TEST_F(PredictTest, ShowsAnswersAsATable) {
   EXPECT_FALSE(requests_[0].items(0).has_decoding());
 }
 
+TEST_F(PredictTest, ShowsEntities) {
+  fake_.scripts.predict = [](const auto& request, auto& response) {
+    for (const v1::PredictItem& item : request.items()) {
+      v1::TagAnswer& answer =
+          *response.add_results()->mutable_answer()->mutable_tags();
+      if (item.fields().fields().at("text").string_value() == "so") continue;
+      for (const char* city : {"Oslo", "New York"}) {
+        v1::Entity& entity = *answer.add_entities();
+        entity.set_type("city");
+        entity.set_text(city);
+        entity.set_score(0.9);
+      }
+    }
+    return absl::OkStatus();
+  };
+
+  const RunResult run = Run({"p", "--text", "from Oslo", "--text", "so"});
+
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("Oslo [city 90.0%], New York [city 90.0%]"));
+  EXPECT_THAT(run.out, HasSubstr("no entities"));
+}
+
+TEST_F(PredictTest, ShowsLabelsAndNumbers) {
+  fake_.scripts.predict = [](const auto&, auto& response) {
+    v1::LabelSetAnswer& set =
+        *response.add_results()->mutable_answer()->mutable_label_set();
+    for (const char* label : {"billing", "urgent"}) {
+      set.add_labels()->set_label(label);
+      set.mutable_labels(set.labels_size() - 1)->set_score(0.9);
+    }
+    response.add_results()->mutable_answer()->mutable_label_set();
+    response.add_results()->mutable_answer()->mutable_number()->set_value(
+        1234567.25);
+    return absl::OkStatus();
+  };
+
+  const RunResult run = Run({"p", "--text", "a", "--text", "b", "--text", "c"});
+
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("billing 90.0%, urgent 90.0%"));
+  EXPECT_THAT(run.out, HasSubstr("no labels"));
+  EXPECT_THAT(run.out, HasSubstr("1234567.25"));
+}
+
 TEST_F(PredictTest, ShowsTheLikeliestLabels) {
   EXPECT_THAT(Run({"p", "--text", "a", "--top", "5"}).out,
               HasSubstr("card_arrival 98.1%, card_linking 1.2%"));

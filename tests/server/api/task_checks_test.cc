@@ -34,6 +34,101 @@ absl::Status Check(const v1::TaskSpec& task, bool labels_required = false) {
 
 TEST(TaskChecks, ASoundTaskPasses) { EXPECT_OK(Check(SoundTask())); }
 
+v1::TaskSpec SoundTagging() {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  task.set_template_("{{ words }}");
+  task.set_tokens_field("words");
+  for (const char* tag : {"O", "B-X", "I-X"}) task.add_labels()->set_label(tag);
+  return task;
+}
+
+TEST(TaskChecks, ASoundTokenClassificationPasses) {
+  EXPECT_OK(Check(SoundTagging()));
+}
+
+TEST(TaskChecks, WhatATokenClassificationCannotDoIsRefusedAtOnce) {
+  struct Case {
+    std::function<void(v1::TaskSpec&)> spoil;
+    Reason reason;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& t) { t.mutable_labels(1)->set_label("LOC"); },
+       Reason::kInvalidField, "task.labels[1].label"},
+      {[](auto& t) { t.mutable_labels(0)->set_label("B-Y"); },
+       Reason::kInvalidField, "task.labels"},
+      {[](auto& t) {
+         t.mutable_truncation()->set_side(v1::TRUNCATION_SIDE_LEFT);
+       },
+       Reason::kInvalidField, "task.truncation.side"},
+      {[](auto& t) { t.set_use_chat_template(true); }, Reason::kInvalidField,
+       "task.use_chat_template"},
+      {[](auto& t) { t.set_label_scoring(v1::LABEL_SCORING_WORDS); },
+       Reason::kUnsupportedField, "task.label_scoring"},
+      {[](auto& t) { AddDemonstration(t).set_answer("O"); },
+       Reason::kInvalidField, "task.demonstrations"}};
+  for (const Case& one : cases) {
+    v1::TaskSpec task = SoundTagging();
+    one.spoil(task);
+
+    EXPECT_THAT(Check(task), NamesField(one.reason, one.field));
+  }
+}
+
+TEST(TaskChecks, LabelsOfMultiLabelNeedNoWordsOfTheirOwn) {
+  v1::TaskSpec task = SoundTask();
+  task.set_multi_label(true);
+  task.mutable_labels(0)->set_label("sci-fi");
+  task.mutable_labels(1)->set_label("sci_fi");
+  EXPECT_OK(Check(task));
+  task.set_label_scoring(v1::LABEL_SCORING_WORDS);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kUnsupportedField, "task.label_scoring"));
+}
+
+TEST(TaskChecks, TagsHaveNoWords) {
+  v1::TaskSpec task = SoundTagging();
+  task.mutable_labels(1)->add_words("x");
+
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.labels[1].words"));
+}
+
+TEST(TaskChecks, OnlyATokenClassificationHasWordsOfItsOwn) {
+  v1::TaskSpec task = SoundTask();
+  task.set_tokens_field("words");
+
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.tokens_field"));
+}
+
+TEST(TaskChecks, ARegressionHasAScaleAndNoLabels) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_REGRESSION);
+  task.set_template_("{{ text }}");
+  EXPECT_OK(Check(task));
+  task.mutable_number_scale()->set_mean(3);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.number_scale.deviation"));
+  task.mutable_number_scale()->set_deviation(2);
+  EXPECT_OK(Check(task));
+  task.add_labels()->set_label("x");
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField, "task.labels"));
+}
+
+TEST(TaskChecks, FieldsOfOtherTasksAreRefused) {
+  v1::TaskSpec scaled = SoundTask();
+  scaled.mutable_number_scale()->set_deviation(1);
+  v1::TaskSpec several = SoundTagging();
+  several.set_multi_label(true);
+
+  EXPECT_THAT(Check(scaled),
+              NamesField(Reason::kInvalidField, "task.number_scale"));
+  EXPECT_THAT(Check(several),
+              NamesField(Reason::kInvalidField, "task.multi_label"));
+}
+
 TEST(TaskChecks, ASoundDemonstrationPasses) {
   v1::TaskSpec task = SoundTask();
   AddDemonstration(task);
@@ -129,7 +224,7 @@ TEST(TaskChecks, DefaultWordsCountAsWords) {
 
 TEST(TaskChecks, TaskTypesThatAreNotServedAreNotAskedForMore) {
   v1::TaskSpec task = SoundTask();
-  task.set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  task.set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
 
   EXPECT_OK(Check(task));  // CheckSupported refuses the type
 }

@@ -9,11 +9,17 @@
 namespace attune::server {
 namespace {
 
+v1::TaskSpec TaskOf(v1::TaskType type) {
+  v1::TaskSpec task;
+  task.set_type(type);
+  return task;
+}
+
 TEST(TrainingChecks, DefaultsPass) {
   FieldViolations violations;
   CheckTraining({}, "t", violations);
   CheckMethod({}, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
-  CheckEvaluation({}, v1::TASK_TYPE_TEXT_GENERATION, "e", violations);
+  CheckEvaluation({}, TaskOf(v1::TASK_TYPE_TEXT_GENERATION), "e", violations);
 
   EXPECT_OK(violations.ToStatus());
 }
@@ -308,12 +314,13 @@ TEST(TrainingChecks, AMetricMustBeOneOfTheTask) {
   evaluation.set_metric("accuracy");
   FieldViolations classification;
   FieldViolations generation;
-  CheckEvaluation(evaluation, v1::TASK_TYPE_TEXT_CLASSIFICATION, "e",
+  CheckEvaluation(evaluation, TaskOf(v1::TASK_TYPE_TEXT_CLASSIFICATION), "e",
                   classification);
-  CheckEvaluation(evaluation, v1::TASK_TYPE_TEXT_GENERATION, "e", generation);
+  CheckEvaluation(evaluation, TaskOf(v1::TASK_TYPE_TEXT_GENERATION), "e",
+                  generation);
 
   FieldViolations unserved;
-  CheckEvaluation(evaluation, v1::TASK_TYPE_TOKEN_CLASSIFICATION, "e",
+  CheckEvaluation(evaluation, TaskOf(v1::TASK_TYPE_MULTIPLE_CHOICE), "e",
                   unserved);
 
   EXPECT_OK(classification.ToStatus());
@@ -322,12 +329,32 @@ TEST(TrainingChecks, AMetricMustBeOneOfTheTask) {
               NamesField(Reason::kInvalidField, "e.metric"));
 }
 
+TEST(TrainingChecks, EveryTaskHasMetricsOfItsOwn) {
+  v1::TaskSpec several = TaskOf(v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  several.set_multi_label(true);
+  const std::vector<std::pair<v1::TaskSpec, std::string>> sound = {
+      {several, "exact_match"},
+      {TaskOf(v1::TASK_TYPE_TOKEN_CLASSIFICATION), "micro_f1"},
+      {TaskOf(v1::TASK_TYPE_REGRESSION), "spearman"}};
+  for (const auto& [task, metric] : sound) {
+    v1::EvaluationConfig evaluation;
+    FieldViolations violations;
+    evaluation.set_metric(metric);
+    CheckEvaluation(evaluation, task, "e", violations);
+    EXPECT_OK(violations.ToStatus()) << metric;
+    evaluation.set_metric("bleu");
+    CheckEvaluation(evaluation, task, "e", violations);
+    EXPECT_THAT(violations.ToStatus(),
+                NamesField(Reason::kInvalidField, "e.metric"));
+  }
+}
+
 TEST(TrainingChecks, RowLimitsAreNotNegative) {
   v1::EvaluationConfig evaluation;
   evaluation.set_max_test_rows(-1);
   evaluation.set_max_validation_rows(-1);
   FieldViolations violations;
-  CheckEvaluation(evaluation, v1::TASK_TYPE_TEXT_CLASSIFICATION, "e",
+  CheckEvaluation(evaluation, TaskOf(v1::TASK_TYPE_TEXT_CLASSIFICATION), "e",
                   violations);
 
   EXPECT_THAT(FieldsOf(violations.ToStatus()),

@@ -142,7 +142,21 @@ TEST(TuningChecks, EveryWrongFieldIsNamed) {
          spec.mutable_method()->mutable_hard_prompt();
          spec.mutable_task()->set_label_scoring(v1::LABEL_SCORING_HEAD);
        },
-       "tuning_job.spec.method.hard_prompt"}};
+       "tuning_job.spec.method.hard_prompt"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.clear_training();
+         spec.mutable_method()->mutable_hard_prompt();
+         spec.mutable_task()->clear_labels();
+         spec.mutable_task()->set_type(v1::TASK_TYPE_REGRESSION);
+       },
+       "tuning_job.spec.method.hard_prompt"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.mutable_training()->set_label_smoothing(0.1);
+         spec.mutable_task()->set_multi_label(true);
+       },
+       "tuning_job.spec.training.label_smoothing"}};
   for (const Case& one : cases) {
     v1::CreateTuningJobRequest request = SoundCreateRequest("one");
     one.spoil(request);
@@ -169,7 +183,7 @@ TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
 TEST(TuningChecks, ATaskTypeThatIsNotServedIsAllThatIsSaidOfIt) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
   v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
-  spec->mutable_task()->set_type(v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  spec->mutable_task()->set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
   spec->mutable_task()->add_labels()->set_label("person");
   spec->mutable_evaluation()->set_metric("f1");
 

@@ -46,7 +46,7 @@ TEST_F(TuningServiceTest, WrongFieldsComeBackOverTheWire) {
 TEST_F(TuningServiceTest, WhatIsNotServedComesBackAsUnimplemented) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
   request.mutable_tuning_job()->mutable_spec()->mutable_task()->set_type(
-      v1::TASK_TYPE_REGRESSION);
+      v1::TASK_TYPE_MULTIPLE_CHOICE);
 
   const auto created = Create(request);
 

@@ -220,7 +220,7 @@ TEST(PromptCodec, AHeadMustBeThatOfTheTask) {
   EXPECT_THAT(CorruptionOf(missing), HasSubstr("missing"));
   EXPECT_THAT(CorruptionOf(surplus), HasSubstr("the task has no head"));
   EXPECT_THAT(CorruptionOf(with(at::zeros({3, 4}), at::zeros({3}))),
-              HasSubstr("3 labels; the task has 2"));
+              HasSubstr("3 outputs; the task has 2"));
   EXPECT_THAT(CorruptionOf(with(at::zeros({2, 4}), at::zeros({3}))),
               HasSubstr("[labels"));
   EXPECT_THAT(CorruptionOf(

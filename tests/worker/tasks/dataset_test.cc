@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
+#include "worker/tasks/row_answer.h"
 #include "worker/tasks/task_contract.h"
 
 namespace attune::worker {
@@ -238,6 +239,158 @@ TEST(Dataset, FractionsHaveDefaults) {
 
   EXPECT_DOUBLE_EQ(data.fractions().validation(), 0.1);
   EXPECT_DOUBLE_EQ(data.fractions().test(), 0.25);
+}
+
+TaskSpec TaggingTask(const std::vector<std::string>& tags = {}) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  for (const std::string& tag : tags) task.add_labels()->set_label(tag);
+  FillTaskDefaults(task);
+  return task;
+}
+
+std::vector<std::string> TaggedRows() {
+  return {R"({"tokens": ["a", "b"], "tags": ["B-X", "I-X"], "split": "train"})",
+          R"({"tokens": ["a"], "tags": ["B-Y"], "split": "dev"})",
+          R"({"tokens": ["a"], "tags": ["B-Z"], "split": "test"})"};
+}
+
+TEST(Dataset, ReadsTagsAndFindsThemInAllSplits) {
+  TaskSpec task = TaggingTask();
+
+  const auto splits = ReadSplits(TaggedRows(), TuningData(), task);
+
+  ASSERT_OK(splits);
+  EXPECT_EQ(splits->train[0].fields, R"({"tokens":["a","b"]})");
+  EXPECT_THAT(SplitTags(splits->train[0].answer),
+              testing::ElementsAre("B-X", "I-X"));
+  std::vector<std::string> tags;
+  for (const auto& label : task.labels()) {
+    tags.push_back(label.label());
+    EXPECT_THAT(label.words(), testing::IsEmpty());
+  }
+  EXPECT_THAT(tags, testing::ElementsAre("B-X", "B-Y", "B-Z", "I-X", "O"));
+}
+
+TEST(Dataset, NamesATagThatTheTaskDoesNotHave) {
+  TaskSpec task = TaggingTask({"O", "B-X", "I-X", "B-Z"});
+
+  EXPECT_THAT(ReadSplits(TaggedRows(), TuningData(), task),
+              ReasonIs(Reason::kInvalidData,
+                       testing::AllOf(HasSubstr("row 2"), HasSubstr("'B-Y'"))));
+}
+
+TEST(Dataset, NamesTheRowWhoseTagsAreNone) {
+  for (const char* tags : {R"(["B-X", "LOC"])", R"(["B-"])", R"([5])",
+                           R"(["B-X Y"])", R"("O")", R"([""])"}) {
+    std::vector<std::string> rows = TaggedRows();
+    rows[1] = absl::StrCat(R"({"tokens": ["a"], "tags": )", tags, "}");
+    TaskSpec task = TaggingTask();
+
+    EXPECT_THAT(
+        ReadSplits(rows, TuningData(), task),
+        ReasonIs(Reason::kInvalidData,
+                 testing::AllOf(HasSubstr("row 2"), HasSubstr("'tags'"))))
+        << tags;
+  }
+}
+
+TEST(Dataset, RefusesTagsThatAreAllOutside) {
+  std::vector<std::string> rows;
+  for (const char* split : {"train", "dev", "test"}) {
+    rows.push_back(absl::StrCat(
+        R"({"tokens": ["a"], "tags": ["O"], "split": ")", split, "\"}"));
+  }
+  TaskSpec task = TaggingTask();
+
+  EXPECT_THAT(ReadSplits(rows, TuningData(), task),
+              ReasonIs(Reason::kInvalidData, HasSubstr("nothing to learn")));
+}
+
+TEST(Dataset, ReadsAnyNumberOfLabels) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+  task.set_multi_label(true);
+  FillTaskDefaults(task);
+  const std::vector<std::string> rows = {
+      R"({"text": "a", "labels": ["y", "x", "y"], "split": "train"})",
+      R"({"text": "b", "labels": [], "split": "dev"})",
+      R"({"text": "c", "labels": ["z"], "split": "test"})"};
+
+  const auto splits = ReadSplits(rows, TuningData(), task);
+
+  ASSERT_OK(splits);
+  EXPECT_THAT(SplitLabels(splits->train[0].answer),
+              testing::ElementsAre("x", "y"));
+  EXPECT_THAT(SplitLabels(splits->validation[0].answer), testing::IsEmpty());
+  EXPECT_EQ(task.labels_size(), 3);
+}
+
+TEST(Dataset, NamesTheRowWithoutAListOfLabels) {
+  for (const char* labels : {R"("x")", "[5]", R"([""])", "null"}) {
+    TaskSpec task;
+    task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
+    task.set_multi_label(true);
+    FillTaskDefaults(task);
+
+    EXPECT_THAT(
+        ReadSplits(std::vector<std::string>{absl::StrCat(
+                       R"({"text": "a", "labels": )", labels, "}")},
+                   TuningData(), task),
+        ReasonIs(Reason::kInvalidData,
+                 testing::AllOf(HasSubstr("row 1"), HasSubstr("'labels'"))))
+        << labels;
+  }
+}
+
+TaskSpec NumberTask() {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_REGRESSION);
+  FillTaskDefaults(task);
+  return task;
+}
+
+TEST(Dataset, ReadsNumbersAndMeasuresThem) {
+  TaskSpec task = NumberTask();
+  const std::vector<std::string> rows = {
+      R"({"text": "a", "value": 1, "split": "train"})",
+      R"({"text": "b", "value": "5", "split": "train"})",
+      R"({"text": "c", "value": -2.5, "split": "dev"})",
+      R"({"text": "d", "value": 1e2, "split": "test"})"};
+
+  const auto splits = ReadSplits(rows, TuningData(), task);
+
+  ASSERT_OK(splits);
+  EXPECT_DOUBLE_EQ(NumberOf(splits->train[1].answer), 5);
+  EXPECT_DOUBLE_EQ(NumberOf(splits->validation[0].answer), -2.5);
+  EXPECT_DOUBLE_EQ(task.number_scale().mean(), 3);
+  EXPECT_DOUBLE_EQ(task.number_scale().deviation(), 2);
+}
+
+TEST(Dataset, NamesTheRowWithoutANumber) {
+  for (const char* value : {R"("many")", "[1]", "null", R"("")", R"("nan")"}) {
+    TaskSpec task = NumberTask();
+
+    EXPECT_THAT(
+        ReadSplits(std::vector<std::string>{absl::StrCat(
+                       R"({"text": "a", "value": )", value, "}")},
+                   TuningData(), task),
+        ReasonIs(Reason::kInvalidData,
+                 testing::AllOf(HasSubstr("row 1"), HasSubstr("'value'"))))
+        << value;
+  }
+}
+
+TEST(Dataset, RefusesNumbersThatAreAllTheSame) {
+  TaskSpec task = NumberTask();
+  std::vector<std::string> rows;
+  for (const char* split : {"train", "train", "dev", "test"}) {
+    rows.push_back(
+        absl::StrCat(R"({"text": "a", "value": 3, "split": ")", split, "\"}"));
+  }
+
+  EXPECT_THAT(ReadSplits(rows, TuningData(), task),
+              ReasonIs(Reason::kInvalidData, HasSubstr("nothing to learn")));
 }
 
 TEST(Dataset, GenerationsAreNotStratified) {

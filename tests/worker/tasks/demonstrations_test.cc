@@ -151,6 +151,39 @@ TEST(ChooseDemonstrations, PassesOverARowThatIsTooLong) {
   EXPECT_THAT(TextsOf(chosen), testing::ElementsAre("3"));
 }
 
+TEST(ChooseDemonstrations, LeavesHalfOfTheContextInAChatToo) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  task.set_template_("{{ text }}:");
+  task.set_use_chat_template(true);
+  const auto bare = CompileTask(task);
+
+  const auto chosen = ChooseDemonstrations(
+      *bare, MostlyYes(200), Method(200, HardPrompt::SELECTION_BALANCED), 0);
+
+  ASSERT_OK(chosen);
+  EXPECT_GT(chosen->size(), 1u);
+  for (const Demonstration& one : *chosen) *task.add_demonstrations() = one;
+  const auto program = CompileTask(task);
+  const std::string fields = R"({"text": "a"})";
+  const size_t added = program->PrepareInput(fields, 1)->ids.size() -
+                       bare->PrepareInput(fields, 1)->ids.size();
+  EXPECT_LE(static_cast<int64_t>(added), bare->InputLimit(1) / 2);
+}
+
+TEST(ChooseDemonstrations, KeepsOnlyWhatTheTemplateReads) {
+  std::vector<Example> rows = MostlyYes(2);
+  for (Example& row : rows) {
+    row.fields = absl::StrCat(R"({"text": "a", "html": ")",
+                              std::string(2 << 20, 'x'), "\"}");
+  }
+
+  const auto chosen = Chosen(rows, Method(2, HardPrompt::SELECTION_RANDOM));
+
+  ASSERT_THAT(chosen, SizeIs(2));
+  EXPECT_EQ(chosen[0].fields().fields().size(), 1u);
+  EXPECT_EQ(TextOf(chosen[0]), "a");
+}
+
 TEST(ChooseDemonstrations, NamesARowThatCannotBeRendered) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
   std::vector<Example> rows = MostlyYes(1);

@@ -5,15 +5,14 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/randn.h>
-#include <ATen/ops/randn_like.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <vector>
 
 #include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/finite_differences.h"
 #include "tests/worker/tasks/tiny_model.h"
 
 namespace attune::worker {
@@ -101,6 +100,110 @@ TEST(HeadScorer, ASmoothedLossCountsAllLabels) {
   EXPECT_EQ(loss->weight, 1);
 }
 
+// What the head gives before it becomes probabilities, by the definition.
+at::Tensor OutputsByHand(const AttachedPrompt& prompt, const HeadIds& text) {
+  const EncoderModel& model = TinyModel("encoder")->encoder();
+  EncoderRows rows;
+  rows.embeddings = at::cat({prompt.rows, model.Embed(at::tensor(text))});
+  rows.segments = {{.begin = 0, .length = rows.embeddings.size(0)}};
+  const at::Tensor hidden = *model.Forward(rows);
+  return prompt.head.weight.mv(hidden.slice(0, prompt.rows.size(0)).mean(0)) +
+         prompt.head.bias;
+}
+
+TEST(HeadScorer, OutputsAreThoseOfTheHead) {
+  const at::NoGradGuard no_grad;
+  const AttachedPrompt prompt = RandomPrompt(5, 2);
+  const HeadIds text = {20, 21};
+
+  const auto outputs =
+      HeadOutputs(TinyModel("encoder")->encoder(), {{text, &prompt}});
+
+  ASSERT_OK(outputs);
+  const at::Tensor expected = OutputsByHand(prompt, text);
+  ASSERT_EQ(outputs->front().size(), 3u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NEAR(outputs->front()[i], expected[i].item<double>(), 1e-5);
+  }
+}
+
+TEST(HeadScorer, LabelsAboveOneHalfHaveOddsAboveOne) {
+  EXPECT_EQ(LabelsAbove({-0.1, 0.1, 0, 3}), (std::vector<int>{1, 3}));
+}
+
+TEST(HeadScorer, TheLossOfLabelsIsTheirMeanBinaryCrossEntropy) {
+  const at::NoGradGuard no_grad;
+  const AttachedPrompt prompt = RandomPrompt(6, 2);
+  const HeadIds first = {20, 21};
+  const HeadIds second = {50, 51, 52};
+  const std::vector<int> both = {0, 2};
+
+  const auto loss =
+      LabelSetLoss(TinyModel("encoder")->encoder(), prompt,
+                   std::vector<LabelSetSample>{{first, both}, {second, {}}});
+
+  ASSERT_OK(loss);
+  double expected = 0;
+  for (const auto& [text, right] :
+       {std::pair(first, std::vector<bool>{true, false, true}),
+        std::pair(second, std::vector<bool>{false, false, false})}) {
+    const at::Tensor outputs = OutputsByHand(prompt, text);
+    for (int i = 0; i < 3; ++i) {
+      const double yes = 1 / (1 + std::exp(-outputs[i].item<double>()));
+      expected -= std::log(right[i] ? yes : 1 - yes) / 3;
+    }
+  }
+  EXPECT_NEAR(loss->sum.item<double>(), expected, 1e-4);
+  EXPECT_EQ(loss->weight, 2);
+}
+
+TEST(HeadScorer, TheLossOfANumberIsItsSquaredError) {
+  const at::NoGradGuard no_grad;
+  AttachedPrompt prompt = RandomPrompt(7, 2);
+  prompt.head = {prompt.head.weight.slice(0, 0, 1),
+                 prompt.head.bias.slice(0, 0, 1)};
+  const HeadIds text = {20, 21};
+
+  const auto loss = NumberLoss(TinyModel("encoder")->encoder(), prompt,
+                               std::vector<NumberSample>{{text, 0.5}});
+
+  ASSERT_OK(loss);
+  const double error = OutputsByHand(prompt, text)[0].item<double>() - 0.5;
+  EXPECT_NEAR(loss->sum.item<double>(), error * error,
+              1e-5 * (1 + error * error));
+}
+
+TEST(HeadScorer, GradientsOfLabelSetsEqualFiniteDifferences) {
+  const AttachedPrompt prompt = RandomPrompt(8, 2);
+  const HeadIds text = {20, 21, 22};
+  const std::vector<int> labels = {1};
+  ExpectGradientsEqualFiniteDifferences(
+      [&](const std::vector<at::Tensor>& values) {
+        AttachedPrompt front = Front(values[0]);
+        front.head = {values[1], values[2]};
+        return LabelSetLoss(TinyModel("encoder")->encoder(), front,
+                            std::vector<LabelSetSample>{{text, labels}})
+            ->sum;
+      },
+      {prompt.rows, prompt.head.weight, prompt.head.bias});
+}
+
+TEST(HeadScorer, GradientsOfNumbersEqualFiniteDifferences) {
+  const AttachedPrompt prompt = RandomPrompt(9, 2);
+  const HeadIds text = {20, 21, 22};
+  ExpectGradientsEqualFiniteDifferences(
+      [&](const std::vector<at::Tensor>& values) {
+        AttachedPrompt front = Front(values[0]);
+        front.head = {values[1], values[2]};
+        return NumberLoss(TinyModel("encoder")->encoder(), front,
+                          std::vector<NumberSample>{{text, 0.25}})
+            ->sum;
+      },
+      // Small weights, so that the loss is of order one.
+      {prompt.rows, 0.1 * prompt.head.weight.slice(0, 0, 1),
+       prompt.head.bias.slice(0, 0, 1).clone()});
+}
+
 TEST(HeadScorer, GradientsEqualFiniteDifferences) {
   const AttachedPrompt prompt = RandomPrompt(4, 2);
   const HeadIds text = {20, 21, 22};
@@ -110,27 +213,8 @@ TEST(HeadScorer, GradientsEqualFiniteDifferences) {
     front.head = {values[1], values[2]};
     return HeadLoss(TinyModel("encoder")->encoder(), front, samples)->sum;
   };
-  std::vector<at::Tensor> values = {prompt.rows, prompt.head.weight,
-                                    prompt.head.bias};
-  for (at::Tensor& value : values) value.requires_grad_();
-  const auto gradients = torch::autograd::grad({loss_at(values)}, values);
-
-  const at::NoGradGuard no_grad;
-  constexpr double kDistance = 1e-2;
-  for (size_t i = 0; i < values.size(); ++i) {
-    at::manual_seed(5);
-    const at::Tensor direction = at::randn_like(values[i]);
-    const auto moved = [&](double distance) {
-      std::vector<at::Tensor> others = values;
-      others[i] = values[i] + distance * direction;
-      return loss_at(others).item<double>();
-    };
-    const double slope =
-        (moved(kDistance) - moved(-kDistance)) / (2 * kDistance);
-    const double expected = (gradients[i] * direction).sum().item<double>();
-    // Differences of fp32 losses of order one, and their third derivative.
-    EXPECT_NEAR(slope, expected, 2e-3 + 0.01 * std::abs(expected)) << i;
-  }
+  ExpectGradientsEqualFiniteDifferences(
+      loss_at, {prompt.rows, prompt.head.weight, prompt.head.bias});
 }
 
 }  // namespace

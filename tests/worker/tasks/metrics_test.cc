@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -48,6 +50,77 @@ TEST(Metrics, EqualScikitLearns) {
                                    report.confusion_matrix().counts().end()),
               counts);
   }
+}
+
+nlohmann::json HeadGolden(const char* part) {
+  std::ifstream file("tests/golden/head_metrics.json");
+  EXPECT_TRUE(file.is_open());
+  nlohmann::json cases = nlohmann::json::parse(file)[part];
+  EXPECT_EQ(cases.size(), 1000u);
+  return cases;
+}
+
+void ExpectMetrics(const attune::v1::EvaluationReport& report,
+                   const nlohmann::json& golden) {
+  EXPECT_EQ(report.metrics().size(), golden["metrics"].size());
+  for (const auto& [name, value] : golden["metrics"].items()) {
+    // The numbers of the file have 14 digits; sums take another order.
+    EXPECT_NEAR(report.metrics().at(name), value.get<double>(), 1e-9)
+        << name << " of " << golden.dump();
+  }
+}
+
+TEST(Metrics, OfLabelSetsEqualScikitLearns) {
+  for (const nlohmann::json& golden : HeadGolden("label_sets")) {
+    attune::v1::EvaluationReport report;
+    AddLabelSetMetrics(golden["right"].get<std::vector<std::vector<int>>>(),
+                       golden["given"].get<std::vector<std::vector<int>>>(),
+                       LabelNames(golden["num_labels"]), report);
+
+    ExpectMetrics(report, golden);
+    for (int i = 0; i < report.classes_size(); ++i) {
+      const nlohmann::json& row = golden["classes"][i];
+      EXPECT_NEAR(report.classes(i).precision(), row[0], 1e-12);
+      EXPECT_NEAR(report.classes(i).recall(), row[1], 1e-12);
+      EXPECT_NEAR(report.classes(i).f1(), row[2], 1e-12);
+      EXPECT_EQ(report.classes(i).support(), row[3]);
+    }
+  }
+}
+
+TEST(Metrics, OfNumbersEqualScipys) {
+  for (const nlohmann::json& golden : HeadGolden("numbers")) {
+    attune::v1::EvaluationReport report;
+    AddNumberMetrics(golden["right"].get<std::vector<double>>(),
+                     golden["given"].get<std::vector<double>>(), report);
+
+    ExpectMetrics(report, golden);
+  }
+}
+
+TEST(Metrics, OfNumbersThatAreNoneAreNone) {
+  const std::vector<double> right(20, 1.0);
+  std::vector<double> given(20, 2.0);
+  given[3] = std::nan("");
+  given[17] = std::numeric_limits<double>::infinity();
+  attune::v1::EvaluationReport report;
+
+  AddNumberMetrics(right, given, report);
+
+  for (const auto& [name, value] : report.metrics()) {
+    EXPECT_TRUE(std::isnan(value)) << name;
+  }
+}
+
+TEST(Metrics, NumbersThatDoNotVaryHaveNoCorrelation) {
+  attune::v1::EvaluationReport report;
+
+  // Their means are not exactly any of them.
+  AddNumberMetrics(std::vector<double>(6, 3.3), std::vector<double>(6, 1.1),
+                   report);
+
+  EXPECT_EQ(report.metrics().at("pearson"), 0);
+  EXPECT_EQ(report.metrics().at("spearman"), 0);
 }
 
 TEST(Metrics, KeepTheOrderOfTheLabels) {

@@ -15,6 +15,20 @@ namespace {
 
 using testing::HasSubstr;
 
+TEST(ParseFields, GivesEqualNumbersOneSpelling) {
+  const auto fields =
+      ParseFields(R"({"a": 1.0, "b": [5e-1, 9007199254740993], "c": "1.0"})");
+
+  ASSERT_OK(fields);
+  EXPECT_EQ(DumpFields(*fields),
+            R"({"a":1,"b":[0.5,9.007199254740992e+15],"c":"1.0"})");
+}
+
+TEST(ParseFields, RefusesWhatIsNoObject) {
+  EXPECT_THAT(ParseFields("[1]"),
+              ReasonIs(Reason::kInvalidData, HasSubstr("not a JSON object")));
+}
+
 TEST(FieldsToJson, KeepsTypes) {
   google::protobuf::Struct fields;
   (*fields.mutable_fields())["n"].set_number_value(3);

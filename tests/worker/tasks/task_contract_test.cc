@@ -109,15 +109,52 @@ TEST(TaskContract, NamesEveryWrongField) {
   EXPECT_THAT(status.ToString(), HasSubstr("task.system_message"));
 }
 
-TEST(TaskContract, RefusesWhatIsNotServedByName) {
-  TaskSpec regression = FilledTask({});
+TEST(TaskContract, RefusesWhatOnlyOtherTasksHave) {
+  TaskSpec tagging;
+  tagging.set_type(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  tagging.set_template_("{{ tokens }}");
+  tagging.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_LEFT);
+  tagging.set_use_chat_template(true);
+  tagging.set_multi_label(true);
+  tagging.mutable_number_scale()->set_deviation(1);
+  FillTaskDefaults(tagging);
+  TaskSpec regression;
   regression.set_type(attune::v1::TASK_TYPE_REGRESSION);
+  regression.set_template_("{{ text }}");
+  regression.set_tokens_field("tokens");
+  regression.mutable_number_scale()->set_deviation(-1);
+  FillTaskDefaults(regression);
+
+  const std::string of_tagging = CheckTask(tagging).ToString();
+  const std::string of_regression = CheckTask(regression).ToString();
+
+  for (const char* field : {"task.truncation.side", "task.use_chat_template",
+                            "task.multi_label", "task.number_scale"}) {
+    EXPECT_THAT(of_tagging, HasSubstr(field));
+  }
+  EXPECT_THAT(of_regression, HasSubstr("task.tokens_field"));
+  EXPECT_THAT(of_regression, HasSubstr("task.number_scale"));
+}
+
+TEST(TaskContract, AHeadAnswersWhatNoWordCan) {
+  for (const auto type : {attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION,
+                          attune::v1::TASK_TYPE_REGRESSION}) {
+    TaskSpec task;
+    task.set_type(type);
+    FillModelDefaults(ModelKind::kCausal, task);
+    EXPECT_EQ(task.label_scoring(), attune::v1::LABEL_SCORING_HEAD);
+  }
+}
+
+TEST(TaskContract, RefusesWhatIsNotServedByName) {
+  TaskSpec choice = FilledTask({});
+  choice.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
   TaskSpec markers = FilledTask({"a", "b"});
   markers.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
   TaskSpec field = FilledTask({"a", "b"});
   field.mutable_truncation()->set_field("text");
 
-  EXPECT_THAT(CheckTask(regression),
+  EXPECT_THAT(CheckTask(choice),
               ReasonIs(Reason::kUnsupportedField, HasSubstr("task.type")));
   EXPECT_THAT(CheckTask(markers), ReasonIs(Reason::kUnsupportedField,
                                            HasSubstr("prompt_placement")));

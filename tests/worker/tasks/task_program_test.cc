@@ -195,6 +195,14 @@ TEST(TaskProgram, ADemonstrationsAnswerHasTheSpaceThatAnAnswerHas) {
   EXPECT_EQ(Rendered(task, R"({"text": "d"})"), "a > b c\n\nd > ");
 }
 
+TEST(TaskProgram, ADemonstrationsAnswerMayBringItsSpace) {
+  TaskSpec task = TextTask(8);
+  task.set_template_("{{ text }}:");
+  AddDemonstration(task, "a", " b");
+
+  EXPECT_EQ(Rendered(task, R"({"text": "d"})"), "a: b\n\nd:");
+}
+
 TEST(TaskProgram, DemonstrationsAreTurnsOfAChat) {
   TaskSpec task = LabelTask({"yes", "no"});
   task.set_use_chat_template(true);
@@ -259,6 +267,122 @@ TEST(TaskProgram, RefusesDemonstrationsOfAnEncoder) {
   EXPECT_THAT(
       CompileError(task, 0, "encoder"),
       ReasonIs(Reason::kInvalidField, HasSubstr("task.demonstrations")));
+}
+
+std::unique_ptr<const TaskProgram> CompileTagging(const TaskSpec& task) {
+  auto program = TaskProgram::Compile(task, TinyModel("encoder"), 0);
+  EXPECT_OK(program);
+  return *std::move(program);
+}
+
+// The text of a word's first token.
+std::string FirstTokenOf(const TaskProgram& program, const TaskInput& input,
+                         size_t word) {
+  return *program.model().tokenizer->Decode(
+      std::vector<int64_t>{input.ids[input.words.words[word].token]}, false);
+}
+
+TEST(TaskProgram, WordsKnowTheirFirstTokens) {
+  const auto program = CompileTagging(TagTask({"O", "B-X"}));
+
+  const TaskInput input =
+      *program->PrepareInput(R"({"tokens": ["it", "71", "is"]})", 0);
+
+  EXPECT_EQ(TextOf(*program, input), "Tag: it 71 is");
+  EXPECT_THAT(FirstTokenOf(*program, input, 0), EndsWith("it"));
+  EXPECT_THAT(FirstTokenOf(*program, input, 1), HasSubstr("7"));
+  EXPECT_THAT(FirstTokenOf(*program, input, 2), EndsWith("is"));
+  EXPECT_FALSE(input.truncated);
+}
+
+TEST(TaskProgram, WordsMayBeATextOfAnotherField) {
+  TaskSpec task = TagTask({"O", "B-X"});
+  task.set_template_("{{ kind }} < {{ text }} >");
+  task.set_tokens_field("text");
+  const auto program = CompileTagging(task);
+
+  const TaskInput input =
+      *program->PrepareInput(R"({"text": "it is 7", "kind": "a"})", 0);
+
+  EXPECT_EQ(TextOf(*program, input), "a < it is 7 >");
+  EXPECT_EQ(input.words.words.size(), 3u);
+  EXPECT_THAT(FirstTokenOf(*program, input, 2), HasSubstr("7"));
+}
+
+TEST(TaskProgram, OtherFieldsMayHoldAnyCharacter) {
+  TaskSpec task = TagTask({"O", "B-X"});
+  task.set_template_("{{ kind }} {{ tokens }}");
+  const auto program = CompileTagging(task);
+
+  EXPECT_OK(program->PrepareInput(
+      "{\"tokens\": \"it\", \"kind\": \"\xee\x80\x80\xee\x80\x81\"}", 0));
+}
+
+TEST(TaskProgram, ATooLongInputLosesItsLastWords) {
+  const auto program = CompileTagging(TagTask({"O", "B-X"}));
+  std::string words = "it";
+  for (int i = 0; i < 300; ++i) words += " is";
+
+  const TaskInput input =
+      *program->PrepareInput(absl::StrCat(R"({"tokens": ")", words, "\"}"), 0);
+
+  EXPECT_TRUE(input.truncated);
+  EXPECT_LE(input.ids.size(), 128u);
+  EXPECT_GE(input.ids.size(), 124u);
+  EXPECT_EQ(input.words.words.size(), 301u);
+  EXPECT_GE(input.words.words[0].token, 0);
+  EXPECT_EQ(input.words.words.back().token, -1);
+  const int read = CountWordsRead(input.words.words);
+  EXPECT_GT(read, 50);
+  EXPECT_GE(input.words.words[read - 1].token, 0);
+}
+
+TEST(TaskProgram, AWordBeyondTheContextIsTooLong) {
+  TaskSpec task = TagTask({"O", "B-X"});
+  const std::string fields =
+      absl::StrCat(R"({"tokens": ["a", ")", std::string(300, '7'), "\"]}");
+
+  EXPECT_TRUE(CompileTagging(task)->PrepareInput(fields, 0)->truncated);
+  task.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_REFUSE);
+  EXPECT_THAT(CompileTagging(task)->PrepareInput(fields, 0),
+              ReasonIs(Reason::kInputTooLong, HasSubstr("context")));
+}
+
+TEST(TaskProgram, TheTemplateShowsTheWordsOnceAndUnchanged) {
+  for (const char* source : {"Tag it", "{{ text }}"}) {
+    TaskSpec task = TagTask({"O", "B-X"});
+    task.set_template_(source);
+    EXPECT_THAT(CompileError(task, 0, "encoder"),
+                ReasonIs(Reason::kInvalidTemplate, HasSubstr("'tokens'")));
+  }
+  for (const char* source :
+       {"{{ tokens }} {{ tokens }}", "{{ tokens | length }}",
+        "{{ tokens | lower }}", "{{ tokens | upper }}",
+        "{{ tokens | replace('-', ' ') }}", "{{ tokens | join(', ') }}"}) {
+    TaskSpec task = TagTask({"O", "B-X"});
+    task.set_template_(source);
+    EXPECT_THAT(
+        CompileTagging(task)->PrepareInput(R"({"tokens": ["a"]})", 0),
+        ReasonIs(Reason::kInvalidTemplate, HasSubstr("once and unchanged")));
+  }
+}
+
+TEST(TaskProgram, RefusesTagsThatAreNone) {
+  EXPECT_THAT(CompileError(TagTask({"O", "LOC"}), 0, "encoder"),
+              ReasonIs(Reason::kInvalidField,
+                       AllOf(HasSubstr("task.labels"), HasSubstr("'LOC'"))));
+}
+
+TEST(TaskProgram, RefusesATokenClassificationOnOtherModels) {
+  EXPECT_THAT(CompileError(TagTask({"O", "B-X"})),
+              ReasonIs(Reason::kUnsupportedField, HasSubstr("encoder")));
+}
+
+TEST(TaskProgram, NamesTheFieldOfWordsThatIsMissing) {
+  const auto program = CompileTagging(TagTask({"O", "B-X"}));
+
+  EXPECT_THAT(program->PrepareInput(R"({"text": "a"})", 0),
+              ReasonIs(Reason::kInvalidData, HasSubstr("'tokens'")));
 }
 
 TEST(TaskProgram, RefusesATemplateThatDoesNotCompile) {

@@ -76,6 +76,14 @@ attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels) {
   return task;
 }
 
+attune::v1::TaskSpec TagTask(const std::vector<std::string>& tags) {
+  attune::v1::TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION);
+  task.set_template_("Tag: {{ tokens }}");
+  for (const std::string& tag : tags) task.add_labels()->set_label(tag);
+  return task;
+}
+
 attune::v1::TaskSpec TextTask(int max_new_tokens) {
   attune::v1::TaskSpec task;
   task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);

@@ -29,6 +29,8 @@ AttachedPrompt Front(const at::Tensor& rows);
 // A classification with template "Text: {{ text }}\nLabel:" where each label is
 // its own word.
 attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels);
+// A token classification with template "Tag: {{ tokens }}".
+attune::v1::TaskSpec TagTask(const std::vector<std::string>& tags);
 // A generation with template "Text: {{ text }}\nAnswer:".
 attune::v1::TaskSpec TextTask(int max_new_tokens);
 

@@ -437,6 +437,118 @@ TEST(Attempt, AKilledAndResumedNetworkGivesTheSameBytes) {
   }
 }
 
+// Numbers that end in 7 are entities, each of two words with the next one.
+AttemptInput ToyTagging(int max_steps) {
+  AttemptInput input = ToyJobOn("encoder", max_steps);
+  attune::v1::TaskSpec& task = *input.job.mutable_spec()->mutable_task();
+  task = TagTask({});
+  task.set_template_("{{ tokens }}");
+  input.rows.clear();
+  for (int i = 0; i < 60; ++i) {
+    const char* const first = i % 2 == 0 ? "7" : "1";
+    const char* const tags =
+        i % 2 == 0 ? R"("O", "B-N", "I-N")" : R"("O", "O", "O")";
+    input.rows.push_back(absl::StrCat(R"({"tokens": ["it", ")", first,
+                                      R"(", "is"], "tags": [)", tags, "]}"));
+  }
+  return input;
+}
+
+TEST(Attempt, LearnsTagsByAHeadOverWords) {
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result =
+      RunJob(ToyTagging(100), listener);
+
+  ASSERT_OK(result);
+  const attune::v1::EvaluationReport& after = result->report.after();
+  EXPECT_DOUBLE_EQ(after.metrics().at("micro_f1"), 1);
+  EXPECT_DOUBLE_EQ(after.metrics().at("accuracy"), 1);
+  EXPECT_LT(after.loss(), 0.2);
+  ASSERT_EQ(after.classes_size(), 1);
+  EXPECT_EQ(after.classes(0).label(), "N");
+  EXPECT_EQ(after.tags_size(), 3);
+  EXPECT_EQ(result->report.validation_metric_name(), "micro_f1");
+  EXPECT_FALSE(result->report.has_before());
+  const StoredPrompt stored = *DecodePrompt(result->artifact);
+  EXPECT_OK(CheckPromptFits(stored, TinyModel("encoder")->info));
+  EXPECT_EQ(stored.head.num_labels(), 3);
+}
+
+TEST(Attempt, TheHeadOfATokenClassificationCanBeAllThatIsTrained) {
+  AttemptInput input = ToyTagging(100);
+  input.job.mutable_spec()->mutable_method()->mutable_head();
+  input.job.mutable_spec()
+      ->mutable_training()
+      ->mutable_learning_rate()
+      ->set_value(0.05);
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  EXPECT_GT(result->report.after().metrics().at("micro_f1"), 0.9);
+}
+
+TEST(Attempt, LearnsAnyNumberOfLabels) {
+  AttemptInput input = ToyJobOn("encoder", 150);
+  attune::v1::TaskSpec& task = *input.job.mutable_spec()->mutable_task();
+  task.set_multi_label(true);
+  input.rows.clear();
+  for (int i = 0; i < 60; ++i) {
+    const bool one = i % 2 == 0;
+    const bool seven = i % 3 == 0;
+    input.rows.push_back(
+        absl::StrCat(R"({"text": "it )", one ? "1" : "", seven ? " 7" : "",
+                     R"(", "labels": [)", one ? R"("one")" : "",
+                     one && seven ? "," : "", seven ? R"("seven")" : "", "]}"));
+  }
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  const attune::v1::EvaluationReport& after = result->report.after();
+  EXPECT_GT(after.metrics().at("exact_match"), 0.8);
+  EXPECT_GT(after.metrics().at("micro_f1"), 0.8);
+  EXPECT_LT(after.loss(), 0.4);  // ln 2 is what knowing nothing costs
+  EXPECT_EQ(after.classes(1).label(), "seven");
+  EXPECT_EQ(result->report.validation_metric_name(), "micro_f1");
+}
+
+TEST(Attempt, LearnsNumbersInTheirOwnUnit) {
+  AttemptInput input = ToyJobOn("encoder", 150);
+  attune::v1::TaskSpec& task = *input.job.mutable_spec()->mutable_task();
+  task.Clear();
+  task.set_type(attune::v1::TASK_TYPE_REGRESSION);
+  task.set_template_("{{ text }}");
+  input.rows.clear();
+  for (int i = 0; i < 60; ++i) {
+    input.rows.push_back(absl::StrCat(R"({"text": "it )", i % 2 == 0 ? 1 : 7,
+                                      R"(", "value": )",
+                                      i % 2 == 0 ? 1000 : 5000, "}"));
+  }
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  const attune::v1::EvaluationReport& after = result->report.after();
+  EXPECT_LT(after.loss(), 0.1);  // 1 is what the mean costs
+  EXPECT_GT(after.metrics().at("pearson"), 0.95);
+  EXPECT_LT(after.metrics().at("mae"), 700);
+  EXPECT_NEAR(result->resolved_spec.task().number_scale().mean(), 3000, 500);
+  EXPECT_OK(CheckPromptFits(*DecodePrompt(result->artifact),
+                            TinyModel("encoder")->info));
+}
+
+TEST(Attempt, NamesTheRowWithMoreWordsThanTags) {
+  AttemptInput input = ToyTagging(10);
+  input.rows[4] = R"({"tokens": ["it", "is"], "tags": ["O"]})";
+
+  EXPECT_THAT(RunJob(input),
+              ReasonIs(Reason::kInvalidData,
+                       AllOf(HasSubstr("row 5"), HasSubstr("2 words"),
+                             HasSubstr("1 tags"))));
+}
+
 TEST(Attempt, AHardPromptShowsDemonstrationsAndTrainsNothing) {
   AttemptInput input = ToyJob(0);
   attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
@@ -504,6 +616,46 @@ TEST(Attempt, SaysThatFewerDemonstrationsFit) {
   EXPECT_EQ(result.resolved_spec.method().hard_prompt().num_demonstrations(),
             result.resolved_spec.task().demonstrations_size());
   EXPECT_THAT(listener.notices, Contains(HasSubstr("demonstrations")));
+}
+
+TEST(Attempt, AHardPromptOfAGenerationDecodesWhatItReports) {
+  AttemptInput input = ToyGeneration(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(2);
+  spec.mutable_evaluation()->set_metric("exact_match");
+  // The training row is too long to stand behind anything, but nothing is
+  // trained on it.
+  const auto row = [](const char* split, const std::string& target) {
+    return absl::StrCat(R"({"text": "it", "split": ")", split,
+                        R"(", "target": ")", target, "\"}");
+  };
+  input.rows = {row("train", std::string(300, '7')), row("train", "a"),
+                row("train", "b"), row("dev", "a"), row("test", "b")};
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  EXPECT_TRUE(result->report.after().metrics().contains("exact_match"));
+  EXPECT_EQ(result->report.validation_metric_name(), "exact_match");
+  EXPECT_EQ(result->report.num_truncated_rows(), 0);
+  EXPECT_EQ(result->report.split_counts().train(), 3);
+}
+
+TEST(Attempt, AStoppedHardPromptBeginsAgain) {
+  AttemptInput input = ToyJob(0);
+  input.job.mutable_spec()->clear_training();
+  input.job.mutable_spec()
+      ->mutable_method()
+      ->mutable_hard_prompt()
+      ->set_num_demonstrations(2);
+  RecordingListener stopped;
+  stopped.stop_phase = TuningProgress::PHASE_VALIDATING;
+  const absl::StatusOr<AttemptResult> first = RunJob(input, stopped);
+  const AttemptResult whole = *RunJob(input);
+
+  EXPECT_THAT(first, ReasonIs(Reason::kCancelled, HasSubstr("stopped")));
+  EXPECT_EQ(RunJob(input)->artifact.files, whole.artifact.files);
 }
 
 TEST(Attempt, APromptIsTunedBehindDemonstrations) {

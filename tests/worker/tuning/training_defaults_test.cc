@@ -64,6 +64,19 @@ TEST(TrainingDefaults, FillOnlyTheFieldsOfTheChosenOptimiser) {
   EXPECT_FALSE(ResolvedOf300Rows().training().has_sgd_momentum());
 }
 
+TEST(TrainingDefaults, LabelSmoothingNeedsOneRightLabel) {
+  ExpectTrainingRefused(Reason::kInvalidField, "label_smoothing",
+                        [](TuningJobSpec& spec) {
+                          spec.mutable_training()->set_label_smoothing(0.1);
+                          spec.mutable_task()->set_multi_label(true);
+                        });
+  ExpectTrainingRefused(
+      Reason::kInvalidField, "label_smoothing", [](TuningJobSpec& spec) {
+        spec.mutable_training()->set_label_smoothing(0.1);
+        spec.mutable_task()->set_type(attune::v1::TASK_TYPE_REGRESSION);
+      });
+}
+
 TEST(TrainingDefaults, FillOnlyTheFieldsOfTheChosenSchedule) {
   TuningJobSpec spec = ClassifyingSpec();
   spec.mutable_training()->set_learning_rate_schedule(

@@ -1,0 +1,75 @@
+#include "worker/tasks/row_answer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "proto/cc/status.h"
+#include "tests/testing/status_matchers.h"
+#include "worker/tasks/task_contract.h"
+
+namespace attune::worker {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+attune::v1::TaskSpec TaskOfType(attune::v1::TaskType type,
+                                bool multi_label = false) {
+  attune::v1::TaskSpec task;
+  task.set_type(type);
+  task.set_multi_label(multi_label);
+  FillTaskDefaults(task);
+  return task;
+}
+
+// The answer of a row, and what is left of it.
+std::string Taken(const attune::v1::TaskSpec& task, const std::string& row,
+                  std::string* left = nullptr) {
+  json fields = json::parse(row);
+  const absl::StatusOr<std::string> answer = TakeAnswer(fields, task, 4);
+  if (left != nullptr) *left = fields.dump();
+  return answer.ok() ? *answer : std::string(answer.status().message());
+}
+
+TEST(TakeAnswer, LeavesTheOtherFields) {
+  std::string left;
+
+  EXPECT_EQ(Taken(TaskOfType(attune::v1::TASK_TYPE_TEXT_GENERATION),
+                  R"({"text": "a", "target": " b"})", &left),
+            " b");
+  EXPECT_EQ(left, R"({"text":"a"})");
+}
+
+TEST(TakeAnswer, WritesEveryFormAsOneText) {
+  EXPECT_EQ(Taken(TaskOfType(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION),
+                  R"({"label": "x y"})"),
+            "x y");
+  EXPECT_EQ(Taken(TaskOfType(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION),
+                  R"({"tags": ["O", "B-X"]})"),
+            "O B-X");
+  EXPECT_EQ(Taken(TaskOfType(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION, true),
+                  R"({"labels": ["y", "x", "y"]})"),
+            R"(["x","y"])");
+  EXPECT_EQ(NumberOf(Taken(TaskOfType(attune::v1::TASK_TYPE_REGRESSION),
+                           R"({"value": "1e3"})")),
+            1000);
+}
+
+TEST(TakeAnswer, NamesRowAndField) {
+  EXPECT_THAT(Taken(TaskOfType(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION),
+                    R"({"text": "a"})"),
+              AllOf(HasSubstr("row 4"), HasSubstr("'label' is missing")));
+  EXPECT_THAT(Taken(TaskOfType(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION),
+                    R"({"label": 3})"),
+              HasSubstr("'label' must be a text, not number"));
+  EXPECT_THAT(Taken(TaskOfType(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION),
+                    R"({"tags": ["O", "LOC"]})"),
+              HasSubstr("\"LOC\" is no tag"));
+}
+
+}  // namespace
+}  // namespace attune::worker

@@ -1,0 +1,41 @@
+#ifndef ATTUNE_WORKER_TASKS_ROW_ANSWER_H_
+#define ATTUNE_WORKER_TASKS_ROW_ANSWER_H_
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "attune/v1/task.pb.h"
+
+namespace attune::worker {
+
+// INVALID_ARGUMENT (kInvalidData) for a row of a dataset, counted from 1.
+absl::Status RowError(int64_t row, std::string_view what);
+
+// Takes the text of `field` out of `fields`. RowError if it is missing or
+// something else.
+absl::StatusOr<std::string> TakeText(nlohmann::json& fields,
+                                     const std::string& field, int64_t row);
+
+// Takes the answer of a row out of its fields, as one text: of a token
+// classification its tags, joined by spaces; of several labels a JSON list; of
+// a regression a JSON number; of the others as it is. `task` has its defaults
+// filled in. RowError naming the field for what is no such answer.
+absl::StatusOr<std::string> TakeAnswer(nlohmann::json& fields,
+                                       const attune::v1::TaskSpec& task,
+                                       int64_t row);
+
+// The answer of a token classification as one tag per word.
+std::vector<std::string> SplitTags(std::string_view answer);
+// The answer of a row with any number of labels.
+std::vector<std::string> SplitLabels(std::string_view answer);
+// The answer of a regression.
+double NumberOf(std::string_view answer);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_TASKS_ROW_ANSWER_H_
