@@ -11,79 +11,62 @@
 namespace attune::worker {
 namespace {
 
-absl::StatusOr<PreparedExample> PrepareTagged(const TaskProgram& program,
-                                              const Example& example) {
-  PreparedExample prepared;
-  prepared.row = example.row;
-  prepared.answer = example.answer;
-  ATTUNE_ASSIGN_OR_RETURN(
-      prepared.input,
-      program.PrepareInput(example.fields, /*answer_tokens=*/0));
-  for (const std::string& tag : SplitTags(example.answer)) {
-    const std::optional<int> label = program.FindLabel(tag);
-    if (!label.has_value()) {
-      return MakeError(
-          Reason::kInvalidData,
-          Concat("tag '", tag, "' is not among the task's labels"));
-    }
-    prepared.tags.push_back(*label);
-  }
-  const size_t num_words = prepared.input.words.words.size();
-  if (prepared.tags.size() != num_words) {
-    return MakeError(
-        Reason::kInvalidData,
-        Concat("field '", program.task().tokens_field(), "' has ", num_words,
-               " words, but field '", program.task().answer_field(), "' has ",
-               prepared.tags.size(), " tags"));
-  }
-  return prepared;
-}
-
-// A row whose answer is any number of labels, or a number.
-absl::StatusOr<PreparedExample> PrepareForHead(const TaskProgram& program,
-                                               const Example& example) {
-  PreparedExample prepared;
-  prepared.row = example.row;
-  prepared.answer = example.answer;
-  ATTUNE_ASSIGN_OR_RETURN(
-      prepared.input,
-      program.PrepareInput(example.fields, /*answer_tokens=*/0));
-  if (program.is_regression()) {
-    prepared.number = NumberOf(example.answer);
-    return prepared;
-  }
-  for (const std::string& name : SplitLabels(example.answer)) {
+// Places of labels or tags among the task's.
+absl::StatusOr<std::vector<int>> FindLabels(
+    const TaskProgram& program, const std::vector<std::string>& names) {
+  std::vector<int> labels;
+  for (const std::string& name : names) {
     const std::optional<int> label = program.FindLabel(name);
     if (!label.has_value()) {
-      return MakeError(
-          Reason::kInvalidData,
-          Concat("label '", name, "' is not among the task's labels"));
+      return MakeError(Reason::kInvalidData,
+                       Concat(program.is_tagging() ? "tag '" : "label '", name,
+                              "' is not among the task's labels"));
     }
-    prepared.labels.push_back(*label);
+    labels.push_back(*label);
   }
-  return prepared;
+  return labels;
+}
+
+absl::Status CheckTagOfEveryWord(const TaskProgram& program,
+                                 const PreparedExample& prepared) {
+  const size_t num_words = prepared.input.words.words.size();
+  if (prepared.tags.size() == num_words) return absl::OkStatus();
+  return MakeError(
+      Reason::kInvalidData,
+      Concat("field '", program.task().tokens_field(), "' has ", num_words,
+             " words, but field '", program.task().answer_field(), "' has ",
+             prepared.tags.size(), " tags"));
 }
 
 absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
                                         const Example& example) {
-  if (program.is_tagging()) return PrepareTagged(program, example);
-  if (program.is_label_set() || program.is_regression()) {
-    return PrepareForHead(program, example);
-  }
   PreparedExample prepared;
   prepared.row = example.row;
   prepared.answer = example.answer;
   if (program.is_classification()) {
-    const std::optional<int> label = program.FindLabel(example.answer);
-    if (!label.has_value()) {
-      return MakeError(Reason::kInvalidData,
-                       Concat("label '", example.answer,
-                              "' is not among the task's labels"));
-    }
-    prepared.label = *label;
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<int> labels,
+                            FindLabels(program, {example.answer}));
+    prepared.label = labels.front();
+  }
+  if (!program.is_generation()) {
     ATTUNE_ASSIGN_OR_RETURN(
         prepared.input,
         program.PrepareInput(example.fields, /*answer_tokens=*/1));
+  }
+  if (program.is_classification()) return prepared;
+  if (program.is_regression()) {
+    prepared.number = NumberOf(example.answer);
+    return prepared;
+  }
+  if (program.is_label_set()) {
+    ATTUNE_ASSIGN_OR_RETURN(prepared.labels,
+                            FindLabels(program, SplitLabels(example.answer)));
+    return prepared;
+  }
+  if (program.is_tagging()) {
+    ATTUNE_ASSIGN_OR_RETURN(prepared.tags,
+                            FindLabels(program, SplitTags(example.answer)));
+    ATTUNE_RETURN_IF_ERROR(CheckTagOfEveryWord(program, prepared));
     return prepared;
   }
   // Whether the answer has a space of its own depends on the rendered text, so
