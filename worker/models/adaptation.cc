@@ -3,10 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <exception>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -37,10 +37,10 @@ class AdaptedWeights final : public WeightSource {
   void Drop(const WeightName&) override {}
 
   at::Tensor Table(const WeightName& name, int64_t, int64_t) override {
-    return Find(name.canonical);
+    return Counted(Find(name.canonical), Changes(name.canonical));
   }
   at::Tensor Vector(const WeightName& name, int64_t) override {
-    return Find(name.canonical);
+    return Counted(Find(name.canonical), Changes(name.canonical));
   }
 
   LinearLayer Layer(const std::vector<MatrixPart>& parts, int64_t,
@@ -50,8 +50,15 @@ class AdaptedWeights final : public WeightSource {
     at::Tensor weight = Joined(parts, ".weight", base->weight());
     at::Tensor bias = base->bias();
     if (bias.defined()) bias = Joined(parts, ".bias", bias);
-    return LinearLayer(std::move(weight), std::move(bias),
-                       JoinedLowRank(parts, form, base->weight()));
+    LowRank low_rank = JoinedLowRank(parts, form, base->weight());
+    if (adaptation_.merged && low_rank.defined()) {
+      weight = (weight.to(at::kFloat) + at::mm(low_rank.up, low_rank.down))
+                   .to(weight.scalar_type());
+      low_rank = LowRank();
+    }
+    Counted(weight, !weight.is_same(base->weight()));
+    if (bias.defined()) Counted(bias, !bias.is_same(base->bias()));
+    return LinearLayer(std::move(weight), std::move(bias), low_rank);
   }
 
   // The base has been checked when it was loaded.
@@ -59,7 +66,15 @@ class AdaptedWeights final : public WeightSource {
   at::Device device() const override { return base_.device(); }
   at::ScalarType dtype() const override { return base_.dtype(); }
 
+  // Memory of the weights so far that are not the base's.
+  size_t copied_bytes() const { return copied_bytes_; }
+
  private:
+  at::Tensor Counted(at::Tensor weight, bool is_copy) {
+    if (is_copy) copied_bytes_ += weight.nbytes();
+    return weight;
+  }
+
   bool Changes(const std::string& name) const {
     return adaptation_.weights.contains(name);
   }
@@ -130,6 +145,7 @@ class AdaptedWeights final : public WeightSource {
   const BaseModel& base_;
   const ParameterTable& table_;
   const Adaptation& adaptation_;
+  size_t copied_bytes_ = 0;
 };
 
 std::string ShapeText(at::IntArrayRef shape) {
@@ -181,7 +197,7 @@ size_t Adaptation::num_bytes() const {
 }
 
 absl::StatusOr<std::unique_ptr<BaseModel>> AdaptModel(
-    const BaseModel& base, const Adaptation& adaptation) {
+    const BaseModel& base, const Adaptation& adaptation, size_t* copied_bytes) {
   ATTUNE_RETURN_IF_ERROR(CheckAdaptation(base.parameters(), adaptation));
   const Architecture* architecture = FindArchitecture(base.config().family);
   if (architecture == nullptr) {
@@ -191,7 +207,9 @@ absl::StatusOr<std::unique_ptr<BaseModel>> AdaptModel(
   try {
     AdaptedWeights source(base, adaptation);
     WeightLoader weights(source);
-    return architecture->load(base.config(), weights);
+    auto model = architecture->load(base.config(), weights);
+    if (copied_bytes != nullptr) *copied_bytes = source.copied_bytes();
+    return model;
   } catch (const std::exception& error) {
     return StatusOfException(
         error, Concat("adapting a ", base.config().family, " model"));

@@ -31,13 +31,16 @@ struct Adaptation {
   // Additions, by the canonical name of the module ("model.layers.0.mlp.up").
   std::map<std::string, LowRankPair> low_rank;
   double low_rank_scale = 1;
+  // Whether to add them into copies of the layers' weights; only where no
+  // gradient is wanted.
+  bool merged = false;
   // The share of a layer's input that additions do not see in training, and
   // the CPU's numbers that decide which. 0 when serving.
   double dropout = 0;
   at::Generator generator;
 
   bool empty() const { return weights.empty() && low_rank.empty(); }
-  size_t num_bytes() const;
+  size_t num_bytes() const;  // of the tensors
 };
 
 // A model of the base's architecture with its weights, shared, but for those
@@ -45,9 +48,12 @@ struct Adaptation {
 // and may go before the result. With grad mode on the result's forward is
 // differentiable with regard to the adaptation's tensors; making it takes no
 // longer than the changed weights. InvalidArgument naming a weight that the
-// base does not have or has in another shape.
+// base does not have or has in another shape. copied_bytes, if not null, is set
+// to the memory of the weights that the result does not share with the base;
+// additions that are not merged are none.
 absl::StatusOr<std::unique_ptr<BaseModel>> AdaptModel(
-    const BaseModel& base, const Adaptation& adaptation);
+    const BaseModel& base, const Adaptation& adaptation,
+    size_t* copied_bytes = nullptr);
 
 }  // namespace attune::worker
 

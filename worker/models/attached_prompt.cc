@@ -13,6 +13,14 @@ ClassifierHead MovedTo(const at::Device& device, const ClassifierHead& head) {
   return {head.weight.detach().to(device), head.bias.detach().to(device)};
 }
 
+size_t LowRankBytes(const Adaptation& adaptation) {
+  size_t bytes = 0;
+  for (const auto& [module, pair] : adaptation.low_rank) {
+    bytes += pair.down.nbytes() + pair.up.nbytes();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 size_t AttachedPrompt::num_bytes() const {
@@ -55,8 +63,9 @@ absl::StatusOr<AttachedPrompt> AttachAdaptation(const LoadedModel& model,
                                                 const ClassifierHead& head) {
   const at::NoGradGuard no_grad;
   AttachedPrompt prompt = AttachHead(model, head);
-  ATTUNE_ASSIGN_OR_RETURN(prompt.adapted, AdaptModel(*model.model, adaptation));
-  prompt.adapted_bytes = adaptation.num_bytes();
+  ATTUNE_ASSIGN_OR_RETURN(prompt.adapted, AdaptModel(*model.model, adaptation,
+                                                     &prompt.adapted_bytes));
+  if (!adaptation.merged) prompt.adapted_bytes += LowRankBytes(adaptation);
   return prompt;
 }
 

@@ -392,6 +392,9 @@ absl::StatusOr<AttachedPrompt> AttachStored(const LoadedModel& model,
   if (stored.adaptation.empty()) return AttachHead(model, stored.head);
   absl::StatusOr<Adaptation> adaptation =
       ResolveModules(stored.adaptation, *model.model);
+  if (adaptation.ok()) {
+    adaptation->merged = stored.manifest.method().lora().merged();
+  }
   absl::StatusOr<AttachedPrompt> attached =
       adaptation.ok() ? AttachAdaptation(model, *adaptation, stored.head)
                       : adaptation.status();

@@ -33,14 +33,14 @@ using ::testing::HasSubstr;
 
 constexpr char kTinyModels[] = "tests/golden/architectures/";
 
-std::unique_ptr<BaseModel> LoadTiny(const std::string& name) {
+std::unique_ptr<BaseModel> LoadTiny(const std::string& name,
+                                    at::ScalarType dtype = at::kFloat) {
   const std::string directory = Concat(kTinyModels, name);
   auto config = ReadModelConfig(directory);
   EXPECT_OK(config);
   auto checkpoint = Checkpoint::Open(directory);
   EXPECT_OK(checkpoint);
-  auto model =
-      LoadBaseModel(*config, *checkpoint, at::Device(at::kCPU), at::kFloat);
+  auto model = LoadBaseModel(*config, *checkpoint, at::Device(at::kCPU), dtype);
   EXPECT_OK(model);
   return *std::move(model);
 }
@@ -169,6 +169,65 @@ TEST_P(AdaptationOfEveryModel, AdditionsEqualMatricesWithThemAdded) {
   // Another order of fp32 sums through a few layers.
   EXPECT_LT(RelativeDifference(apart, merged), 1e-5);
   EXPECT_TRUE(RunTiny(*base_).equal(before)) << "the base has changed";
+}
+
+TEST_P(AdaptationOfEveryModel, MergedAdditionsAreCopiesOfTheMatrices) {
+  const at::NoGradGuard no_grad;
+  Adaptation low_rank = EveryLowRank(*base_);
+  const at::Tensor apart = RunTiny(*Adapt(low_rank));
+
+  low_rank.merged = true;
+  size_t copied = 0;
+  const auto model = AdaptModel(*base_, low_rank, &copied);
+  ASSERT_OK(model);
+
+  // Another order of fp32 sums through a few layers.
+  EXPECT_LT(RelativeDifference(RunTiny(**model), apart), 1e-5);
+  size_t targets = 0;
+  for (const auto& [module, pair] : low_rank.low_rank) {
+    targets +=
+        base_->parameters().parameters().at(module + ".weight").stored.nbytes();
+  }
+  EXPECT_EQ(copied, targets);
+  low_rank.merged = false;
+  ASSERT_OK(AdaptModel(*base_, low_rank, &copied));
+  EXPECT_EQ(copied, 0u);
+}
+
+TEST(Adaptation, ALayerOfSeveralPartsIsCopiedWhole) {
+  const at::NoGradGuard no_grad;
+  const std::unique_ptr<BaseModel> base = LoadTiny("bert");
+  Adaptation adaptation = EveryLowRank(*base);
+  std::erase_if(adaptation.low_rank, [](const auto& one) {
+    return NameInLayer(one.first) != "attention.self.query" ||
+           LayerOf(one.first) != 0;
+  });
+  ASSERT_EQ(adaptation.low_rank.size(), 1u);
+  adaptation.merged = true;
+
+  size_t copied = 0;
+  ASSERT_OK(AdaptModel(*base, adaptation, &copied));
+
+  const std::string query = adaptation.low_rank.begin()->first + ".weight";
+  EXPECT_EQ(copied,
+            3 * base->parameters().parameters().at(query).stored.nbytes());
+}
+
+TEST(Adaptation, MergedSumsAreRoundedToTheModelsFormat) {
+  const at::NoGradGuard no_grad;
+  const std::unique_ptr<BaseModel> base = LoadTiny("llama", at::kBFloat16);
+  Adaptation low_rank = EveryLowRank(*base);
+  const Adaptation matrices = Merged(*base, low_rank);
+  low_rank.merged = true;
+
+  const auto merged = AdaptModel(*base, low_rank);
+  const auto changed = AdaptModel(*base, matrices);
+
+  ASSERT_OK(merged);
+  ASSERT_OK(changed);
+  // One fp32 sum of few products, in either order, rounded to 8 bits.
+  EXPECT_LT(RelativeDifference(RunTiny(**merged), RunTiny(**changed)), 1e-3);
+  EXPECT_GT(RelativeDifference(RunTiny(**merged), RunTiny(*base)), 0.01);
 }
 
 // The directional derivative of a random sum of the output, by central

@@ -1,7 +1,9 @@
 // Every method on a model of every kind: what is learnt, what is stored, and
 // that the base stays as it was.
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -45,6 +47,12 @@ const MethodCase kMethodCases[] = {
      },
      0.05},
     {"lora", [](TuningMethod& m) { m.mutable_lora()->set_rank(4); }, 0.02},
+    {"lora_merged",
+     [](TuningMethod& m) {
+       m.mutable_lora()->set_rank(4);
+       m.mutable_lora()->set_merged(true);
+     },
+     0.02},
     {"lora_with_dropout",
      [](TuningMethod& m) {
        m.mutable_lora()->set_rank(4);
@@ -127,6 +135,10 @@ TEST_P(MethodsAndModels, StoreWhatTheModelServes) {
   const TuningMethod& resolved = result->resolved_spec.method();
   EXPECT_EQ(attached->adapted != nullptr, AdaptsModel(resolved));
   EXPECT_EQ(attached->length() > 0, !AdaptsModel(resolved));
+  if (resolved.has_lora()) {
+    EXPECT_EQ(attached->adapted_bytes != stored->adaptation.num_bytes(),
+              resolved.lora().merged());
+  }
   EXPECT_EQ(attached->head.defined(), std::string(model) == "encoder");
   EXPECT_EQ(result->artifact.files.contains("adapter_config.json"),
             !AdaptsModel(resolved) || resolved.has_lora());
@@ -160,7 +172,13 @@ void ExpectResumesToTheSameBytes(AttemptInput input) {
 }
 
 TEST(Methods, AKilledAndResumedAdditionGivesTheSameBytes) {
-  ExpectResumesToTheSameBytes(MethodJob("tiny", kMethodCases[3], 12));
+  const MethodCase* found =
+      std::find_if(std::begin(kMethodCases), std::end(kMethodCases),
+                   [](const MethodCase& one) {
+                     return std::string(one.name) == "lora_with_dropout";
+                   });
+  ASSERT_NE(found, std::end(kMethodCases));
+  ExpectResumesToTheSameBytes(MethodJob("tiny", *found, 12));
 }
 
 // A prefix that the first layer does without.
