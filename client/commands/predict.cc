@@ -85,6 +85,11 @@ std::pair<std::string, std::string> AnswerText(const v1::PredictResult& result,
   if (result.answer().has_tags()) {
     return {EntitiesText(result.answer().tags()), ""};
   }
+  if (result.answer().has_span()) {
+    const v1::SpanAnswer& span = result.answer().span();
+    return {span.has_answer() ? span.text() : "no answer",
+            FormatPercent(span.score())};
+  }
   if (result.answer().has_label_set()) {
     return {LabelSetText(result.answer().label_set()), ""};
   }

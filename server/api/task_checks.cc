@@ -66,7 +66,8 @@ void CheckLabels(const v1::TaskSpec& task, bool required,
                  const std::string& path, FieldViolations& violations) {
   const bool tags = task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION;
   if ((task.type() == v1::TASK_TYPE_TEXT_GENERATION ||
-       task.type() == v1::TASK_TYPE_REGRESSION) &&
+       task.type() == v1::TASK_TYPE_REGRESSION ||
+       task.type() == v1::TASK_TYPE_EXTRACTIVE_QA) &&
       task.labels_size() > 0) {
     violations.Add(path, "is only for classifications");
   }
@@ -150,6 +151,49 @@ void CheckHeadTask(const v1::TaskSpec& task, const std::string& path,
   }
 }
 
+void CheckReading(const v1::TaskSpec& task, const std::string& path,
+                  FieldViolations& violations) {
+  const v1::SpanReading& reading = task.span_reading();
+  // As the worker fills them in.
+  const auto or_default = [](const std::string& field, const char* usual) {
+    return field.empty() ? std::string(usual) : field;
+  };
+  const std::string context = or_default(reading.context_field(), "context");
+  const std::string starts =
+      or_default(reading.starts_field(), "answer_starts");
+  const std::string answers = or_default(task.answer_field(), "answers");
+  if (context == answers) {
+    violations.Add(path + ".context_field",
+                   Concat("is '", context, "', as answer_field is"));
+  }
+  if (starts == answers || starts == context) {
+    violations.Add(
+        path + ".starts_field",
+        Concat("is '", starts, "', as ",
+               starts == answers ? "answer_field" : "context_field", " is"));
+  }
+  if (reading.max_answer_tokens() < 0 ||
+      reading.max_answer_tokens() > kMaxSpanTokens) {
+    violations.Add(path + ".max_answer_tokens",
+                   Concat("is ", reading.max_answer_tokens(), "; 1 to ",
+                          kMaxSpanTokens, ", or 0 for the default"));
+  }
+  if (reading.overlap_tokens() < 0 ||
+      reading.overlap_tokens() > kMaxOverlapTokens) {
+    violations.Add(
+        path + ".overlap_tokens",
+        Concat("is ", reading.overlap_tokens(), "; 0 to ", kMaxOverlapTokens));
+  }
+  if (reading.context_field().size() > kMaxLabelBytes) {
+    violations.Add(path + ".context_field",
+                   Concat("is longer than ", kMaxLabelBytes, " bytes"));
+  }
+  if (reading.starts_field().size() > kMaxLabelBytes) {
+    violations.Add(path + ".starts_field",
+                   Concat("is longer than ", kMaxLabelBytes, " bytes"));
+  }
+}
+
 // Fields of one type of task in another.
 void CheckOwnFields(const v1::TaskSpec& task, const std::string& path,
                     FieldViolations& violations) {
@@ -165,6 +209,16 @@ void CheckOwnFields(const v1::TaskSpec& task, const std::string& path,
   if (task.multi_label() && task.type() != v1::TASK_TYPE_TEXT_CLASSIFICATION) {
     violations.Add(path + ".multi_label",
                    "is only for TASK_TYPE_TEXT_CLASSIFICATION");
+  }
+  if (task.type() == v1::TASK_TYPE_EXTRACTIVE_QA) {
+    CheckReading(task, path + ".span_reading", violations);
+    if (task.use_chat_template()) {
+      violations.Add(path + ".use_chat_template",
+                     "is not for TASK_TYPE_EXTRACTIVE_QA");
+    }
+  } else if (task.has_span_reading()) {
+    violations.Add(path + ".span_reading",
+                   "is only for TASK_TYPE_EXTRACTIVE_QA");
   }
   if (!task.has_number_scale()) return;
   const double deviation = task.number_scale().deviation();
@@ -213,7 +267,8 @@ void CheckDemonstrations(const v1::TaskSpec& task, const std::string& path,
 
 bool NeedsHead(const v1::TaskSpec& task) {
   return task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
-         task.type() == v1::TASK_TYPE_REGRESSION || task.multi_label() ||
+         task.type() == v1::TASK_TYPE_REGRESSION ||
+         task.type() == v1::TASK_TYPE_EXTRACTIVE_QA || task.multi_label() ||
          task.label_scoring() == v1::LABEL_SCORING_HEAD;
 }
 

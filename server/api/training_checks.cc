@@ -279,6 +279,8 @@ std::vector<std::string> MetricsOf(const v1::TaskSpec& task) {
       return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
     case v1::TASK_TYPE_TEXT_GENERATION:
       return {"exact_match", "loss"};
+    case v1::TASK_TYPE_EXTRACTIVE_QA:
+      return {"f1", "exact_match", "loss"};
     case v1::TASK_TYPE_REGRESSION:
       return {"pearson", "spearman", "mse", "mae", "loss"};
     default:

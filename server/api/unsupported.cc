@@ -30,12 +30,9 @@ constexpr UnsupportedMethod kMethods[] = {
 };
 
 constexpr std::string_view kTaskHint =
-    "this task type is not served yet; TASK_TYPE_TEXT_CLASSIFICATION, "
-    "TASK_TYPE_TOKEN_CLASSIFICATION, TASK_TYPE_REGRESSION and "
-    "TASK_TYPE_TEXT_GENERATION are";
+    "this task type is not served yet; all others are";
 
 constexpr UnsupportedValue kValues[] = {
-    {"attune.v1.TASK_TYPE_EXTRACTIVE_QA", kTaskHint},
     {"attune.v1.TASK_TYPE_MULTIPLE_CHOICE", kTaskHint},
     {"attune.v1.PROMPT_PLACEMENT_MARKERS",
      "templates have no soft-prompt markers yet; the rows stand in front"},

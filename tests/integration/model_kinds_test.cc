@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/integration/sample_work.h"
 #include "tests/integration/service_test.h"
 
@@ -164,6 +165,45 @@ TEST_F(ModelKinds, AnEncoderAnswersWithLabelsAndNumbers) {
   EXPECT_EQ(set.labels_size(), above);
   // In the unit of the rows, after four steps still about their mean.
   EXPECT_NEAR(predicted.value.results(1).answer().number().value(), 1002, 20);
+}
+
+TEST_F(ModelKinds, AnEncoderFindsAnswersInAContext) {
+  v1::TuningJobSpec spec = JobOn(QuickReviewJob("spans"), "encoder");
+  spec.mutable_task()->Clear();
+  spec.mutable_task()->set_type(v1::TASK_TYPE_EXTRACTIVE_QA);
+  spec.mutable_task()->set_template_("{{ question }} {{ context }}");
+  spec.mutable_evaluation()->clear_metric();
+  auto* rows = spec.mutable_data()->mutable_inline_()->mutable_rows();
+  rows->Clear();
+  for (int i = 0; i < 24; ++i) {
+    google::protobuf::Struct& row = *rows->Add();
+    row = MakeStruct({{"question", "which film"},
+                      {"context", absl::StrCat("è a fine film by ", i)}});
+    auto& answers = *(*row.mutable_fields())["answers"].mutable_list_value();
+    answers.add_values()->set_string_value("fine film");
+  }
+  spec.mutable_training()->set_max_steps(40);
+  const v1::TuningJob job = MustSucceed(spec).job;
+  v1::PredictRequest request;
+  request.mutable_target()->set_prompt("prompts/spans");
+  *request.add_items()->mutable_fields() = MakeStruct(
+      {{"question", "which film"}, {"context", "è a fine film by 7"}});
+  *request.add_items()->mutable_fields() = MakeStruct({{"question", "which"}});
+
+  const auto predicted = api().Predict(request);
+
+  EXPECT_TRUE(job.report().after().metrics().contains("f1"));
+  ASSERT_TRUE(predicted.ok()) << predicted.failure();
+  ASSERT_TRUE(predicted.value.results(0).answer().has_span())
+      << predicted.value.ShortDebugString();
+  const v1::SpanAnswer& span = predicted.value.results(0).answer().span();
+  EXPECT_TRUE(span.has_answer());
+  EXPECT_EQ(span.text(), "fine film");
+  EXPECT_EQ(span.begin(), 4);  // characters, of which the first has two bytes
+  EXPECT_EQ(span.end(), 13);
+  EXPECT_GT(span.score(), 0.2);
+  EXPECT_LE(span.score(), 1);
+  EXPECT_EQ(predicted.value.results(1).error().reason(), "INVALID_DATA");
 }
 
 TEST_F(ModelKinds, AnEncoderDecoderWeighsLabelWords) {

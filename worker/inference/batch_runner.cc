@@ -16,6 +16,7 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/language_batch.h"
+#include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_answer.h"
 #include "worker/tasks/tag_scorer.h"
 
@@ -120,6 +121,29 @@ absl::StatusOr<attune::v1::PredictResult> TagResult(const WorkItem& item,
   return result;
 }
 
+// The answer in an item's context.
+absl::StatusOr<attune::v1::PredictResult> SpanResult(
+    const WorkItem& item, const std::vector<SpanScores>& scores) {
+  const InputContext& context = item.input.context;
+  const ScoredSpan found = FindBestSpan(
+      context.windows, scores,
+      item.target->program->task().span_reading().max_answer_tokens());
+  if (!std::isfinite(found.score)) {
+    return MakeError(Reason::kInternal,
+                     "the model's scores are not finite, so no span can be "
+                     "picked");
+  }
+  attune::v1::PredictResult result = item.MakeResult();
+  attune::v1::SpanAnswer& answer = *result.mutable_answer()->mutable_span();
+  answer.set_score(found.score);
+  if (found.span.empty()) return result;
+  answer.set_has_answer(true);
+  answer.set_text(std::string(context.TextOf(found.span)));
+  answer.set_begin(CountCharacters(context.text, found.span.begin));
+  answer.set_end(CountCharacters(context.text, found.span.end));
+  return result;
+}
+
 attune::v1::PredictResult TextResult(const WorkItem& item) {
   attune::v1::PredictResult result = item.MakeResult();
   attune::v1::TextAnswer& answer = *result.mutable_answer()->mutable_text();
@@ -192,6 +216,16 @@ absl::StatusOr<std::vector<absl::StatusOr<attune::v1::PredictResult>>> Answer(
                               ScoreTags(AsEncoder(model), queries));
       for (size_t i = 0; i < items.size(); ++i) {
         results.push_back(TagResult(*items[i], scores[i]));
+      }
+      return results;
+    }
+    if (items.front()->form() == AnswerForm::kSpan) {
+      std::vector<SpanQuery> queries;
+      for (const auto& item : items) queries.push_back(item->span_query());
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<SpanScores>> scores,
+                              ScoreSpans(AsEncoder(model), queries));
+      for (size_t i = 0; i < items.size(); ++i) {
+        results.push_back(SpanResult(*items[i], scores[i]));
       }
       return results;
     }
@@ -295,7 +329,7 @@ BatchRunner::Items BatchRunner::TakeChosen(Lane& lane) {
     item->series->queue_seconds.Observe(
         absl::ToDoubleSeconds(now - item->origin.arrival));
     item->series->prompt_tokens->Increment(
-        static_cast<double>(item->input.ids.size()));
+        static_cast<double>(item->input.num_tokens()));
   }
   return chosen;
 }

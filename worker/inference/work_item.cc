@@ -22,6 +22,7 @@ HeadQuery WorkItem::head_query() const {
 AnswerForm WorkItem::form() const {
   const TaskProgram& program = *target->program;
   if (program.is_tagging()) return AnswerForm::kTags;
+  if (program.is_extraction()) return AnswerForm::kSpan;
   return program.is_label_set() || program.is_regression()
              ? AnswerForm::kOutputs
              : AnswerForm::kLabel;
@@ -33,10 +34,14 @@ TagQuery WorkItem::tag_query() const {
           .prompt = target->attached()};
 }
 
+SpanQuery WorkItem::span_query() const {
+  return {.windows = input.context.windows, .prompt = target->attached()};
+}
+
 attune::v1::PredictResult WorkItem::MakeResult() const {
   attune::v1::PredictResult result;
   result.set_prompt_version(target->prompt_version);
-  result.set_num_input_tokens(static_cast<int>(input.ids.size()));
+  result.set_num_input_tokens(static_cast<int>(input.num_tokens()));
   result.set_truncated(input.truncated);
   return result;
 }
@@ -81,6 +86,8 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
   item->target = std::move(target);
   if (item->is_generation()) {
     item->rows = static_cast<int64_t>(item->input.ids.size());
+  } else if (program.is_extraction()) {
+    item->rows = NumSpanRows(item->span_query());
   } else if (program.is_tagging()) {
     item->rows = NumTagRows(item->tag_query());
   } else {

@@ -15,6 +15,7 @@
 #include "worker/inference/target_resolver.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
 #include "worker/tasks/task_program.h"
 
@@ -48,6 +49,7 @@ struct WorkOrigin {
 enum class AnswerForm {
   kLabel,    // probabilities of all labels
   kTags,     // probabilities of all tags of every word
+  kSpan,     // an answer in a context
   kOutputs,  // a head's outputs: labels, each by itself, or a number
 };
 
@@ -72,6 +74,8 @@ struct WorkItem {
   HeadQuery head_query() const;
   // Only of a token classification.
   TagQuery tag_query() const;
+  // Only of an extractive QA.
+  SpanQuery span_query() const;
 
   // Hands over the answer's outcome and counts it. The last thing that happens
   // to an item.

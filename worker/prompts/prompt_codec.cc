@@ -135,6 +135,18 @@ absl::StatusOr<ClassifierHead> ParseHead(const std::string& bytes) {
   return ClassifierHead{weight.clone(), bias.clone()};
 }
 
+// Outputs of a task's head.
+int NumOutputs(const attune::v1::TaskSpec& task) {
+  switch (task.type()) {
+    case attune::v1::TASK_TYPE_REGRESSION:
+      return 1;
+    case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
+      return 2;
+    default:
+      return task.labels_size();
+  }
+}
+
 // The head that the task of `manifest` asks for; undefined where it asks for
 // none.
 absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
@@ -150,9 +162,7 @@ absl::StatusOr<ClassifierHead> ReadHead(const Artifact& artifact,
   ATTUNE_ASSIGN_OR_RETURN(const std::string* bytes,
                           FindFile(artifact, kHeadFile));
   ATTUNE_ASSIGN_OR_RETURN(ClassifierHead head, ParseHead(*bytes));
-  const bool is_number =
-      manifest.task().type() == attune::v1::TASK_TYPE_REGRESSION;
-  const int wanted_outputs = is_number ? 1 : manifest.task().labels_size();
+  const int wanted_outputs = NumOutputs(manifest.task());
   if (head.num_labels() != wanted_outputs) {
     return CorruptArtifactFile(
         kHeadFile, Concat("it has ", head.num_labels(),

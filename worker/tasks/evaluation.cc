@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/answer_match.h"
 #include "worker/tasks/entity_metrics.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/metrics.h"
+#include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
 
 namespace attune::worker {
@@ -78,6 +80,8 @@ class Evaluator {
       ATTUNE_RETURN_IF_ERROR(ScoreAll());
     } else if (program_.is_tagging()) {
       ATTUNE_RETURN_IF_ERROR(TagAll());
+    } else if (program_.is_extraction()) {
+      ATTUNE_RETURN_IF_ERROR(FindAllSpans());
     } else if (program_.is_label_set() || program_.is_regression()) {
       ATTUNE_RETURN_IF_ERROR(MeasureOutputs());
     } else {
@@ -91,6 +95,21 @@ class Evaluator {
   absl::Status BeforePass(int64_t done) const {
     return options_.before_pass ? options_.before_pass(done, report_.num_rows())
                                 : absl::OkStatus();
+  }
+
+  // Calls `run` with all examples, in batches that have about max_rows of what
+  // `count_rows` counts.
+  template <typename CountRows, typename Run>
+  absl::Status ForEachBatch(CountRows count_rows, Run run) const {
+    int64_t done = 0;
+    for (Examples rest = examples_; !rest.empty();) {
+      const Examples batch = NextBatch(rest, options_.max_rows, count_rows);
+      ATTUNE_RETURN_IF_ERROR(BeforePass(done));
+      ATTUNE_RETURN_IF_ERROR(run(batch));
+      done += static_cast<int64_t>(batch.size());
+      rest.remove_prefix(batch.size());
+    }
+    return absl::OkStatus();
   }
 
   const BaseModel& model() const {
@@ -131,11 +150,7 @@ class Evaluator {
     std::vector<int> right;
     std::vector<int> given;
     double loss = 0;
-    for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch =
-          NextBatch(rest, options_.max_rows,
-                    [&](const PreparedExample& one) { return NumRows(one); });
-      ATTUNE_RETURN_IF_ERROR(BeforePass(static_cast<int64_t>(right.size())));
+    const auto run = [&](Examples batch) -> absl::Status {
       ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
                               Score(batch));
       for (size_t i = 0; i < batch.size(); ++i) {
@@ -145,8 +160,10 @@ class Evaluator {
             scores[i].begin()));
         loss -= scores[i][batch[i].label];
       }
-      rest.remove_prefix(batch.size());
-    }
+      return absl::OkStatus();
+    };
+    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
+        [&](const PreparedExample& one) { return NumRows(one); }, run));
     report_.set_loss(loss / static_cast<double>(examples_.size()));
     AddClassificationMetrics(right, given, program_.labels(), report_);
     return absl::OkStatus();
@@ -155,12 +172,7 @@ class Evaluator {
   // -> the head's outputs for every example.
   absl::StatusOr<std::vector<std::vector<double>>> AllOutputs() const {
     std::vector<std::vector<double>> all;
-    for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch =
-          NextBatch(rest, options_.max_rows, [&](const PreparedExample& one) {
-            return NumHeadRows(HeadQueryOf(one));
-          });
-      ATTUNE_RETURN_IF_ERROR(BeforePass(static_cast<int64_t>(all.size())));
+    const auto run = [&](Examples batch) -> absl::Status {
       std::vector<HeadQuery> queries;
       for (const PreparedExample& one : batch) {
         queries.push_back(HeadQueryOf(one));
@@ -168,8 +180,10 @@ class Evaluator {
       ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<double>> outputs,
                               HeadOutputs(AsEncoder(model()), queries));
       std::move(outputs.begin(), outputs.end(), std::back_inserter(all));
-      rest.remove_prefix(batch.size());
-    }
+      return absl::OkStatus();
+    };
+    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
+        [&](const PreparedExample& one) { return NumRows(one); }, run));
     return all;
   }
 
@@ -212,6 +226,61 @@ class Evaluator {
     AddLabelSetMetrics(right, given, program_.labels(), report_);
   }
 
+  SpanQuery SpanQueryOf(const PreparedExample& example) const {
+    return {.windows = example.input.context.windows,
+            .prompt = options_.prompt};
+  }
+
+  // Adds how an answer agrees with the right ones.
+  void AddSpan(const PreparedExample& example, const ContextSpan& given,
+               AnswerMatch& sum) const {
+    const InputContext& context = example.input.context;
+    std::vector<std::string> right;
+    for (const ContextSpan& span : example.spans) {
+      right.emplace_back(context.TextOf(span));
+    }
+    const AnswerMatch match = MatchAnswers(right, context.TextOf(given));
+    sum.exact += match.exact;
+    sum.f1 += match.f1;
+  }
+
+  absl::Status FindAllSpans() {
+    const int max_tokens = program_.task().span_reading().max_answer_tokens();
+    double loss = 0;
+    double weight = 0;
+    AnswerMatch sum;
+    const auto run = [&](Examples batch) -> absl::Status {
+      std::vector<SpanQuery> queries;
+      for (const PreparedExample& one : batch) {
+        queries.push_back(SpanQueryOf(one));
+      }
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<SpanScores>> scores,
+                              ScoreSpans(AsEncoder(model()), queries));
+      for (size_t i = 0; i < batch.size(); ++i) {
+        const std::vector<ContextWindow>& windows =
+            batch[i].input.context.windows;
+        for (size_t w = 0; w < windows.size(); ++w) {
+          loss += SpanLossOf(scores[i][w],
+                             TokensOfFirst(windows[w], batch[i].spans));
+        }
+        weight += batch[i].weight();
+        AddSpan(batch[i], FindBestSpan(windows, scores[i], max_tokens).span,
+                sum);
+      }
+      return absl::OkStatus();
+    };
+    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
+        [&](const PreparedExample& one) {
+          return NumSpanRows(SpanQueryOf(one));
+        },
+        run));
+    const double count = static_cast<double>(examples_.size());
+    report_.set_loss(loss / weight);
+    (*report_.mutable_metrics())["exact_match"] = sum.exact / count;
+    (*report_.mutable_metrics())["f1"] = sum.f1 / count;
+    return absl::OkStatus();
+  }
+
   TagQuery TagQueryOf(const PreparedExample& example) const {
     return {.text = example.input.ids,
             .words = example.input.words.words,
@@ -223,12 +292,7 @@ class Evaluator {
     std::vector<std::vector<int>> given;
     double loss = 0;
     double weight = 0;
-    for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch =
-          NextBatch(rest, options_.max_rows, [&](const PreparedExample& one) {
-            return NumTagRows(TagQueryOf(one));
-          });
-      ATTUNE_RETURN_IF_ERROR(BeforePass(static_cast<int64_t>(right.size())));
+    const auto run = [&](Examples batch) -> absl::Status {
       std::vector<TagQuery> queries;
       for (const PreparedExample& one : batch) {
         queries.push_back(TagQueryOf(one));
@@ -242,8 +306,11 @@ class Evaluator {
         right.push_back(batch[i].tags);
         given.push_back(DecodeTags(program_.tags(), words, scores[i]));
       }
-      rest.remove_prefix(batch.size());
-    }
+      return absl::OkStatus();
+    };
+    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
+        [&](const PreparedExample& one) { return NumTagRows(TagQueryOf(one)); },
+        run));
     report_.set_loss(loss / std::max(1.0, weight));
     AddEntityMetrics(program_.tags(), program_.labels(), right, given, report_);
     return absl::OkStatus();

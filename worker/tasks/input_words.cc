@@ -87,6 +87,16 @@ int64_t LocateTokens(const Encoding& encoding, size_t text_begin,
   return static_cast<int64_t>(next);
 }
 
+size_t CountWordsBefore(absl::Span<const InputWord> words, int64_t end,
+                        int64_t excess) {
+  size_t left = words.size() - 1;
+  while (left > 0 &&
+         (words[left].token < 0 || end - words[left].token < excess)) {
+    --left;
+  }
+  return left;
+}
+
 int CountWordsRead(absl::Span<const InputWord> words) {
   return static_cast<int>(
       std::count_if(words.begin(), words.end(),

@@ -47,6 +47,11 @@ absl::StatusOr<InputText> ReadInputWords(const nlohmann::json& value,
 int64_t LocateTokens(const Encoding& encoding, size_t text_begin,
                      size_t text_end, absl::Span<InputWord> words);
 
+// How many of `words`, whose tokens end before place `end`, are left when the
+// last ones give up at least `excess` tokens.
+size_t CountWordsBefore(absl::Span<const InputWord> words, int64_t end,
+                        int64_t excess);
+
 // How many of `words` have a token.
 int CountWordsRead(absl::Span<const InputWord> words);
 

@@ -38,6 +38,21 @@ absl::Status CheckTagOfEveryWord(const TaskProgram& program,
              prepared.tags.size(), " tags"));
 }
 
+absl::Status CheckSpansHaveTokens(const PreparedExample& prepared) {
+  const InputContext& context = prepared.input.context;
+  for (const ContextSpan& span : prepared.spans) {
+    if (!std::any_of(context.windows.begin(), context.windows.end(),
+                     [&](const ContextWindow& window) {
+                       return HasTokenOf(window, span);
+                     })) {
+      return MakeError(Reason::kInvalidData,
+                       Concat("answer '", context.TextOf(span),
+                              "' has no tokens: the model does not see it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
                                         const Example& example) {
   PreparedExample prepared;
@@ -54,6 +69,11 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
         program.PrepareInput(example.fields, /*answer_tokens=*/1));
   }
   if (program.is_classification()) return prepared;
+  if (program.is_extraction()) {
+    prepared.spans = SpansOf(example.answer);
+    ATTUNE_RETURN_IF_ERROR(CheckSpansHaveTokens(prepared));
+    return prepared;
+  }
   if (program.is_regression()) {
     prepared.number = NumberOf(example.answer);
     return prepared;
@@ -113,7 +133,21 @@ absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
 
 double PreparedExample::weight() const {
   if (!answer_ids.empty()) return static_cast<double>(answer_ids.size());
-  return tags.empty() ? 1 : CountWordsRead(input.words.words);
+  if (!tags.empty()) return CountWordsRead(input.words.words);
+  const size_t windows = input.context.windows.size();
+  return windows == 0 ? 1 : static_cast<double>(windows);
+}
+
+std::vector<PreparedExample> SplitWindows(const PreparedExample& example) {
+  std::vector<PreparedExample> parts;
+  for (const ContextWindow& window : example.input.context.windows) {
+    PreparedExample& part = parts.emplace_back();
+    part.row = example.row;
+    part.spans = example.spans;
+    part.input.ids = window.ids;
+    part.input.context.windows = {window};
+  }
+  return parts;
 }
 
 int64_t CountTruncated(const std::vector<PreparedExample>& examples) {

@@ -21,10 +21,11 @@ struct PreparedExample {
   std::vector<int> tags;            // of a token classification, one per word
   std::vector<int> labels;          // where there may be any number of them
   double number = 0;                // of a regression
+  std::vector<ContextSpan> spans;   // right answers of an extractive QA
   std::string answer;
 
   // What it counts in a mean loss: its answer's tokens, the words that the
-  // model reads, or 1.
+  // model reads, the windows of its context, or 1.
   double weight() const;
 };
 
@@ -34,6 +35,10 @@ struct PreparedExample {
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
     const TaskProgram& program, const std::vector<Example>& examples,
     const std::function<void()>& pause = nullptr);
+
+// The windows of an example's context as examples of their own, so that passes
+// of training can be smaller than the row.
+std::vector<PreparedExample> SplitWindows(const PreparedExample& example);
 
 // How many of `examples` were cut to fit.
 int64_t CountTruncated(const std::vector<PreparedExample>& examples);

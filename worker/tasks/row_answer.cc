@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "absl/strings/numbers.h"
@@ -89,6 +90,112 @@ absl::StatusOr<std::string> TakeNumber(json& fields, const std::string& field,
   return json(number).dump();
 }
 
+// No context is as long.
+constexpr double kFarthest = 1e9;
+
+// Byte of the character `position` of `text`; npos beyond its end.
+size_t ByteOfCharacter(std::string_view text, int64_t position) {
+  if (position < 0) return text.npos;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) continue;
+    if (position-- == 0) return i;
+  }
+  return text.npos;
+}
+
+// Where `answer` stands, without white space at its ends: at character `start`,
+// or first.
+absl::StatusOr<ContextSpan> FindSpan(const std::string& context,
+                                     const std::string& answer,
+                                     std::optional<int64_t> start) {
+  const std::string_view bare = ToStd(absl::StripAsciiWhitespace(answer));
+  if (bare.empty()) {
+    return absl::InvalidArgumentError(
+        "an answer is empty: leave it out where there is none");
+  }
+  const size_t begin = start.has_value() ? ByteOfCharacter(context, *start)
+                                         : context.find(answer);
+  if (begin == context.npos ||
+      context.compare(begin, answer.size(), answer) != 0) {
+    return absl::InvalidArgumentError(
+        Concat("answer '", answer, "' does not stand in the context",
+               start.has_value() ? Concat(" at character ", *start) : ""));
+  }
+  const size_t bare_begin = begin + (bare.data() - answer.data());
+  return ContextSpan{.begin = bare_begin, .end = bare_begin + bare.size()};
+}
+
+// The answers of a row as texts: a list of them, or one.
+std::optional<std::vector<std::string>> ReadTexts(const json& value) {
+  if (value.is_string()) {
+    return std::vector<std::string>{value.get<std::string>()};
+  }
+  if (!value.is_array()) return std::nullopt;
+  std::vector<std::string> texts;
+  for (const json& text : value) {
+    if (!text.is_string()) return std::nullopt;
+    texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
+// Takes answers and where they begin out of `fields`.
+absl::StatusOr<std::string> TakeSpans(json& fields, const TaskSpec& task,
+                                      int64_t row) {
+  const attune::v1::SpanReading& reading = task.span_reading();
+  const auto context = fields.find(reading.context_field());
+  if (context == fields.end() || !context->is_string()) {
+    return RowError(row, Concat("field '", reading.context_field(),
+                                "' with the context is missing or no text"));
+  }
+  const std::string text = context->get<std::string>();
+  const auto found = fields.find(task.answer_field());
+  if (found == fields.end()) {
+    return RowError(row, Concat("field '", task.answer_field(),
+                                "' is missing: give a list of texts, an empty "
+                                "one where the context has no answer"));
+  }
+  const std::optional<std::vector<std::string>> answers = ReadTexts(*found);
+  if (!answers.has_value()) {
+    return RowError(row, Concat("field '", task.answer_field(),
+                                "' must be a list of texts"));
+  }
+  const auto starts = fields.find(reading.starts_field());
+  const bool has_starts = starts != fields.end();
+  if (has_starts &&
+      (!starts->is_array() || starts->size() != answers->size())) {
+    return RowError(row, Concat("field '", reading.starts_field(),
+                                "' must be a list of as many numbers as there "
+                                "are answers, ",
+                                answers->size()));
+  }
+  json places = json::array();
+  for (size_t i = 0; i < answers->size(); ++i) {
+    std::optional<int64_t> start;
+    if (has_starts) {
+      const json& place = (*starts)[i];
+      const double at = place.is_number() ? place.get<double>() : -1;
+      if (!(at >= 0 && at < kFarthest && at == std::floor(at))) {
+        return RowError(row, Concat("field '", reading.starts_field(),
+                                    "' must be a list of whole numbers from 0 "
+                                    "on, not ",
+                                    place.dump()));
+      }
+      start = static_cast<int64_t>(at);
+    }
+    const absl::StatusOr<ContextSpan> span =
+        FindSpan(text, (*answers)[i], start);
+    if (!span.ok()) {
+      return RowError(row, Concat("field '", task.answer_field(),
+                                  "': ", ToStd(span.status().message())));
+    }
+    places.push_back({span->begin, span->end});
+  }
+  fields.erase(task.answer_field());
+  fields.erase(reading.starts_field());
+  return places.dump();
+}
+
 }  // namespace
 
 absl::Status RowError(int64_t row, std::string_view what) {
@@ -109,6 +216,8 @@ absl::StatusOr<std::string> TakeAnswer(json& fields, const TaskSpec& task,
   switch (task.type()) {
     case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
       return TakeTags(fields, field, row);
+    case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
+      return TakeSpans(fields, task, row);
     case attune::v1::TASK_TYPE_REGRESSION:
       return TakeNumber(fields, field, row);
     default:
@@ -127,6 +236,15 @@ std::vector<std::string> SplitLabels(std::string_view answer) {
 
 double NumberOf(std::string_view answer) {
   return json::parse(answer).get<double>();
+}
+
+std::vector<ContextSpan> SpansOf(std::string_view answer) {
+  std::vector<ContextSpan> spans;
+  for (const json& place : json::parse(answer)) {
+    spans.push_back(
+        {.begin = place[0].get<size_t>(), .end = place[1].get<size_t>()});
+  }
+  return spans;
 }
 
 }  // namespace attune::worker

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "attune/v1/task.pb.h"
+#include "worker/tasks/input_spans.h"
 
 namespace attune::worker {
 
@@ -23,7 +24,8 @@ absl::StatusOr<std::string> TakeText(nlohmann::json& fields,
 
 // Takes the answer of a row out of its fields, as one text: of a token
 // classification its tags, joined by spaces; of several labels a JSON list; of
-// a regression a JSON number; of the others as it is. `task` has its defaults
+// a regression a JSON number; of an extractive QA a JSON list of places in the
+// context; of the others as it is. `task` has its defaults
 // filled in. RowError naming the field for what is no such answer.
 absl::StatusOr<std::string> TakeAnswer(nlohmann::json& fields,
                                        const attune::v1::TaskSpec& task,
@@ -35,6 +37,8 @@ std::vector<std::string> SplitTags(std::string_view answer);
 std::vector<std::string> SplitLabels(std::string_view answer);
 // The answer of a regression.
 double NumberOf(std::string_view answer);
+// The right answers of an extractive QA; none if the context has none.
+std::vector<ContextSpan> SpansOf(std::string_view answer);
 
 }  // namespace attune::worker
 

@@ -21,6 +21,10 @@ constexpr size_t kMaxLabelBytes = 256;
 constexpr size_t kMaxTemplateBytes = 65'536;
 constexpr size_t kMaxSystemBytes = 16'384;
 constexpr int kDefaultNewTokens = 64;
+constexpr int kDefaultSpanTokens = 30;
+constexpr int kMaxSpanTokens = 512;
+constexpr int kDefaultOverlap = 64;
+constexpr int kMaxOverlap = 2048;
 
 std::string WordOfLabel(std::string label) {
   std::replace(label.begin(), label.end(), '_', ' ');
@@ -130,6 +134,39 @@ void CheckRegression(const TaskSpec& task, FieldViolations& violations) {
   }
 }
 
+void CheckExtraction(const TaskSpec& task, FieldViolations& violations) {
+  if (task.labels_size() > 0) {
+    violations.Add("task.labels", "an extractive QA has no labels");
+  }
+  if (task.use_chat_template()) {
+    violations.Add("task.use_chat_template", "is not for an extractive QA");
+  }
+  if (task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
+    violations.Add("task.label_scoring",
+                   "words weigh labels; spans need LABEL_SCORING_HEAD");
+  }
+  const attune::v1::SpanReading& reading = task.span_reading();
+  if (reading.max_answer_tokens() < 1 ||
+      reading.max_answer_tokens() > kMaxSpanTokens) {
+    violations.Add("task.span_reading.max_answer_tokens", "must be 1 to 512");
+  }
+  if (reading.overlap_tokens() < 0 || reading.overlap_tokens() > kMaxOverlap) {
+    violations.Add("task.span_reading.overlap_tokens", "must be 0 to 2,048");
+  }
+  if (reading.context_field() == task.answer_field()) {
+    violations.Add("task.span_reading.context_field",
+                   Concat("is '", task.answer_field(),
+                          "', as task.answer_field is: name two fields"));
+  }
+  if (reading.starts_field() == task.answer_field() ||
+      reading.starts_field() == reading.context_field()) {
+    violations.Add("task.span_reading.starts_field",
+                   Concat("is '", reading.starts_field(),
+                          "', which another field is: name a field of its "
+                          "own"));
+  }
+}
+
 // Fields of one type of task in another.
 void CheckOwnFields(const TaskSpec& task, FieldViolations& violations) {
   if (!task.tokens_field().empty() &&
@@ -139,6 +176,10 @@ void CheckOwnFields(const TaskSpec& task, FieldViolations& violations) {
   if (task.has_number_scale() &&
       task.type() != attune::v1::TASK_TYPE_REGRESSION) {
     violations.Add("task.number_scale", "only a regression has it");
+  }
+  if (task.has_span_reading() &&
+      task.type() != attune::v1::TASK_TYPE_EXTRACTIVE_QA) {
+    violations.Add("task.span_reading", "only an extractive QA has it");
   }
   if (!task.multi_label()) return;
   if (task.type() != attune::v1::TASK_TYPE_TEXT_CLASSIFICATION) {
@@ -164,6 +205,7 @@ void CheckType(const TaskSpec& task, FieldViolations& violations) {
     case attune::v1::TASK_TYPE_REGRESSION:
       return CheckRegression(task, violations);
     case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
+      return CheckExtraction(task, violations);
     case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
       violations.AddUnsupported("task.type",
                                 Concat(attune::v1::TaskType_Name(task.type()),
@@ -171,6 +213,17 @@ void CheckType(const TaskSpec& task, FieldViolations& violations) {
       return;
     default:
       violations.Add("task.type", "is required");
+  }
+}
+
+void FillReading(attune::v1::SpanReading& reading) {
+  if (reading.context_field().empty()) reading.set_context_field("context");
+  if (reading.starts_field().empty()) reading.set_starts_field("answer_starts");
+  if (reading.max_answer_tokens() == 0) {
+    reading.set_max_answer_tokens(kDefaultSpanTokens);
+  }
+  if (!reading.has_overlap_tokens()) {
+    reading.set_overlap_tokens(kDefaultOverlap);
   }
 }
 
@@ -182,6 +235,8 @@ std::string_view DefaultAnswerField(const TaskSpec& task) {
       return "tags";
     case attune::v1::TASK_TYPE_REGRESSION:
       return "value";
+    case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
+      return "answers";
     default:
       return task.multi_label() ? "labels" : "label";
   }
@@ -196,6 +251,9 @@ void FillTaskDefaults(TaskSpec& task) {
     task.set_answer_field(std::string(DefaultAnswerField(task)));
   }
   if (tags && task.tokens_field().empty()) task.set_tokens_field("tokens");
+  if (task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA) {
+    FillReading(*task.mutable_span_reading());
+  }
   for (attune::v1::LabelWords& label : *task.mutable_labels()) {
     if (label.words().empty() && !tags) {
       label.add_words(WordOfLabel(label.label()));
@@ -266,6 +324,7 @@ void FillModelDefaults(ModelKind kind, TaskSpec& task) {
                                : attune::v1::LABEL_SCORING_WORDS);
   }
   if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+      task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
       task.type() == attune::v1::TASK_TYPE_REGRESSION) {
     task.set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
   }
@@ -281,12 +340,15 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
                                        " can't generate text: choose a "
                                        "base model that predicts tokens"));
   }
-  if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION &&
-      !is_encoder) {
+  if (!is_encoder &&
+      (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+       task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
+       task.type() == attune::v1::TASK_TYPE_REGRESSION)) {
     violations.AddUnsupported(
-        "task.type", Concat("a token classification on ", model,
-                            " is not served by this release: choose an "
-                            "encoder as the base model"));
+        "task.type",
+        Concat(attune::v1::TaskType_Name(task.type()), " on ", model,
+               " is not served by this release: choose an "
+               "encoder as the base model"));
     return violations.ToStatus();
   }
   if (is_encoder && task.demonstrations_size() > 0) {
@@ -311,6 +373,7 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
 absl::Status CheckHasLabels(const TaskSpec& task) {
   if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION ||
       task.type() == attune::v1::TASK_TYPE_REGRESSION ||
+      task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
       (task.labels_size() >= 2 && task.labels_size() <= kMaxLabels)) {
     return absl::OkStatus();
   }

@@ -9,6 +9,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/cut_tokens.h"
 #include "worker/tasks/row_fields.h"
 #include "worker/tasks/task_contract.h"
 
@@ -36,51 +37,34 @@ std::string SpacedAnswer(std::string_view answer, bool bare) {
 // Ends a demonstration.
 constexpr std::string_view kEmptyLine = "\n\n";
 
-// Stands in the template for the words, which are put there afterwards so that
-// their places are known. Between characters of the private use area, so that
-// no text has it, is what filters change: letters of both cases, space, a dash.
-constexpr std::string_view kWordsMark = "\xee\x80\x80 aB-c \xee\x80\x81";
-
-// How many of `words`, whose tokens end before `end`, are left when the last
-// ones give up at least `excess` tokens.
-size_t CountWordsBefore(absl::Span<const InputWord> words, int64_t end,
-                        int64_t excess) {
-  size_t left = words.size() - 1;
-  while (left > 0 &&
-         (words[left].token < 0 || end - words[left].token < excess)) {
-    --left;
-  }
-  return left;
-}
+// Stands in the template for a field that is put there afterwards, so that its
+// place is known. No text has it, for its characters of the private use area,
+// and filters change it: it has white space at its ends, letters of both cases,
+// a space, a dash.
+constexpr std::string_view kFieldMark = " \xee\x80\x80 aB-c \xee\x80\x81 ";
 
 absl::Status TemplateError(const absl::Status& status) {
   return MakeError(Reason::kInvalidTemplate, ToStd(status.message()));
 }
 
-// First byte of the character that `position` stands in or, with `forward`,
-// the next one that begins there or later.
-size_t CharacterBorder(std::string_view text, size_t position, bool forward) {
-  const auto continues = [&](size_t i) {
-    return i < text.size() &&
-           (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80;
-  };
-  while (continues(position)) position = forward ? position + 1 : position - 1;
-  return position;
+absl::Status UnusedField(const std::string& field) {
+  return MakeError(Reason::kInvalidTemplate,
+                   Concat("the template must put field '", field,
+                          "' into the text once and unchanged"));
 }
 
-// Removes at least `excess` of the tokens of `text` at one end; what is left
-// is always shorter.
-std::string CutTokens(const std::string& text, const Encoding& tokens,
-                      size_t excess, attune::v1::TruncationSide side) {
-  const size_t count = tokens.ids.size();
-  if (excess >= count) return "";
-  if (side == attune::v1::TRUNCATION_SIDE_RIGHT) {
-    const size_t end =
-        std::min(tokens.offsets[count - excess - 1].end, text.size() - 1);
-    return text.substr(0, CharacterBorder(text, end, /*forward=*/false));
+// Whether a template that reads these fields fits an extractive QA.
+absl::Status CheckReading(const std::set<std::string>& fields_read,
+                          const attune::v1::SpanReading& reading) {
+  if (!fields_read.contains(reading.context_field())) {
+    return UnusedField(reading.context_field());
   }
-  const size_t begin = std::max<size_t>(tokens.offsets[excess].begin, 1);
-  return text.substr(CharacterBorder(text, begin, /*forward=*/true));
+  if (fields_read.contains(reading.starts_field())) {
+    return MakeError(Reason::kInvalidTemplate,
+                     Concat("the template reads '", reading.starts_field(),
+                            "', which says where answers begin"));
+  }
+  return absl::OkStatus();
 }
 
 // How many special tokens the tokenizer puts behind a text.
@@ -150,9 +134,12 @@ absl::Status TaskProgram::Initialise() {
   if (is_classification() && !scores_by_head()) {
     ATTUNE_RETURN_IF_ERROR(BuildTries());
   }
+  if (is_extraction()) {
+    ATTUNE_RETURN_IF_ERROR(CheckReading(fields_read(), task_.span_reading()));
+  }
   if (is_tagging()) {
     if (!template_->undeclared_variables().contains(task_.tokens_field())) {
-      return UnusedWords();
+      return UnusedField(task_.tokens_field());
     }
     absl::StatusOr<TagScheme> tags = TagScheme::Create(labels_);
     if (!tags.ok()) {
@@ -234,13 +221,6 @@ absl::StatusOr<int64_t> TaskProgram::CountShownTokens(
 
 const std::set<std::string>& TaskProgram::fields_read() const {
   return template_->undeclared_variables();
-}
-
-absl::Status TaskProgram::UnusedWords() const {
-  return MakeError(
-      Reason::kInvalidTemplate,
-      Concat("the template must put the words, field '", task_.tokens_field(),
-             "', into the text once and unchanged"));
 }
 
 absl::Status TaskProgram::FindEndToken() {
@@ -363,7 +343,8 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
 absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
     std::string_view fields, int64_t answer_tokens) const {
   ATTUNE_ASSIGN_OR_RETURN(json values, ParseFields(fields));
-  if (is_tagging()) return PrepareWords(std::move(values));
+  if (is_tagging()) return PrepareWords(values);
+  if (is_extraction()) return PrepareContext(values);
   const int64_t limit = InputLimit(answer_tokens);
   TaskInput input;
   for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
@@ -404,7 +385,53 @@ absl::Status TaskProgram::TooLong(int64_t size, int64_t limit,
                  : ""));
 }
 
-absl::StatusOr<TaskInput> TaskProgram::PrepareWords(json fields) const {
+absl::StatusOr<TaskProgram::Frame> TaskProgram::RenderAround(
+    json fields, const std::string& field) const {
+  fields[field] = kFieldMark;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(fields));
+  const size_t mark = text.find(kFieldMark);
+  if (mark == text.npos || text.find(kFieldMark, mark + 1) != text.npos) {
+    return UnusedField(field);
+  }
+  return Frame{.front = text.substr(0, mark),
+               .behind = text.substr(mark + kFieldMark.size())};
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareContext(
+    const json& fields) const {
+  const attune::v1::SpanReading& reading = task_.span_reading();
+  const auto found = fields.find(reading.context_field());
+  if (found == fields.end() || !found->is_string()) {
+    return MakeError(Reason::kInvalidData,
+                     Concat("field '", reading.context_field(),
+                            "' with the context is missing or no text"));
+  }
+  TaskInput input;
+  input.context.text = found->get<std::string>();
+  ATTUNE_ASSIGN_OR_RETURN(const Frame frame,
+                          RenderAround(fields, reading.context_field()));
+  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
+      Concat(frame.front, input.context.text, frame.behind),
+      /*add_special_tokens=*/true);
+  if (!tokens.ok()) {
+    return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
+  }
+  const size_t begin = frame.front.size();
+  ATTUNE_ASSIGN_OR_RETURN(
+      input.context.windows,
+      CutWindows(*tokens, begin, begin + input.context.text.size(),
+                 InputLimit(/*answer_tokens=*/0), reading.overlap_tokens()));
+  TrimTokens(input.context);
+  if (input.context.windows.size() > 1 &&
+      task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE) {
+    return TooLong(static_cast<int64_t>(tokens->ids.size()),
+                   InputLimit(/*answer_tokens=*/0), /*answer_tokens=*/0);
+  }
+  input.ids = input.context.windows.front().ids;
+  return input;
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareWords(const json& fields) const {
   const auto found = fields.find(task_.tokens_field());
   if (found == fields.end()) {
     return MakeError(
@@ -414,21 +441,18 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareWords(json fields) const {
   TaskInput input;
   ATTUNE_ASSIGN_OR_RETURN(input.words,
                           ReadInputWords(*found, task_.tokens_field()));
-  *found = kWordsMark;
-  ATTUNE_ASSIGN_OR_RETURN(const std::string frame, Render(fields));
-  const size_t begin = frame.find(kWordsMark);
-  if (begin == frame.npos || frame.find(kWordsMark, begin + 1) != frame.npos) {
-    return UnusedWords();
-  }
-  const std::string behind = frame.substr(begin + kWordsMark.size());
+  ATTUNE_ASSIGN_OR_RETURN(const Frame frame,
+                          RenderAround(fields, task_.tokens_field()));
+  const size_t begin = frame.front.size();
   const int64_t limit = InputLimit(/*answer_tokens=*/0);
   const absl::Span<InputWord> words = absl::MakeSpan(input.words.words);
   size_t count = words.size();
   while (true) {
     const size_t length = words[count - 1].end;
     absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-        Concat(std::string_view(frame).substr(0, begin),
-               std::string_view(input.words.text).substr(0, length), behind),
+        Concat(frame.front,
+               std::string_view(input.words.text).substr(0, length),
+               frame.behind),
         /*add_special_tokens=*/true);
     if (!tokens.ok()) {
       return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));

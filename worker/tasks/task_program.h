@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "attune/v1/task.pb.h"
 #include "worker/models/model_store.h"
+#include "worker/tasks/input_spans.h"
 #include "worker/tasks/input_words.h"
 #include "worker/tasks/label_trie.h"
 #include "worker/tasks/tag_scheme.h"
@@ -30,7 +31,14 @@ struct TaskInput {
   // Answers do not follow the text with a space of their own: it ends in white
   // space or is a chat turn, or the answer stands apart.
   bool bare_answer = false;
-  InputText words = {};  // of a token classification
+  InputText words = {};       // of a token classification
+  InputContext context = {};  // of an extractive QA; ids are its first window's
+
+  // Tokens that the model reads.
+  int64_t num_tokens() const {
+    return context.windows.empty() ? static_cast<int64_t>(ids.size())
+                                   : context.num_tokens();
+  }
 };
 
 // A task contract compiled for a model: turns the fields of a row into tokens
@@ -101,6 +109,9 @@ class TaskProgram {
     return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
            task_.multi_label();
   }
+  bool is_extraction() const {
+    return task_.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA;
+  }
   bool is_regression() const {
     return task_.type() == attune::v1::TASK_TYPE_REGRESSION;
   }
@@ -117,6 +128,7 @@ class TaskProgram {
   }
   // Outputs of that layer.
   int64_t num_outputs() const {
+    if (is_extraction()) return 2;
     return is_regression() ? 1 : static_cast<int64_t>(labels_.size());
   }
   // Whether the model reads an input whole before it begins the answer, as an
@@ -168,9 +180,19 @@ class TaskProgram {
   // The text of an input.
   absl::StatusOr<std::string> Render(const nlohmann::json& fields) const;
   absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
+  // A row's text with the value of one field apart.
+  struct Frame {
+    std::string front;
+    std::string behind;
+  };
+  // Renders `fields` around the value of `field`, which is put there
+  // afterwards.
+  absl::StatusOr<Frame> RenderAround(nlohmann::json fields,
+                                     const std::string& field) const;
+  // PrepareInput of an extractive QA.
+  absl::StatusOr<TaskInput> PrepareContext(const nlohmann::json& fields) const;
   // PrepareInput of a token classification.
-  absl::StatusOr<TaskInput> PrepareWords(nlohmann::json fields) const;
-  absl::Status UnusedWords() const;
+  absl::StatusOr<TaskInput> PrepareWords(const nlohmann::json& fields) const;
   absl::Status TooLong(int64_t size, int64_t limit,
                        int64_t answer_tokens) const;
   // Takes about `excess` tokens from the field with the most tokens among those

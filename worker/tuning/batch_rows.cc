@@ -1,5 +1,7 @@
 #include "worker/tuning/batch_rows.h"
 
+#include <algorithm>
+
 #include "worker/tasks/language_batch.h"
 #include "worker/tuning/trained_values.h"
 
@@ -10,8 +12,8 @@ namespace {
 int64_t NumTrainingRows(const TaskProgram& program,
                         const PreparedExample& example, int64_t prompt_rows,
                         double label_smoothing) {
-  int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size() +
-                                                    example.answer_ids.size());
+  int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size()) +
+                 static_cast<int64_t>(example.answer_ids.size());
   if (program.is_classification() && !program.scores_by_head()) {
     const LabelTrie& trie = program.trie(example.input);
     const LabelTrie::Plan& plan = label_smoothing == 0

@@ -244,6 +244,8 @@ class Resolver {
           return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
         }
         return {"accuracy", "macro_f1", "loss"};
+      case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
+        return {"f1", "exact_match", "loss"};
       case attune::v1::TASK_TYPE_REGRESSION:
         return {"loss", "pearson", "spearman", "mse", "mae"};
       case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:

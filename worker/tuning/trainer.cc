@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <utility>
 
 #include "google/protobuf/util/time_util.h"
@@ -17,6 +18,7 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/seeded_random.h"
+#include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
 #include "worker/tuning/batch_rows.h"
 #include "worker/tuning/clip_gradients.h"
@@ -57,6 +59,16 @@ absl::StatusOr<BatchLoss> LossOfHead(const TaskProgram& program,
                          .tags = one->tags});
     }
     return TagLoss(model, front, samples, label_smoothing);
+  }
+  if (program.is_extraction()) {
+    std::vector<SpanSample> samples;
+    for (const PreparedExample* one : batch) {
+      for (const ContextWindow& window : one->input.context.windows) {
+        samples.push_back(
+            {.window = &window, .tokens = TokensOfFirst(window, one->spans)});
+      }
+    }
+    return SpanLoss(model, front, samples, label_smoothing);
   }
   if (program.is_label_set()) {
     std::vector<LabelSetSample> samples;
@@ -124,8 +136,8 @@ DataOrder MakeOrder(const TrainerInput& input) {
   }
   std::vector<int64_t> lengths;
   for (const PreparedExample& one : input.train) {
-    lengths.push_back(
-        static_cast<int64_t>(one.input.ids.size() + one.answer_ids.size()));
+    lengths.push_back(one.input.num_tokens() +
+                      static_cast<int64_t>(one.answer_ids.size()));
   }
   return DataOrder(std::move(lengths), training.batch_size(), training.seed());
 }
@@ -331,8 +343,15 @@ absl::Status Trainer::Step(TrainingState& state) {
   const int64_t batch_rows =
       int64_t{training_.batch_size()} * training_.gradient_accumulation_steps();
   std::vector<const PreparedExample*> batch;
+  std::deque<PreparedExample> windows;  // of rows that are read in several
   for (size_t row : order_.Take(progress.rows_taken(), batch_rows)) {
-    batch.push_back(&input_.train[row]);
+    if (input_.train[row].input.context.windows.size() <= 1) {
+      batch.push_back(&input_.train[row]);
+      continue;
+    }
+    for (PreparedExample& window : SplitWindows(input_.train[row])) {
+      batch.push_back(&windows.emplace_back(std::move(window)));
+    }
   }
   const TensorMap values = state.Values();
   const GradientOptions options = {

@@ -117,7 +117,42 @@ TEST(TaskChecks, ARegressionHasAScaleAndNoLabels) {
   EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField, "task.labels"));
 }
 
+TEST(TaskChecks, AnExtractiveQaHasLimitsOfItsReading) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_EXTRACTIVE_QA);
+  task.set_template_("{{ question }} {{ context }}");
+  EXPECT_OK(Check(task));
+  task.mutable_span_reading()->set_max_answer_tokens(513);
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.span_reading.max_answer_tokens"));
+  task.mutable_span_reading()->set_max_answer_tokens(0);
+  task.mutable_span_reading()->set_overlap_tokens(-1);
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.span_reading.overlap_tokens"));
+}
+
+TEST(TaskChecks, AnExtractiveQaReadsThreeFields) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_EXTRACTIVE_QA);
+  task.set_template_("{{ question }} {{ context }}");
+  task.set_answer_field("context");
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.span_reading.context_field"));
+  task.set_answer_field("answer_starts");
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.span_reading.starts_field"));
+  task.mutable_span_reading()->set_starts_field("starts");
+  EXPECT_OK(Check(task));
+  task.set_use_chat_template(true);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.use_chat_template"));
+}
+
 TEST(TaskChecks, FieldsOfOtherTasksAreRefused) {
+  v1::TaskSpec reading = SoundTask();
+  reading.mutable_span_reading();
+  EXPECT_THAT(Check(reading),
+              NamesField(Reason::kInvalidField, "task.span_reading"));
   v1::TaskSpec scaled = SoundTask();
   scaled.mutable_number_scale()->set_deviation(1);
   v1::TaskSpec several = SoundTagging();

@@ -1,5 +1,6 @@
 #include "worker/tasks/evaluation.h"
 
+#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,9 +13,11 @@
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
+#include "worker/tasks/answer_match.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/span_scorer.h"
 
 namespace attune::worker {
 namespace {
@@ -70,6 +73,56 @@ TEST(Evaluation, BatchesDoNotChangeTheResult) {
 
   EXPECT_NEAR(small.loss(), large.loss(), 1e-5);
   EXPECT_EQ(small.metrics().at("accuracy"), large.metrics().at("accuracy"));
+}
+
+TEST(Evaluation, MeasuresAnswersFoundInSeveralWindows) {
+  at::manual_seed(11);
+  AttachedPrompt prompt;
+  prompt.head = {at::randn({2, 32}), at::randn({2})};
+  const auto program = CompileTask(SpanTask(), 0, "encoder");
+  std::vector<Example> rows;
+  for (int i = 0; i < 6; ++i) {
+    rows.push_back(
+        {.row = i + 1,
+         .fields = absl::StrCat(R"({"question": "it", "context": ")",
+                                std::string(60 * i + 20, 'a' + i), " 1 2 3\"}"),
+         .answer = i % 2 == 0 ? "[]" : "[[0,4],[21,24]]"});
+  }
+  const auto examples = *PrepareExamples(*program, rows);
+
+  const auto report = *Evaluate(*program, examples, {.prompt = &prompt});
+  const auto in_parts =
+      *Evaluate(*program, examples, {.prompt = &prompt, .max_rows = 1});
+
+  double loss = 0;
+  double windows = 0;
+  double exact = 0;
+  double f1 = 0;
+  for (const PreparedExample& example : examples) {
+    const InputContext& context = example.input.context;
+    const auto scores =
+        (*ScoreSpans(program->model().encoder(),
+                     {{.windows = context.windows, .prompt = &prompt}}))[0];
+    std::vector<std::string> right;
+    for (const ContextSpan& span : example.spans) {
+      right.push_back(context.text.substr(span.begin, span.end - span.begin));
+    }
+    for (size_t w = 0; w < scores.size(); ++w) {
+      loss += SpanLossOf(scores[w],
+                         TokensOfFirst(context.windows[w], example.spans));
+    }
+    windows += static_cast<double>(scores.size());
+    const ContextSpan given = FindBestSpan(context.windows, scores, 30).span;
+    const AnswerMatch match = MatchAnswers(
+        right, context.text.substr(given.begin, given.end - given.begin));
+    exact += match.exact / 6;
+    f1 += match.f1 / 6;
+  }
+  EXPECT_GT(windows, 12);
+  EXPECT_NEAR(report.loss(), loss / windows, 1e-5);
+  EXPECT_NEAR(report.metrics().at("exact_match"), exact, 1e-12);
+  EXPECT_NEAR(report.metrics().at("f1"), f1, 1e-12);
+  EXPECT_NEAR(in_parts.loss(), report.loss(), 1e-5);
 }
 
 TEST(Evaluation, AsksBeforeEveryPass) {

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
@@ -61,6 +63,31 @@ TEST(PreparedExample, CountsWhatWasCut) {
        {.fields = "{\"text\": \"" + long_text + "\"}", .answer = "no"}});
 
   EXPECT_EQ(CountTruncated(prepared), 1);
+}
+
+TEST(PreparedExample, WindowsAreExamplesOfTheirOwn) {
+  const auto program = CompileTask(SpanTask(), 0, "encoder");
+  const auto prepared = *PrepareExamples(
+      *program, {{.row = 3,
+                  .fields = absl::StrCat(R"({"question": "a", "context": ")",
+                                         std::string(300, '7'), "\"}"),
+                  .answer = "[[0,4],[290,300]]"}});
+  const auto& windows = prepared[0].input.context.windows;
+
+  const std::vector<PreparedExample> parts = SplitWindows(prepared[0]);
+
+  ASSERT_GE(windows.size(), 3u);
+  ASSERT_EQ(parts.size(), windows.size());
+  EXPECT_EQ(prepared[0].weight(), windows.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    EXPECT_EQ(parts[i].row, 3);
+    EXPECT_EQ(parts[i].input.ids, windows[i].ids);
+    EXPECT_EQ(parts[i].input.num_tokens(),
+              static_cast<int64_t>(windows[i].ids.size()));
+    EXPECT_EQ(parts[i].weight(), 1);
+    EXPECT_EQ(TokensOfFirst(parts[i].input.context.windows[0], parts[i].spans),
+              TokensOfFirst(windows[i], prepared[0].spans));
+  }
 }
 
 TEST(PreparedExample, NamesTheRowThatCannotBePrepared) {

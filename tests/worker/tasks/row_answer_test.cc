@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "worker/tasks/task_contract.h"
@@ -57,6 +58,62 @@ TEST(TakeAnswer, WritesEveryFormAsOneText) {
   EXPECT_EQ(NumberOf(Taken(TaskOfType(attune::v1::TASK_TYPE_REGRESSION),
                            R"({"value": "1e3"})")),
             1000);
+}
+
+TEST(TakeAnswer, FindsTheAnswersOfAContext) {
+  const attune::v1::TaskSpec task =
+      TaskOfType(attune::v1::TASK_TYPE_EXTRACTIVE_QA);
+  std::string left;
+
+  const std::string answer =
+      Taken(task,
+            R"({"context": "é in Rome, in Rome", "answers": ["Rome", "in Rome"],
+          "answer_starts": [14, 2]})",
+            &left);
+
+  EXPECT_THAT(SpansOf(answer),
+              testing::ElementsAre(ContextSpan{15, 19}, ContextSpan{3, 10}));
+  EXPECT_EQ(left, R"({"context":"é in Rome, in Rome"})");
+  EXPECT_THAT(SpansOf(Taken(task, R"({"context": "a b", "answers": "b"})")),
+              testing::ElementsAre(ContextSpan{2, 3}));
+  EXPECT_THAT(SpansOf(Taken(task, R"({"context": "a b ", "answers": [" b "],
+                                      "answer_starts": [1]})")),
+              testing::ElementsAre(ContextSpan{2, 3}));
+  EXPECT_THAT(SpansOf(Taken(task, R"({"context": "a b", "answers": []})")),
+              testing::IsEmpty());
+}
+
+TEST(TakeAnswer, NamesAnswersThatDoNotStandInTheContext) {
+  const attune::v1::TaskSpec task =
+      TaskOfType(attune::v1::TASK_TYPE_EXTRACTIVE_QA);
+
+  EXPECT_THAT(
+      Taken(task, R"({"context": "a b", "answers": ["c"]})"),
+      AllOf(HasSubstr("row 4"), HasSubstr("answer 'c' does not stand")));
+  EXPECT_THAT(Taken(task, R"({"context": "a b", "answers": ["b"],
+                              "answer_starts": [1]})"),
+              HasSubstr("at character 1"));
+  EXPECT_THAT(Taken(task, R"({"context": "a b", "answers": ["b"],
+                              "answer_starts": [1e300]})"),
+              HasSubstr("'answer_starts'"));
+  EXPECT_THAT(Taken(task, R"({"context": "a b", "answers": ["b"],
+                              "answer_starts": []})"),
+              HasSubstr("as many numbers"));
+  for (const char* place : {"1.5", "-1", "-0.5", "\"1\""}) {
+    EXPECT_THAT(Taken(task, absl::StrCat(
+                                R"({"context": "a b", "answers": ["b"],
+                                    "answer_starts": [)",
+                                place, "]}")),
+                HasSubstr("must be a list of whole numbers"));
+  }
+  EXPECT_THAT(Taken(task, R"({"context": "a b"})"),
+              HasSubstr("'answers' is missing"));
+  for (const char* empty : {"", " "}) {
+    EXPECT_THAT(Taken(task, absl::StrCat(R"({"context": "a b", "answers": [")",
+                                         empty, R"("]})")),
+                HasSubstr("is empty"));
+  }
+  EXPECT_THAT(Taken(task, R"({"answers": ["b"]})"), HasSubstr("'context'"));
 }
 
 TEST(TakeAnswer, NamesRowAndField) {

@@ -124,7 +124,21 @@ TEST(TaskContract, RefusesWhatOnlyOtherTasksHave) {
   regression.set_tokens_field("tokens");
   regression.mutable_number_scale()->set_deviation(-1);
   FillTaskDefaults(regression);
+  TaskSpec answers;
+  answers.set_type(attune::v1::TASK_TYPE_EXTRACTIVE_QA);
+  answers.set_template_("{{ context }}");
+  answers.add_labels()->set_label("a");
+  answers.set_use_chat_template(true);
+  answers.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
+  answers.set_answer_field("context");
+  answers.mutable_span_reading()->set_starts_field("context");
+  answers.mutable_span_reading()->set_max_answer_tokens(513);
+  answers.mutable_span_reading()->set_overlap_tokens(-1);
+  FillTaskDefaults(answers);
+  TaskSpec labels = FilledTask({"a", "b"});
+  labels.mutable_span_reading();
 
+  const std::string of_answers = CheckTask(answers).ToString();
   const std::string of_tagging = CheckTask(tagging).ToString();
   const std::string of_regression = CheckTask(regression).ToString();
 
@@ -132,17 +146,32 @@ TEST(TaskContract, RefusesWhatOnlyOtherTasksHave) {
                             "task.multi_label", "task.number_scale"}) {
     EXPECT_THAT(of_tagging, HasSubstr(field));
   }
+  for (const char* field :
+       {"task.labels", "task.use_chat_template", "task.label_scoring",
+        "task.span_reading.context_field", "task.span_reading.starts_field",
+        "task.span_reading.max_answer_tokens",
+        "task.span_reading.overlap_tokens"}) {
+    EXPECT_THAT(of_answers, HasSubstr(field));
+  }
+  EXPECT_THAT(CheckTask(labels).ToString(), HasSubstr("task.span_reading"));
   EXPECT_THAT(of_regression, HasSubstr("task.tokens_field"));
   EXPECT_THAT(of_regression, HasSubstr("task.number_scale"));
 }
 
 TEST(TaskContract, AHeadAnswersWhatNoWordCan) {
   for (const auto type : {attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION,
+                          attune::v1::TASK_TYPE_EXTRACTIVE_QA,
                           attune::v1::TASK_TYPE_REGRESSION}) {
     TaskSpec task;
     task.set_type(type);
+    ModelConfig config;
+    config.family = "some";
+    config.kind = ModelKind::kCausal;
     FillModelDefaults(ModelKind::kCausal, task);
     EXPECT_EQ(task.label_scoring(), attune::v1::LABEL_SCORING_HEAD);
+    EXPECT_THAT(
+        CheckFitsModel(task, config),
+        ReasonIs(Reason::kUnsupportedField, HasSubstr("choose an encoder")));
   }
 }
 

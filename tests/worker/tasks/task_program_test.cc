@@ -269,10 +269,8 @@ TEST(TaskProgram, RefusesDemonstrationsOfAnEncoder) {
       ReasonIs(Reason::kInvalidField, HasSubstr("task.demonstrations")));
 }
 
-std::unique_ptr<const TaskProgram> CompileTagging(const TaskSpec& task) {
-  auto program = TaskProgram::Compile(task, TinyModel("encoder"), 0);
-  EXPECT_OK(program);
-  return *std::move(program);
+std::unique_ptr<const TaskProgram> CompileForHead(const TaskSpec& task) {
+  return CompileTask(task, /*num_prompt_rows=*/0, "encoder");
 }
 
 // The text of a word's first token.
@@ -283,7 +281,7 @@ std::string FirstTokenOf(const TaskProgram& program, const TaskInput& input,
 }
 
 TEST(TaskProgram, WordsKnowTheirFirstTokens) {
-  const auto program = CompileTagging(TagTask({"O", "B-X"}));
+  const auto program = CompileForHead(TagTask({"O", "B-X"}));
 
   const TaskInput input =
       *program->PrepareInput(R"({"tokens": ["it", "71", "is"]})", 0);
@@ -299,7 +297,7 @@ TEST(TaskProgram, WordsMayBeATextOfAnotherField) {
   TaskSpec task = TagTask({"O", "B-X"});
   task.set_template_("{{ kind }} < {{ text }} >");
   task.set_tokens_field("text");
-  const auto program = CompileTagging(task);
+  const auto program = CompileForHead(task);
 
   const TaskInput input =
       *program->PrepareInput(R"({"text": "it is 7", "kind": "a"})", 0);
@@ -312,14 +310,14 @@ TEST(TaskProgram, WordsMayBeATextOfAnotherField) {
 TEST(TaskProgram, OtherFieldsMayHoldAnyCharacter) {
   TaskSpec task = TagTask({"O", "B-X"});
   task.set_template_("{{ kind }} {{ tokens }}");
-  const auto program = CompileTagging(task);
+  const auto program = CompileForHead(task);
 
   EXPECT_OK(program->PrepareInput(
       "{\"tokens\": \"it\", \"kind\": \"\xee\x80\x80\xee\x80\x81\"}", 0));
 }
 
 TEST(TaskProgram, ATooLongInputLosesItsLastWords) {
-  const auto program = CompileTagging(TagTask({"O", "B-X"}));
+  const auto program = CompileForHead(TagTask({"O", "B-X"}));
   std::string words = "it";
   for (int i = 0; i < 300; ++i) words += " is";
 
@@ -342,9 +340,9 @@ TEST(TaskProgram, AWordBeyondTheContextIsTooLong) {
   const std::string fields =
       absl::StrCat(R"({"tokens": ["a", ")", std::string(300, '7'), "\"]}");
 
-  EXPECT_TRUE(CompileTagging(task)->PrepareInput(fields, 0)->truncated);
+  EXPECT_TRUE(CompileForHead(task)->PrepareInput(fields, 0)->truncated);
   task.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_REFUSE);
-  EXPECT_THAT(CompileTagging(task)->PrepareInput(fields, 0),
+  EXPECT_THAT(CompileForHead(task)->PrepareInput(fields, 0),
               ReasonIs(Reason::kInputTooLong, HasSubstr("context")));
 }
 
@@ -362,8 +360,82 @@ TEST(TaskProgram, TheTemplateShowsTheWordsOnceAndUnchanged) {
     TaskSpec task = TagTask({"O", "B-X"});
     task.set_template_(source);
     EXPECT_THAT(
-        CompileTagging(task)->PrepareInput(R"({"tokens": ["a"]})", 0),
+        CompileForHead(task)->PrepareInput(R"({"tokens": ["a"]})", 0),
         ReasonIs(Reason::kInvalidTemplate, HasSubstr("once and unchanged")));
+  }
+}
+
+TEST(TaskProgram, AContextKnowsItsTokens) {
+  const auto program = CompileForHead(SpanTask());
+
+  const TaskInput input = *program->PrepareInput(
+      R"({"question": "what", "context": "it is 71"})", 0);
+
+  EXPECT_EQ(TextOf(*program, input), "what? it is 71");
+  ASSERT_EQ(input.context.windows.size(), 1u);
+  const ContextWindow& window = input.context.windows[0];
+  EXPECT_EQ(input.context.text, "it is 71");
+  EXPECT_EQ(window.tokens.front().begin, 0u);
+  EXPECT_EQ(window.tokens.back().end, 8u);
+  EXPECT_EQ(window.ids, input.ids);
+}
+
+TEST(TaskProgram, ALongContextIsReadInWindows) {
+  TaskSpec task = SpanTask();
+  task.mutable_span_reading()->set_overlap_tokens(20);
+  const auto program = CompileForHead(task);
+  const std::string fields = absl::StrCat(
+      R"({"question": "what", "context": ")", std::string(300, '7'), "\"}");
+
+  const TaskInput input = *program->PrepareInput(fields, 0);
+
+  EXPECT_GE(input.context.windows.size(), 3u);
+  for (const ContextWindow& window : input.context.windows) {
+    EXPECT_LE(window.ids.size(), 128u);
+  }
+  EXPECT_EQ(input.context.windows.back().tokens.back().end, 300u);
+  EXPECT_FALSE(input.truncated);
+  task.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_REFUSE);
+  EXPECT_THAT(CompileForHead(task)->PrepareInput(fields, 0),
+              ReasonIs(Reason::kInputTooLong, HasSubstr("context")));
+}
+
+TEST(TaskProgram, TheTemplateShowsTheContextOnceAndUnchanged) {
+  for (const char* wrong :
+       {"{{ question }}", "{{ context | upper }}", "{{ context | trim }}",
+        "{{ context }} {{ context }}"}) {
+    TaskSpec task = SpanTask();
+    task.set_template_(wrong);
+
+    const auto program = TaskProgram::Compile(task, TinyModel("encoder"), 0);
+    const absl::Status status =
+        program.ok()
+            ? (*program)
+                  ->PrepareInput(R"({"question": "a", "context": "b c"})", 0)
+                  .status()
+            : program.status();
+
+    EXPECT_THAT(status, ReasonIs(Reason::kInvalidTemplate,
+                                 HasSubstr("'context' into the text once")))
+        << wrong;
+  }
+}
+
+TEST(TaskProgram, TheTemplateDoesNotReadWhereAnswersBegin) {
+  TaskSpec task = SpanTask();
+  task.set_template_("{{ context }} {{ answer_starts }}");
+
+  EXPECT_THAT(CompileError(task, 0, "encoder"),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("answer_starts")));
+}
+
+TEST(TaskProgram, NamesAContextThatIsMissing) {
+  const auto program = CompileForHead(SpanTask());
+
+  for (const char* fields :
+       {R"({"question": "a"})", R"({"question": "a", "context": 5})"}) {
+    EXPECT_THAT(program->PrepareInput(fields, 0),
+                ReasonIs(Reason::kInvalidData, HasSubstr("'context'")));
   }
 }
 
@@ -379,7 +451,7 @@ TEST(TaskProgram, RefusesATokenClassificationOnOtherModels) {
 }
 
 TEST(TaskProgram, NamesTheFieldOfWordsThatIsMissing) {
-  const auto program = CompileTagging(TagTask({"O", "B-X"}));
+  const auto program = CompileForHead(TagTask({"O", "B-X"}));
 
   EXPECT_THAT(program->PrepareInput(R"({"text": "a"})", 0),
               ReasonIs(Reason::kInvalidData, HasSubstr("'tokens'")));

@@ -84,6 +84,13 @@ attune::v1::TaskSpec TagTask(const std::vector<std::string>& tags) {
   return task;
 }
 
+attune::v1::TaskSpec SpanTask() {
+  attune::v1::TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_EXTRACTIVE_QA);
+  task.set_template_("{{ question }}? {{ context }}");
+  return task;
+}
+
 attune::v1::TaskSpec TextTask(int max_new_tokens) {
   attune::v1::TaskSpec task;
   task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
@@ -93,8 +100,10 @@ attune::v1::TaskSpec TextTask(int max_new_tokens) {
 }
 
 std::unique_ptr<const TaskProgram> CompileTask(const attune::v1::TaskSpec& task,
-                                               int64_t num_prompt_rows) {
-  return ValueOrDie(TaskProgram::Compile(task, TinyModel(), num_prompt_rows));
+                                               int64_t num_prompt_rows,
+                                               const std::string& model) {
+  return ValueOrDie(
+      TaskProgram::Compile(task, TinyModel(model), num_prompt_rows));
 }
 
 }  // namespace attune::worker

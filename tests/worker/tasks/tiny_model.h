@@ -31,12 +31,15 @@ AttachedPrompt Front(const at::Tensor& rows);
 attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels);
 // A token classification with template "Tag: {{ tokens }}".
 attune::v1::TaskSpec TagTask(const std::vector<std::string>& tags);
+// An extractive QA with template "{{ question }}? {{ context }}".
+attune::v1::TaskSpec SpanTask();
 // A generation with template "Text: {{ text }}\nAnswer:".
 attune::v1::TaskSpec TextTask(int max_new_tokens);
 
-// The task compiled for the tiny model; ends the test program on an error.
-std::unique_ptr<const TaskProgram> CompileTask(const attune::v1::TaskSpec& task,
-                                               int64_t num_prompt_rows = 0);
+// The task compiled for a model; ends the test program on an error.
+std::unique_ptr<const TaskProgram> CompileTask(
+    const attune::v1::TaskSpec& task, int64_t num_prompt_rows = 0,
+    const std::string& model = "tiny");
 
 }  // namespace attune::worker
 

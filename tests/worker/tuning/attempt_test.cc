@@ -539,6 +539,55 @@ TEST(Attempt, LearnsNumbersInTheirOwnUnit) {
                             TinyModel("encoder")->info));
 }
 
+TEST(Attempt, LearnsAnswersInAContext) {
+  AttemptInput input = ToyJobOn("encoder", 200);
+  *input.job.mutable_spec()->mutable_task() = SpanTask();
+  input.rows.clear();
+  for (int i = 0; i < 60; ++i) {
+    const bool has_answer = i % 3 != 0;
+    input.rows.push_back(absl::StrCat(
+        R"({"question": "it", "context": "is it )", has_answer ? "7" : "1",
+        R"( it", "answers": [)", has_answer ? R"("7")" : "", "]}"));
+  }
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  const attune::v1::EvaluationReport& after = result->report.after();
+  EXPECT_DOUBLE_EQ(after.metrics().at("exact_match"), 1);
+  EXPECT_DOUBLE_EQ(after.metrics().at("f1"), 1);
+  EXPECT_LT(after.loss(), 0.5);
+  EXPECT_EQ(result->report.validation_metric_name(), "f1");
+  EXPECT_EQ(DecodePrompt(result->artifact)->head.num_labels(), 2);
+}
+
+TEST(Attempt, LearnsAnswersInContextsOfSeveralWindows) {
+  AttemptInput input = ToyJobOn("encoder", 200);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  *spec.mutable_task() = SpanTask();
+  spec.mutable_task()->mutable_span_reading()->set_overlap_tokens(16);
+  spec.mutable_training()->set_label_smoothing(0.01);
+  input.rows.clear();
+  for (int i = 0; i < 60; ++i) {
+    std::string context;
+    for (int word = 0; word < 60; ++word) {
+      context += word == (7 * i) % 60 ? "7 " : "it ";
+    }
+    input.rows.push_back(absl::StrCat(R"({"question": "it", "context": ")",
+                                      context, R"(", "answers": ["7"]})"));
+  }
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  EXPECT_GT(result->report.after().metrics().at("exact_match"), 0.9);
+  // Knowing nothing costs ln 128 a window, about 4.9.
+  EXPECT_LT(result->report.after().loss(), 2);
+  EXPECT_EQ(result->report.num_truncated_rows(), 0);
+  // More rows than the contexts of one window would have.
+  EXPECT_GT(result->report.num_trained_tokens(), 200 * 8 * 136);
+}
+
 TEST(Attempt, NamesTheRowWithMoreWordsThanTags) {
   AttemptInput input = ToyTagging(10);
   input.rows[4] = R"({"tokens": ["it", "is"], "tags": ["O"]})";
