@@ -2,8 +2,11 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -23,6 +26,27 @@
 
 namespace attune::worker {
 namespace {
+
+// How often a thread of OpenMP's looks whether the others are done before it
+// sleeps: some 20 microseconds. By default it looks for milliseconds, and
+// beside any other busy process each of the many short products of a step then
+// costs a time slice of the scheduler's: steps become tens of times slower.
+constexpr char kSpinCount[] = "2000";
+
+// Starts the program again with kSpinCount, since OpenMP reads it before main,
+// unless the environment decides about it.
+void LimitSpinning(char** argv) {
+  if (getenv("GOMP_SPINCOUNT") != nullptr ||
+      getenv("OMP_WAIT_POLICY") != nullptr) {
+    return;
+  }
+  setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/1);
+  execv("/proc/self/exe", argv);
+  spdlog::warn(
+      "cannot start again with GOMP_SPINCOUNT={}: {}; beside other busy "
+      "processes computing will be slow unless it is set",
+      kSpinCount, strerror(errno));
+}
 
 // Beyond the drain's own limit: time to join threads and to end.
 constexpr absl::Duration kExitGrace = absl::Seconds(8);
@@ -115,6 +139,8 @@ int main(int argc, char** argv) {
   if (const auto* tokenize = std::get_if<TokenizeOptions>(&command)) {
     return Tokenize(*tokenize);
   }
+  // The others compute nothing.
+  LimitSpinning(argv);
   if (const auto* forward = std::get_if<ForwardOptions>(&command)) {
     return Forward(*forward);
   }
