@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -41,7 +42,9 @@ void LimitSpinning(char** argv) {
     return;
   }
   setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/1);
-  execv("/proc/self/exe", argv);
+  // By its own path: of /proc/self/exe the process would be called "exe".
+  char path[PATH_MAX + 1] = {};
+  if (readlink("/proc/self/exe", path, PATH_MAX) > 0) execv(path, argv);
   spdlog::warn(
       "cannot start again with GOMP_SPINCOUNT={}: {}; beside other busy "
       "processes computing will be slow unless it is set",
