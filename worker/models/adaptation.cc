@@ -190,6 +190,11 @@ absl::Status CheckAdaptation(const ParameterTable& table,
 size_t Adaptation::num_bytes() const {
   size_t bytes = 0;
   for (const auto& [name, weight] : weights) bytes += weight.nbytes();
+  return bytes + low_rank_bytes();
+}
+
+size_t Adaptation::low_rank_bytes() const {
+  size_t bytes = 0;
   for (const auto& [module, pair] : low_rank) {
     bytes += pair.down.nbytes() + pair.up.nbytes();
   }

@@ -40,7 +40,8 @@ struct Adaptation {
   at::Generator generator;
 
   bool empty() const { return weights.empty() && low_rank.empty(); }
-  size_t num_bytes() const;  // of the tensors
+  size_t num_bytes() const;       // of the tensors
+  size_t low_rank_bytes() const;  // of those of the additions
 };
 
 // A model of the base's architecture with its weights, shared, but for those

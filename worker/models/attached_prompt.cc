@@ -13,14 +13,6 @@ ClassifierHead MovedTo(const at::Device& device, const ClassifierHead& head) {
   return {head.weight.detach().to(device), head.bias.detach().to(device)};
 }
 
-size_t LowRankBytes(const Adaptation& adaptation) {
-  size_t bytes = 0;
-  for (const auto& [module, pair] : adaptation.low_rank) {
-    bytes += pair.down.nbytes() + pair.up.nbytes();
-  }
-  return bytes;
-}
-
 }  // namespace
 
 size_t AttachedPrompt::num_bytes() const {
@@ -65,7 +57,7 @@ absl::StatusOr<AttachedPrompt> AttachAdaptation(const LoadedModel& model,
   AttachedPrompt prompt = AttachHead(model, head);
   ATTUNE_ASSIGN_OR_RETURN(prompt.adapted, AdaptModel(*model.model, adaptation,
                                                      &prompt.adapted_bytes));
-  if (!adaptation.merged) prompt.adapted_bytes += LowRankBytes(adaptation);
+  if (!adaptation.merged) prompt.adapted_bytes += adaptation.low_rank_bytes();
   return prompt;
 }
 

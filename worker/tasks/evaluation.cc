@@ -13,6 +13,7 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/metrics.h"
+#include "worker/tasks/pass_size.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
 
@@ -26,19 +27,6 @@ using Examples = absl::Span<const PreparedExample>;
 // bound the memory of their keys and values.
 constexpr size_t kMaxDecodings = 32;
 constexpr int64_t kMaxDecodingRows = 4096;
-
-// The examples of the next pass: as many as have at most `max_rows` rows.
-template <typename CountRows>
-Examples NextBatch(Examples rest, int64_t max_rows, CountRows count_rows) {
-  size_t count = 0;
-  int64_t rows = 0;
-  while (count < rest.size()) {
-    rows += count_rows(rest[count]);
-    if (count > 0 && rows > max_rows) break;
-    ++count;
-  }
-  return rest.first(count);
-}
 
 // log(1 + exp(x)) without overflow.
 double Softplus(double x) {
@@ -103,7 +91,8 @@ class Evaluator {
   absl::Status ForEachBatch(CountRows count_rows, Run run) const {
     int64_t done = 0;
     for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch = NextBatch(rest, options_.max_rows, count_rows);
+      const Examples batch =
+          rest.first(PassSize(rest, options_.max_rows, count_rows));
       ATTUNE_RETURN_IF_ERROR(BeforePass(done));
       ATTUNE_RETURN_IF_ERROR(run(batch));
       done += static_cast<int64_t>(batch.size());
@@ -321,11 +310,11 @@ class Evaluator {
     int64_t tokens = 0;
     int64_t done = 0;
     for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch =
-          NextBatch(rest, options_.max_rows, [](const PreparedExample& one) {
+      const Examples batch = rest.first(
+          PassSize(rest, options_.max_rows, [](const PreparedExample& one) {
             return static_cast<int64_t>(one.input.ids.size() +
                                         one.answer_ids.size());
-          });
+          }));
       // Decoding takes by far the longer part: it alone counts as progress.
       ATTUNE_RETURN_IF_ERROR(BeforePass(options_.decode_answers ? 0 : done));
       std::vector<AnswerSample> samples;
@@ -349,11 +338,11 @@ class Evaluator {
     std::vector<std::string> right;
     std::vector<std::string> given;
     for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch =
-          NextBatch(rest.first(std::min(kMaxDecodings, rest.size())),
-                    kMaxDecodingRows, [](const PreparedExample& one) {
-                      return static_cast<int64_t>(one.input.ids.size());
-                    });
+      const Examples batch = rest.first(
+          PassSize(rest.first(std::min(kMaxDecodings, rest.size())),
+                   kMaxDecodingRows, [](const PreparedExample& one) {
+                     return static_cast<int64_t>(one.input.ids.size());
+                   }));
       std::vector<const TaskInput*> inputs;
       for (const PreparedExample& one : batch) {
         inputs.push_back(&one.input);

@@ -2,18 +2,19 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/encoder_batch.h"
+#include "worker/tasks/pass_size.h"
 
 namespace attune::worker {
 namespace {
@@ -41,37 +42,36 @@ double LogSum(absl::Span<const double> scores) {
   return largest + std::log(sum);
 }
 
-// A window and where its scores go.
+// A window and what stands before it.
 struct PlacedWindow {
   const ContextWindow* window = nullptr;
   const AttachedPrompt* prompt = nullptr;
-  SpanScores* scores = nullptr;
-
-  int64_t num_rows() const {
-    return EncoderBatch::CountRows(window->ids, prompt->rows);
-  }
 };
 
-// Scores windows in one forward.
-absl::Status ScorePass(const EncoderModel& model,
-                       absl::Span<const PlacedWindow> windows) {
-  return CatchTorchErrors("scoring spans", [&]() -> absl::Status {
-    const at::NoGradGuard no_grad;
-    EncoderBatch batch;
-    for (const PlacedWindow& one : windows) {
-      batch.AddText(one.window->ids, one.prompt->rows,
-                    one.prompt->prefix.get());
-    }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                            model.Forward(batch.Build(model)));
-    for (size_t i = 0; i < windows.size(); ++i) {
-      const at::Tensor outputs = windows[i].prompt->head.Logits(CandidateRows(
-          hidden, batch.texts()[i].text_begin(), *windows[i].window));
-      *windows[i].scores = {.begins = ToNumbers(outputs.select(1, 0)),
-                            .ends = ToNumbers(outputs.select(1, 1))};
-    }
-    return absl::OkStatus();
-  });
+int64_t NumWindowRows(const PlacedWindow& one) {
+  return EncoderBatch::CountRows(one.window->ids, one.prompt->rows);
+}
+
+// What one forward says about windows.
+struct WindowOutputs {
+  std::vector<at::Tensor> outputs;  // per window: the head's, [1 + tokens, 2]
+  int64_t num_rows = 0;             // that went through the model
+};
+
+absl::StatusOr<WindowOutputs> RunWindows(
+    const EncoderModel& model, absl::Span<const PlacedWindow> windows) {
+  EncoderBatch batch;
+  for (const PlacedWindow& one : windows) {
+    batch.AddText(one.window->ids, one.prompt->rows, one.prompt->prefix.get());
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
+                          model.Forward(batch.Build(model)));
+  WindowOutputs result{.outputs = {}, .num_rows = batch.num_rows()};
+  for (size_t i = 0; i < windows.size(); ++i) {
+    result.outputs.push_back(windows[i].prompt->head.Logits(CandidateRows(
+        hidden, batch.texts()[i].text_begin(), *windows[i].window)));
+  }
+  return result;
 }
 
 bool IsFinite(const SpanScores& scores) {
@@ -93,31 +93,40 @@ absl::StatusOr<std::vector<std::vector<SpanScores>>> ScoreSpans(
     const EncoderModel& model, absl::Span<const SpanQuery> queries,
     int64_t max_rows) {
   using Scores = std::vector<std::vector<SpanScores>>;
-  std::vector<PlacedWindow> windows;
-  Scores scores(queries.size());
-  for (size_t i = 0; i < queries.size(); ++i) {
-    scores[i].resize(queries[i].windows.size());
-    for (size_t w = 0; w < scores[i].size(); ++w) {
-      windows.push_back(
-          {&queries[i].windows[w], queries[i].prompt, &scores[i][w]});
+  return CatchTorchErrors("scoring spans", [&]() -> absl::StatusOr<Scores> {
+    const at::NoGradGuard no_grad;
+    std::vector<PlacedWindow> windows;
+    for (const SpanQuery& query : queries) {
+      for (const ContextWindow& window : query.windows) {
+        windows.push_back({&window, query.prompt});
+      }
     }
-  }
-  for (absl::Span<const PlacedWindow> rest = windows; !rest.empty();) {
-    size_t count = 0;
-    for (int64_t rows = 0; count < rest.size(); ++count) {
-      rows += rest[count].num_rows();
-      if (count > 0 && rows > max_rows) break;
+    std::vector<SpanScores> flat;
+    for (absl::Span<const PlacedWindow> rest = windows; !rest.empty();) {
+      const size_t count = PassSize(rest, max_rows, NumWindowRows);
+      ATTUNE_ASSIGN_OR_RETURN(const WindowOutputs run,
+                              RunWindows(model, rest.first(count)));
+      for (const at::Tensor& outputs : run.outputs) {
+        flat.push_back({.begins = ToNumbers(outputs.select(1, 0)),
+                        .ends = ToNumbers(outputs.select(1, 1))});
+      }
+      rest.remove_prefix(count);
     }
-    ATTUNE_RETURN_IF_ERROR(ScorePass(model, rest.first(count)));
-    rest.remove_prefix(count);
-  }
-  return scores;
+    Scores scores;
+    auto next = std::make_move_iterator(flat.begin());
+    for (const SpanQuery& query : queries) {
+      const auto end = next + static_cast<int64_t>(query.windows.size());
+      scores.emplace_back(next, end);
+      next = end;
+    }
+    return scores;
+  });
 }
 
 int64_t NumSpanRows(const SpanQuery& query) {
   int64_t rows = 0;
   for (const ContextWindow& window : query.windows) {
-    rows += EncoderBatch::CountRows(window.ids, query.prompt->rows);
+    rows += NumWindowRows({&window, query.prompt});
   }
   return rows;
 }
@@ -130,6 +139,7 @@ ScoredSpan FindBestSpan(absl::Span<const ContextWindow> windows,
   constexpr double kNone = -std::numeric_limits<double>::infinity();
   double best = kNone;
   double no_answer = -kNone;
+  double no_answer_score = 1;
   ScoredSpan found;
   for (size_t w = 0; w < windows.size(); ++w) {
     const std::vector<double>& begins = scores[w].begins;
@@ -148,15 +158,11 @@ ScoredSpan FindBestSpan(absl::Span<const ContextWindow> windows,
       }
     }
     no_answer = std::min(no_answer, begins[0] + ends[0]);
+    no_answer_score =
+        std::min(no_answer_score, std::exp(begins[0] + ends[0] - normaliser));
   }
   if (best > no_answer) return found;
-  double score = 1;
-  for (const SpanScores& window : scores) {
-    score =
-        std::min(score, std::exp(window.begins[0] + window.ends[0] -
-                                 LogSum(window.begins) - LogSum(window.ends)));
-  }
-  return {.span = {}, .score = score};
+  return {.span = {}, .score = no_answer_score};
 }
 
 double SpanLossOf(const SpanScores& scores, const std::pair<int, int>& tokens) {
@@ -170,18 +176,15 @@ absl::StatusOr<BatchLoss> SpanLoss(const EncoderModel& model,
                                    absl::Span<const SpanSample> samples,
                                    double label_smoothing) {
   return CatchTorchErrors("span loss", [&]() -> absl::StatusOr<BatchLoss> {
-    EncoderBatch batch;
+    std::vector<PlacedWindow> windows;
     for (const SpanSample& sample : samples) {
-      batch.AddText(sample.window->ids, prompt.rows, prompt.prefix.get());
+      windows.push_back({sample.window, &prompt});
     }
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
-                            model.Forward(batch.Build(model)));
-    at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
+    ATTUNE_ASSIGN_OR_RETURN(const WindowOutputs run,
+                            RunWindows(model, windows));
+    at::Tensor sum = at::zeros({}, run.outputs[0].options().dtype(at::kFloat));
     for (size_t i = 0; i < samples.size(); ++i) {
-      const at::Tensor scores = at::log_softmax(
-          prompt.head.Logits(CandidateRows(
-              hidden, batch.texts()[i].text_begin(), *samples[i].window)),
-          /*dim=*/0);
+      const at::Tensor scores = at::log_softmax(run.outputs[i], /*dim=*/0);
       const auto& [first, last] = samples[i].tokens;
       sum = sum + (PlaceLoss(scores.select(1, 0), first, label_smoothing) +
                    PlaceLoss(scores.select(1, 1), last, label_smoothing)) /
@@ -189,7 +192,7 @@ absl::StatusOr<BatchLoss> SpanLoss(const EncoderModel& model,
     }
     return BatchLoss{.sum = sum,
                      .weight = static_cast<double>(samples.size()),
-                     .num_rows = batch.num_rows()};
+                     .num_rows = run.num_rows};
   });
 }
 
