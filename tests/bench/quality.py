@@ -17,6 +17,11 @@ own. Both answer with the likeliest label: PEFT's score of a label is the
 log-probability of all its words' tokens. Seconds are those of the training
 steps, without evaluations. PEFT's accuracy is that of its last step; Attune
 keeps the best of its validations on the dev rows, which PEFT does not see.
+
+"to loss" are the seconds of training after which Attune's loss is no more than
+PEFT's at its end: the mean of -log P(label) on --loss-rows of the dev rows, with
+the labels' probabilities adding up to 1. Of these rows Attune measures the loss
+at each validation. The ratio behind it is that of PEFT's seconds.
 """
 
 import argparse
@@ -53,6 +58,13 @@ class Outcome:
     before: float
     after: float
     seconds: float
+    # (seconds of training, loss on the dev rows), ascending.
+    losses: list
+
+    def seconds_to(self, loss):
+        """When the loss was first at most `loss`; None: never."""
+        return next((seconds for seconds, value in self.losses
+                     if value <= loss), None)
 
 
 def parse_arguments():
@@ -68,6 +80,10 @@ def parse_arguments():
     parser.add_argument("--virtual-tokens", type=int, default=20)
     parser.add_argument("--test-rows", type=int, default=500)
     parser.add_argument("--dev-rows", type=int, default=200)
+    parser.add_argument("--loss-rows", type=int, default=100,
+                        help="dev rows on which PEFT's loss is measured")
+    parser.add_argument("--skip-peft-accuracy", action="store_true",
+                        help="its loss alone; test rows take longest")
     parser.add_argument("--attune", default="build/dev/bin/attune")
     parser.add_argument("--server", default="127.0.0.1:50051")
     parser.add_argument("--base-model", default="smollm2-135m-instruct")
@@ -150,9 +166,14 @@ class AttuneSide:
             file.flush()
             output = self.call("jobs", "create", "-f", file.name, "--wait")
         report = json.loads(output)["report"]
+        series = {one["name"]: dict(zip(one["steps"], one["values"]))
+                  for one in report["series"]}
+        seconds = series["training_seconds"]
         return Outcome(report["before"]["metrics"]["accuracy"],
                        report["after"]["metrics"]["accuracy"],
-                       report["trainingSeconds"])
+                       report["trainingSeconds"],
+                       [(seconds[step], loss) for step, loss
+                        in sorted(series["validation_loss"].items())])
 
 
 # --- PEFT --------------------------------------------------------------------
@@ -209,12 +230,15 @@ class PeftSide:
             labels[i, len(text):end] = torch.tensor(answer)
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
-    def accuracy(self, model):
-        """The share of test rows whose label has the likeliest words."""
+    def measure(self, model, rows):
+        """-> the share of rows whose label has the likeliest words, and the
+        mean of -log P(label)."""
+        if not rows:
+            return float("nan"), float("nan")
         model.eval()
-        right = 0
+        right, loss = 0, 0.0
         with self.torch.no_grad():
-            for row in self.splits["test"]:
+            for row in rows:
                 text = self.text_ids(row)
                 batch = self.collate([(text, self.label_ids[label])
                                       for label in self.labels])
@@ -226,15 +250,18 @@ class PeftSide:
                 tokens = scores.gather(
                     2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)
                 sums = (tokens * (targets != IGNORED)).sum(1)
-                right += self.labels[sums.argmax()] == row["label"]
-        return right / len(self.splits["test"])
+                answer = self.labels.index(row["label"])
+                right += int(sums.argmax()) == answer
+                loss -= float(self.torch.log_softmax(sums, 0)[answer])
+        return right / len(rows), loss / len(rows)
 
     def run(self, seed):
         torch, arguments = self.torch, self.arguments
         torch.manual_seed(seed)
         base = self.load_base()
+        test = [] if arguments.skip_peft_accuracy else self.splits["test"]
         if self.before is None:
-            self.before = self.accuracy(base)
+            self.before = self.measure(base, test)[0]
         choices = ", ".join(words_of(label) for label in self.labels)
         model = self.peft.get_peft_model(base, self.peft.PromptTuningConfig(
             task_type=self.peft.TaskType.CAUSAL_LM,
@@ -260,7 +287,10 @@ class PeftSide:
             optimiser.step()
             scheduler.step()
             seconds += time.perf_counter() - begin
-        return Outcome(self.before, self.accuracy(model), seconds)
+        _, loss = self.measure(model,
+                               self.splits["dev"][:arguments.loss_rows])
+        return Outcome(self.before, self.measure(model, test)[0], seconds,
+                       [(seconds, loss)])
 
 
 def batches(num_rows, size, steps, seed):
@@ -277,17 +307,32 @@ def batches(num_rows, size, steps, seed):
 # --- The table ---------------------------------------------------------------
 
 
+def seconds_to_losses(outcomes):
+    """-> the mean of the seconds after which Attune had PEFT's losses, seed by
+    seed; None where one was not reached or a side is missing."""
+    if len(outcomes) < 2:
+        return None
+    seconds = [one.seconds_to(peft.losses[-1][1]) for one, peft
+               in zip(outcomes["attune"], outcomes["peft"])]
+    return None if None in seconds else statistics.mean(seconds)
+
+
 def print_rows(name, outcomes):
+    to_loss = seconds_to_losses(outcomes)
     means = {}
     for side, results in outcomes.items():
         after = [one.after for one in results]
         means[side] = statistics.mean(one.seconds for one in results)
         spread = statistics.stdev(after) if len(after) > 1 else 0.0
-        ratio = (f"{means['peft'] / means['attune']:7.2f}x"
-                 if {"peft", "attune"} <= means.keys() else "       -")
+        both = {"peft", "attune"} <= means.keys()
+        ratio = f"{means['peft'] / means['attune']:6.2f}x" if both else "-"
+        last = statistics.mean(one.losses[-1][1] for one in results)
+        reached = f"{to_loss:8.1f}" if both and to_loss else "-"
+        faster = f"{means['peft'] / to_loss:6.2f}x" if both and to_loss else "-"
         before = statistics.mean(one.before for one in results)
         print(f"{name:10} {side:8} {before:8.3f} {statistics.mean(after):8.3f} "
-              f"{spread:8.3f} {means[side]:10.1f} {ratio}", flush=True)
+              f"{spread:8.3f} {last:8.3f} {means[side]:10.1f} {ratio:>8} "
+              f"{reached:>8} {faster:>8}", flush=True)
 
 
 def main():
@@ -295,7 +340,8 @@ def main():
     print(f"{arguments.steps} steps of {arguments.batch}, "
           f"{arguments.virtual_tokens} virtual tokens, seeds "
           f"{' '.join(map(str, arguments.seeds))}\n\n"
-          "set        side       before    after   spread    seconds    ratio",
+          "set        side       before    after   spread     loss    seconds "
+          "   ratio  to loss    ratio",
           flush=True)
     measured = 0
     for name in arguments.sets:
