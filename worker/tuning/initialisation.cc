@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
@@ -50,29 +51,27 @@ at::Tensor EmbedRepeated(const BaseModel& model,
 }
 
 absl::StatusOr<std::vector<int64_t>> TextTokens(const TaskProgram& program,
-                                                const std::string& text) {
+                                                const std::string& text,
+                                                std::string_view field) {
   absl::StatusOr<Encoding> tokens =
       program.model().tokenizer->Encode(text, /*add_special_tokens=*/true);
   if (!tokens.ok() || tokens->ids.empty()) {
-    return InvalidField("spec.method.prompt_tuning.init_text",
-                        tokens.ok() ? "has no tokens in this model"
-                                    : std::string(tokens.status().message()));
+    return InvalidField(field, tokens.ok()
+                                   ? "has no tokens in this model"
+                                   : std::string(tokens.status().message()));
   }
   return std::move(tokens->ids);
 }
 
-absl::StatusOr<std::vector<int64_t>> LabelTokens(const TaskProgram& program) {
-  std::vector<int64_t> ids;
+// What a person would ask for. Models know sentences better than words that
+// merely stand side by side: from those it takes about twice as many steps to
+// the same loss (SmolLM2-135M, seven intents).
+std::string LabelSentence(const TaskProgram& program) {
+  std::vector<std::string> words;
   for (const attune::v1::LabelWords& label : program.task().labels()) {
-    for (const std::string& word : label.words()) {
-      ATTUNE_ASSIGN_OR_RETURN(
-          const Encoding tokens,
-          program.model().tokenizer->Encode(Concat(" ", word),
-                                            /*add_special_tokens=*/false));
-      ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
-    }
+    words.insert(words.end(), label.words().begin(), label.words().end());
   }
-  return ids;
+  return Concat("Classify the text: ", absl::StrJoin(words, ", "), ".");
 }
 
 // Tokens drawn from the training inputs, common ones more often; none twice
@@ -296,11 +295,14 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
   std::vector<int64_t> ids;
   switch (method.initialisation()) {
     case PromptTuning::INITIALISATION_TEXT: {
-      ATTUNE_ASSIGN_OR_RETURN(ids, TextTokens(program, method.init_text()));
+      ATTUNE_ASSIGN_OR_RETURN(ids, TextTokens(program, method.init_text(),
+                                              "spec.method.prompt_tuning."
+                                              "init_text"));
       break;
     }
     case PromptTuning::INITIALISATION_CLASS_LABELS: {
-      ATTUNE_ASSIGN_OR_RETURN(ids, LabelTokens(program));
+      ATTUNE_ASSIGN_OR_RETURN(
+          ids, TextTokens(program, LabelSentence(program), "spec.task.labels"));
       break;
     }
     case PromptTuning::INITIALISATION_SAMPLED_VOCABULARY:

@@ -73,9 +73,8 @@ TEST(Initialisation, TextIsCut) {
   EXPECT_TRUE(Rows(method).equal(Embedded({ids[0], ids[1]})));
 }
 
-TEST(Initialisation, ClassLabelsFollowEachOther) {
-  std::vector<int64_t> ids = Encode(" 12");
-  for (int64_t id : Encode(" 34")) ids.push_back(id);
+TEST(Initialisation, ClassLabelsMakeASentence) {
+  std::vector<int64_t> ids = Encode("Classify the text: 12, 34.");
   const int count = static_cast<int>(ids.size());
   ids.push_back(ids[0]);
 
