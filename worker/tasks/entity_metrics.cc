@@ -5,8 +5,8 @@
 #include <map>
 #include <string_view>
 
-#include "worker/tasks/class_quality.h"
-#include "worker/tasks/metrics.h"
+#include "worker/metrics/class_quality.h"
+#include "worker/metrics/label_metrics.h"
 
 namespace attune::worker {
 namespace {

@@ -6,13 +6,15 @@
 #include <vector>
 
 #include "proto/cc/status_macros.h"
-#include "worker/tasks/answer_match.h"
+#include "worker/metrics/answer_match.h"
+#include "worker/metrics/label_metrics.h"
+#include "worker/metrics/number_metrics.h"
+#include "worker/metrics/text_metrics.h"
 #include "worker/tasks/entity_metrics.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
-#include "worker/tasks/metrics.h"
 #include "worker/tasks/pass_size.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"

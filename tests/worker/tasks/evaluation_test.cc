@@ -13,7 +13,7 @@
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
-#include "worker/tasks/answer_match.h"
+#include "worker/metrics/answer_match.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/label_scorer.h"

@@ -1,5 +1,5 @@
-#ifndef ATTUNE_WORKER_TASKS_CLASS_QUALITY_H_
-#define ATTUNE_WORKER_TASKS_CLASS_QUALITY_H_
+#ifndef ATTUNE_WORKER_METRICS_CLASS_QUALITY_H_
+#define ATTUNE_WORKER_METRICS_CLASS_QUALITY_H_
 
 #include <cstdint>
 #include <string_view>
@@ -33,4 +33,4 @@ class QualityMean {
 
 }  // namespace attune::worker
 
-#endif  // ATTUNE_WORKER_TASKS_CLASS_QUALITY_H_
+#endif  // ATTUNE_WORKER_METRICS_CLASS_QUALITY_H_

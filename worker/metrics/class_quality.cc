@@ -1,4 +1,4 @@
-#include "worker/tasks/class_quality.h"
+#include "worker/metrics/class_quality.h"
 
 #include "proto/cc/text.h"
 

@@ -1,8 +1,7 @@
-#ifndef ATTUNE_WORKER_TASKS_METRICS_H_
-#define ATTUNE_WORKER_TASKS_METRICS_H_
+#ifndef ATTUNE_WORKER_METRICS_LABEL_METRICS_H_
+#define ATTUNE_WORKER_METRICS_LABEL_METRICS_H_
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -28,19 +27,6 @@ void AddLabelSetMetrics(absl::Span<const std::vector<int>> right,
                         const std::vector<std::string>& labels,
                         attune::v1::EvaluationReport& report);
 
-// Fills metrics of `report` from right and given numbers of the same rows: mse,
-// mae, pearson and spearman (ties share the mean of their ranks). The
-// correlations are 0 where one side does not vary; no metric is a number if a
-// given one is none.
-void AddNumberMetrics(absl::Span<const double> right,
-                      absl::Span<const double> given,
-                      attune::v1::EvaluationReport& report);
-
-// The share of answers equal to the right ones but for white space around
-// them. 0 for no answers.
-double ExactMatch(const std::vector<std::string>& right,
-                  const std::vector<std::string>& given);
-
 }  // namespace attune::worker
 
-#endif  // ATTUNE_WORKER_TASKS_METRICS_H_
+#endif  // ATTUNE_WORKER_METRICS_LABEL_METRICS_H_

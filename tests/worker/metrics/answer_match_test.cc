@@ -1,4 +1,4 @@
-#include "worker/tasks/answer_match.h"
+#include "worker/metrics/answer_match.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-#ifndef ATTUNE_WORKER_TASKS_ANSWER_MATCH_H_
-#define ATTUNE_WORKER_TASKS_ANSWER_MATCH_H_
+#ifndef ATTUNE_WORKER_METRICS_ANSWER_MATCH_H_
+#define ATTUNE_WORKER_METRICS_ANSWER_MATCH_H_
 
 #include <string>
 #include <string_view>
@@ -24,4 +24,4 @@ AnswerMatch MatchAnswers(absl::Span<const std::string> right,
 
 }  // namespace attune::worker
 
-#endif  // ATTUNE_WORKER_TASKS_ANSWER_MATCH_H_
+#endif  // ATTUNE_WORKER_METRICS_ANSWER_MATCH_H_
