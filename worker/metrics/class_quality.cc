@@ -25,12 +25,10 @@ void QualityMean::Add(const attune::v1::ClassReport& one, double weight) {
   weight_ += weight;
 }
 
-void QualityMean::Store(std::string_view name,
-                        attune::v1::EvaluationReport& report) const {
-  auto& metrics = *report.mutable_metrics();
-  metrics[Concat(name, "_precision")] = Ratio(precision_, weight_);
-  metrics[Concat(name, "_recall")] = Ratio(recall_, weight_);
-  metrics[Concat(name, "_f1")] = Ratio(f1_, weight_);
+void QualityMean::Store(std::string_view name, MetricValues& values) const {
+  values[Concat(name, "_precision")] = Ratio(precision_, weight_);
+  values[Concat(name, "_recall")] = Ratio(recall_, weight_);
+  values[Concat(name, "_f1")] = Ratio(f1_, weight_);
 }
 
 }  // namespace attune::worker

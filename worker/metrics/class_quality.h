@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "attune/v1/report.pb.h"
+#include "worker/metrics/row_metrics.h"
 
 namespace attune::worker {
 
@@ -20,9 +21,9 @@ attune::v1::ClassReport QualityOf(int64_t both, int64_t right, int64_t given);
 class QualityMean {
  public:
   void Add(const attune::v1::ClassReport& one, double weight);
-  // Adds "<name>_precision", "<name>_recall" and "<name>_f1" to the metrics; 0
-  // where nothing was added.
-  void Store(std::string_view name, attune::v1::EvaluationReport& report) const;
+  // Sets "<name>_precision", "<name>_recall" and "<name>_f1"; 0 where nothing
+  // was added.
+  void Store(std::string_view name, MetricValues& values) const;
 
  private:
   double precision_ = 0;

@@ -1,19 +1,72 @@
 #include "worker/metrics/label_metrics.h"
 
-#include <cstdint>
-#include <numeric>
 #include <set>
+#include <utility>
 
 #include "worker/metrics/class_quality.h"
 
 namespace attune::worker {
 namespace {
 
-int64_t Sum(const std::vector<int64_t>& counts) {
-  return std::accumulate(counts.begin(), counts.end(), int64_t{0});
-}
+constexpr ClassCount kOnlyRight = {.right = 1};
+constexpr ClassCount kOnlyGiven = {.given = 1};
+constexpr ClassCount kRightAndGiven = {.right = 1, .given = 1, .both = 1};
 
 }  // namespace
+
+ClassificationRows::ClassificationRows(absl::Span<const int> right,
+                                       absl::Span<const int> given,
+                                       size_t num_labels)
+    : labels_(num_labels) {
+  for (size_t i = 0; i < right.size(); ++i) {
+    if (right[i] == given[i]) {
+      labels_.Add({{right[i], kRightAndGiven}});
+    } else {
+      labels_.Add({{right[i], kOnlyRight}, {given[i], kOnlyGiven}});
+    }
+  }
+}
+
+void ClassificationRows::Measure(absl::Span<const int32_t> rows,
+                                 MetricValues& values) const {
+  const std::vector<ClassCount> counts = labels_.Sum(rows);
+  int64_t hits = 0;
+  for (const ClassCount& count : counts) hits += count.both;
+  values["accuracy"] =
+      Ratio(static_cast<double>(hits), static_cast<double>(rows.size()));
+  SetClassMeans(counts, MeanOf::kOccurringClasses, values);
+}
+
+LabelSetRows::LabelSetRows(absl::Span<const std::vector<int>> right,
+                           absl::Span<const std::vector<int>> given,
+                           size_t num_labels)
+    : labels_(num_labels) {
+  for (size_t i = 0; i < right.size(); ++i) {
+    const std::set<int> is_right(right[i].begin(), right[i].end());
+    const std::set<int> is_given(given[i].begin(), given[i].end());
+    std::vector<std::pair<int, ClassCount>> row;
+    for (const int label : is_right) {
+      row.emplace_back(label,
+                       is_given.contains(label) ? kRightAndGiven : kOnlyRight);
+    }
+    for (const int label : is_given) {
+      if (!is_right.contains(label)) row.emplace_back(label, kOnlyGiven);
+    }
+    labels_.Add(row);
+    is_exact_.push_back(is_right == is_given);
+  }
+}
+
+void LabelSetRows::Measure(absl::Span<const int32_t> rows,
+                           MetricValues& values) const {
+  const std::vector<ClassCount> counts = labels_.Sum(rows);
+  SetMicroMean(counts, values);
+  SetClassMeans(counts, MeanOf::kAllClasses, values);
+  int64_t exact = 0;
+  for (const int32_t row : rows) exact += is_exact_[row];
+  values["exact_match"] =
+      Ratio(static_cast<double>(exact), static_cast<double>(rows.size()));
+}
 
 void AddClassificationMetrics(absl::Span<const int> right,
                               absl::Span<const int> given,
@@ -21,73 +74,23 @@ void AddClassificationMetrics(absl::Span<const int> right,
                               attune::v1::EvaluationReport& report) {
   const size_t n = labels.size();
   std::vector<int64_t> counts(n * n, 0);
-  std::vector<int64_t> num_right(n, 0);
-  std::vector<int64_t> num_given(n, 0);
-  int64_t hits = 0;
-  for (size_t i = 0; i < right.size(); ++i) {
-    ++counts[right[i] * n + given[i]];
-    ++num_right[right[i]];
-    ++num_given[given[i]];
-    if (right[i] == given[i]) ++hits;
-  }
+  for (size_t i = 0; i < right.size(); ++i) ++counts[right[i] * n + given[i]];
+  attune::v1::ConfusionMatrix& matrix = *report.mutable_confusion_matrix();
+  for (const std::string& label : labels) matrix.add_labels(label);
+  matrix.mutable_counts()->Assign(counts.begin(), counts.end());
 
-  QualityMean macro;
-  QualityMean weighted;
-  for (size_t label = 0; label < n; ++label) {
-    attune::v1::ClassReport& row = *report.add_classes();
-    row = QualityOf(counts[label * n + label], num_right[label],
-                    num_given[label]);
-    row.set_label(labels[label]);
-    if (num_given[label] + num_right[label] > 0) {
-      macro.Add(row, /*weight=*/1);
-    }
-    weighted.Add(row, num_right[label]);
-    report.mutable_confusion_matrix()->add_labels(labels[label]);
-  }
-  report.mutable_confusion_matrix()->mutable_counts()->Assign(counts.begin(),
-                                                              counts.end());
-  (*report.mutable_metrics())["accuracy"] =
-      Ratio(static_cast<double>(hits), static_cast<double>(right.size()));
-  macro.Store("macro", report);
-  weighted.Store("weighted", report);
+  const ClassificationRows rows(right, given, n);
+  AddClassReports(rows.labels().Sum(), labels, report);
+  rows.MeasureAll(*report.mutable_metrics());
 }
 
 void AddLabelSetMetrics(absl::Span<const std::vector<int>> right,
                         absl::Span<const std::vector<int>> given,
                         const std::vector<std::string>& labels,
                         attune::v1::EvaluationReport& report) {
-  const size_t n = labels.size();
-  std::vector<int64_t> num_right(n, 0);
-  std::vector<int64_t> num_given(n, 0);
-  std::vector<int64_t> num_both(n, 0);
-  int64_t exact = 0;
-  for (size_t i = 0; i < right.size(); ++i) {
-    const std::set<int> is_right(right[i].begin(), right[i].end());
-    const std::set<int> is_given(given[i].begin(), given[i].end());
-    for (const int label : is_right) {
-      ++num_right[label];
-      if (is_given.contains(label)) ++num_both[label];
-    }
-    for (const int label : is_given) ++num_given[label];
-    if (is_right == is_given) ++exact;
-  }
-  QualityMean macro;
-  QualityMean weighted;
-  for (size_t label = 0; label < n; ++label) {
-    attune::v1::ClassReport& row = *report.add_classes();
-    row = QualityOf(num_both[label], num_right[label], num_given[label]);
-    row.set_label(labels[label]);
-    macro.Add(row, /*weight=*/1);
-    weighted.Add(row, static_cast<double>(num_right[label]));
-  }
-  QualityMean micro;
-  micro.Add(QualityOf(Sum(num_both), Sum(num_right), Sum(num_given)),
-            /*weight=*/1);
-  micro.Store("micro", report);
-  macro.Store("macro", report);
-  weighted.Store("weighted", report);
-  (*report.mutable_metrics())["exact_match"] =
-      Ratio(static_cast<double>(exact), static_cast<double>(right.size()));
+  const LabelSetRows rows(right, given, labels.size());
+  AddClassReports(rows.labels().Sum(), labels, report);
+  rows.MeasureAll(*report.mutable_metrics());
 }
 
 }  // namespace attune::worker

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
-#include <vector>
 
 #include "worker/metrics/class_quality.h"
 
@@ -34,50 +34,84 @@ double Correlation(absl::Span<const double> a, absl::Span<const double> b) {
   return std::clamp(Ratio(product, both), -1.0, 1.0);
 }
 
-std::vector<double> Ranks(absl::Span<const double> numbers) {
-  std::vector<size_t> order(numbers.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return numbers[a] < numbers[b]; });
-  std::vector<double> ranks(numbers.size());
-  for (size_t begin = 0; begin < order.size();) {
-    size_t end = begin + 1;
-    while (end < order.size() && numbers[order[end]] == numbers[order[begin]]) {
-      ++end;
-    }
-    for (size_t i = begin; i < end; ++i) {
-      ranks[order[i]] = static_cast<double>(begin + end - 1) / 2;
-    }
+// What is not finite has the place 0.
+std::vector<int32_t> PlacesOf(absl::Span<const double> numbers) {
+  std::vector<double> sorted;
+  std::copy_if(numbers.begin(), numbers.end(), std::back_inserter(sorted),
+               [](double number) { return std::isfinite(number); });
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<int32_t> places;
+  for (const double number : numbers) {
+    // Equal numbers find the same one.
+    const auto place = std::lower_bound(sorted.begin(), sorted.end(), number);
+    places.push_back(std::isfinite(number)
+                         ? static_cast<int32_t>(place - sorted.begin())
+                         : 0);
+  }
+  return places;
+}
+
+// The ranks of `rows` among themselves, from the places of all rows. Counting
+// and not sorting: intervals rank a thousand draws.
+std::vector<double> RanksOf(absl::Span<const int32_t> rows,
+                            const std::vector<int32_t>& places) {
+  std::vector<int32_t> counts(places.size(), 0);
+  for (const int32_t row : rows) ++counts[places[row]];
+  std::vector<double> ranks(places.size());
+  int64_t begin = 0;
+  for (size_t place = 0; place < counts.size(); ++place) {
+    const int64_t end = begin + counts[place];
+    ranks[place] = static_cast<double>(begin + end - 1) / 2;
     begin = end;
   }
-  return ranks;
+  std::vector<double> of_rows;
+  of_rows.reserve(rows.size());
+  for (const int32_t row : rows) of_rows.push_back(ranks[places[row]]);
+  return of_rows;
 }
 
 }  // namespace
 
-void AddNumberMetrics(absl::Span<const double> right,
-                      absl::Span<const double> given,
-                      attune::v1::EvaluationReport& report) {
-  auto& metrics = *report.mutable_metrics();
-  if (!std::all_of(given.begin(), given.end(),
-                   [](double number) { return std::isfinite(number); })) {
+NumberRows::NumberRows(absl::Span<const double> right,
+                       absl::Span<const double> given)
+    : right_(right.begin(), right.end()),
+      given_(given.begin(), given.end()),
+      right_places_(PlacesOf(right)),
+      given_places_(PlacesOf(given)) {}
+
+void NumberRows::Measure(absl::Span<const int32_t> rows,
+                         MetricValues& values) const {
+  std::vector<double> right;
+  std::vector<double> given;
+  double squares = 0;
+  double distances = 0;
+  bool finite = true;
+  for (const int32_t row : rows) {
+    right.push_back(right_[row]);
+    given.push_back(given_[row]);
+    const double error = given_[row] - right_[row];
+    squares += error * error;
+    distances += std::abs(error);
+    finite = finite && std::isfinite(given_[row]);
+  }
+  if (!finite) {
     for (const char* name : {"mse", "mae", "pearson", "spearman"}) {
-      metrics[name] = std::nan("");
+      values[name] = std::nan("");
     }
     return;
   }
-  double squares = 0;
-  double distances = 0;
-  for (size_t i = 0; i < right.size(); ++i) {
-    const double error = given[i] - right[i];
-    squares += error * error;
-    distances += std::abs(error);
-  }
-  const double count = static_cast<double>(right.size());
-  metrics["mse"] = Ratio(squares, count);
-  metrics["mae"] = Ratio(distances, count);
-  metrics["pearson"] = Correlation(right, given);
-  metrics["spearman"] = Correlation(Ranks(right), Ranks(given));
+  const auto count = static_cast<double>(rows.size());
+  values["mse"] = Ratio(squares, count);
+  values["mae"] = Ratio(distances, count);
+  values["pearson"] = Correlation(right, given);
+  values["spearman"] =
+      Correlation(RanksOf(rows, right_places_), RanksOf(rows, given_places_));
+}
+
+void AddNumberMetrics(absl::Span<const double> right,
+                      absl::Span<const double> given,
+                      attune::v1::EvaluationReport& report) {
+  NumberRows(right, given).MeasureAll(*report.mutable_metrics());
 }
 
 }  // namespace attune::worker

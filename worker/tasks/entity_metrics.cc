@@ -3,46 +3,48 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <string_view>
+#include <utility>
 
-#include "worker/metrics/class_quality.h"
+#include "worker/metrics/class_counts.h"
 #include "worker/metrics/label_metrics.h"
 
 namespace attune::worker {
 namespace {
 
-struct EntityCounts {
-  int64_t right = 0;
-  int64_t given = 0;
-  int64_t both = 0;
-
-  attune::v1::ClassReport ToReport() const {
-    return QualityOf(both, right, given);
-  }
-};
-
 // In the order of the types' bytes, which is that of their characters.
-using CountsByType = std::map<std::string, EntityCounts>;
+using CountsByType = std::map<std::string, ClassCount>;
 
-void CountRow(const std::vector<TaggedSpan>& right,
-              const std::vector<TaggedSpan>& given, CountsByType& counts) {
+CountsByType CountRow(const std::vector<TaggedSpan>& right,
+                      const std::vector<TaggedSpan>& given) {
+  CountsByType counts;
   for (const TaggedSpan& span : given) ++counts[span.type].given;
   // Both are in order and do not overlap.
   auto candidate = given.begin();
   for (const TaggedSpan& span : right) {
-    EntityCounts& of_type = counts[span.type];
+    ClassCount& of_type = counts[span.type];
     ++of_type.right;
     while (candidate != given.end() && candidate->begin < span.begin) {
       ++candidate;
     }
     if (candidate != given.end() && *candidate == span) ++of_type.both;
   }
+  return counts;
 }
 
-void AddWordMetrics(const std::vector<std::string>& tags,
-                    absl::Span<const std::vector<int>> right,
-                    absl::Span<const std::vector<int>> given,
-                    attune::v1::EvaluationReport& report) {
+int64_t CountRightWords(const std::vector<int>& right,
+                        const std::vector<int>& given) {
+  int64_t count = 0;
+  for (size_t i = 0; i < right.size(); ++i) {
+    if (right[i] == given[i]) ++count;
+  }
+  return count;
+}
+
+// Quality of the tags and their confusion matrix, over words.
+void AddTags(const std::vector<std::string>& tags,
+             absl::Span<const std::vector<int>> right,
+             absl::Span<const std::vector<int>> given,
+             attune::v1::EvaluationReport& report) {
   std::vector<int> right_words;
   std::vector<int> given_words;
   for (size_t row = 0; row < right.size(); ++row) {
@@ -53,41 +55,47 @@ void AddWordMetrics(const std::vector<std::string>& tags,
   AddClassificationMetrics(right_words, given_words, tags, words);
   report.mutable_tags()->Swap(words.mutable_classes());
   report.mutable_confusion_matrix()->Swap(words.mutable_confusion_matrix());
-  (*report.mutable_metrics())["accuracy"] = words.metrics().at("accuracy");
 }
 
 }  // namespace
+
+EntityRows CountEntities(const TagScheme& scheme,
+                         absl::Span<const std::vector<int>> right,
+                         absl::Span<const std::vector<int>> given) {
+  std::vector<CountsByType> of_rows;
+  std::map<std::string, int> indices;
+  for (size_t row = 0; row < right.size(); ++row) {
+    of_rows.push_back(
+        CountRow(scheme.EntitiesOf(right[row]), scheme.EntitiesOf(given[row])));
+    for (const auto& [type, count] : of_rows.back()) indices[type] = 0;
+  }
+  std::vector<std::string> types;
+  for (auto& [type, index] : indices) {
+    index = static_cast<int>(types.size());
+    types.push_back(type);
+  }
+
+  EntityRows rows(std::move(types));
+  for (size_t row = 0; row < right.size(); ++row) {
+    std::vector<std::pair<int, ClassCount>> entities;
+    for (const auto& [type, count] : of_rows[row]) {
+      entities.emplace_back(indices.at(type), count);
+    }
+    rows.Add(entities, static_cast<int64_t>(right[row].size()),
+             CountRightWords(right[row], given[row]));
+  }
+  return rows;
+}
 
 void AddEntityMetrics(const TagScheme& scheme,
                       const std::vector<std::string>& tags,
                       absl::Span<const std::vector<int>> right,
                       absl::Span<const std::vector<int>> given,
                       attune::v1::EvaluationReport& report) {
-  CountsByType counts;
-  for (size_t row = 0; row < right.size(); ++row) {
-    CountRow(scheme.EntitiesOf(right[row]), scheme.EntitiesOf(given[row]),
-             counts);
-  }
-
-  EntityCounts all;
-  QualityMean micro;
-  QualityMean macro;
-  QualityMean weighted;
-  for (const auto& [type, of_type] : counts) {
-    all.right += of_type.right;
-    all.given += of_type.given;
-    all.both += of_type.both;
-    attune::v1::ClassReport& row = *report.add_classes();
-    row = of_type.ToReport();
-    row.set_label(type);
-    macro.Add(row, /*weight=*/1);
-    weighted.Add(row, static_cast<double>(of_type.right));
-  }
-  micro.Add(all.ToReport(), /*weight=*/1);
-  micro.Store("micro", report);
-  macro.Store("macro", report);
-  weighted.Store("weighted", report);
-  AddWordMetrics(tags, right, given, report);
+  const EntityRows rows = CountEntities(scheme, right, given);
+  AddClassReports(rows.entities().Sum(), rows.types(), report);
+  rows.MeasureAll(*report.mutable_metrics());
+  AddTags(tags, right, given, report);
 }
 
 }  // namespace attune::worker

@@ -25,7 +25,7 @@ TEST(QualityMean, WeighsItsClasses) {
   mean.Add(QualityOf(0, 1, 1), 1);
   attune::v1::EvaluationReport report;
 
-  mean.Store("weighted", report);
+  mean.Store("weighted", *report.mutable_metrics());
 
   EXPECT_DOUBLE_EQ(report.metrics().at("weighted_f1"), 0.75);
   EXPECT_DOUBLE_EQ(report.metrics().at("weighted_recall"), 0.75);
@@ -34,7 +34,7 @@ TEST(QualityMean, WeighsItsClasses) {
 TEST(QualityMean, OfNothingIsZero) {
   attune::v1::EvaluationReport report;
 
-  QualityMean().Store("macro", report);
+  QualityMean().Store("macro", *report.mutable_metrics());
 
   EXPECT_EQ(report.metrics().at("macro_f1"), 0);
 }
