@@ -1,0 +1,119 @@
+#include "worker/metrics/class_scores.h"
+
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "worker/metrics/class_counts.h"
+#include "worker/metrics/class_quality.h"
+
+namespace attune::worker {
+namespace {
+
+constexpr int kNumBins = 10;
+
+// Bin b is (b / 10, (b + 1) / 10]; the first one has 0, too, and the last what
+// rounding makes of 1.
+int BinOf(double confidence) {
+  int bin = 0;
+  while (bin + 1 < kNumBins &&
+         confidence > static_cast<double>(bin + 1) / kNumBins) {
+    ++bin;
+  }
+  return bin;
+}
+
+double SquaredError(const std::vector<double>& probabilities, int right) {
+  double sum = 0;
+  for (size_t label = 0; label < probabilities.size(); ++label) {
+    const double target = static_cast<int>(label) == right ? 1 : 0;
+    sum += (probabilities[label] - target) * (probabilities[label] - target);
+  }
+  return sum;
+}
+
+// Covariances of right and given labels, as indicators, over those of each with
+// itself; all times the square of the rows' number.
+double MatthewsOf(absl::Span<const ClassCount> counts, size_t num_rows) {
+  const auto n = static_cast<double>(num_rows);
+  double hits = 0;
+  double both = 0;
+  double right_squares = 0;
+  double given_squares = 0;
+  for (const ClassCount& count : counts) {
+    const auto right = static_cast<double>(count.right);
+    const auto given = static_cast<double>(count.given);
+    hits += static_cast<double>(count.both);
+    both += right * given;
+    right_squares += right * right;
+    given_squares += given * given;
+  }
+  return Ratio(hits * n - both, std::sqrt(n * n - right_squares) *
+                                    std::sqrt(n * n - given_squares));
+}
+
+}  // namespace
+
+ClassScoreRows::ClassScoreRows(
+    absl::Span<const int> right, absl::Span<const int> given,
+    absl::Span<const std::vector<double>> probabilities)
+    : labels_(right, given,
+              probabilities.empty() ? 0 : probabilities[0].size()),
+      auc_(right, probabilities) {
+  for (size_t i = 0; i < right.size(); ++i) {
+    squared_errors_.push_back(SquaredError(probabilities[i], right[i]));
+    confidences_.push_back(probabilities[i][given[i]]);
+    bins_.push_back(BinOf(confidences_.back()));
+    is_right_.push_back(right[i] == given[i]);
+  }
+}
+
+std::vector<ClassScoreRows::Bin> ClassScoreRows::BinsOf(
+    absl::Span<const int32_t> rows) const {
+  std::vector<Bin> bins(kNumBins);
+  for (const int32_t row : rows) {
+    Bin& bin = bins[bins_[row]];
+    bin.confidence += confidences_[row];
+    bin.num_right += is_right_[row];
+    ++bin.num_rows;
+  }
+  return bins;
+}
+
+void ClassScoreRows::Measure(absl::Span<const int32_t> rows,
+                             MetricValues& values) const {
+  const auto count = static_cast<double>(rows.size());
+  values["mcc"] = MatthewsOf(labels_.labels().Sum(rows), rows.size());
+  const std::optional<double> auc = auc_.Of(rows);
+  if (auc.has_value()) values["auc"] = *auc;
+  double distances = 0;
+  for (const Bin& bin : BinsOf(rows)) {
+    distances += std::abs(bin.confidence - static_cast<double>(bin.num_right));
+  }
+  values["ece"] = Ratio(distances, count);
+  double squares = 0;
+  for (const int32_t row : rows) squares += squared_errors_[row];
+  values["brier"] = Ratio(squares, count);
+}
+
+void ClassScoreRows::AddReliability(
+    attune::v1::EvaluationReport& report) const {
+  std::vector<int32_t> rows(num_rows());
+  std::iota(rows.begin(), rows.end(), 0);
+  for (const Bin& bin : BinsOf(rows)) {
+    if (bin.num_rows == 0) continue;
+    const auto count = static_cast<double>(bin.num_rows);
+    attune::v1::ReliabilityBin& added = *report.add_reliability();
+    added.set_confidence(bin.confidence / count);
+    added.set_accuracy(static_cast<double>(bin.num_right) / count);
+    added.set_num_rows(bin.num_rows);
+  }
+}
+
+void AddClassScores(const ClassScoreRows& rows,
+                    attune::v1::EvaluationReport& report) {
+  rows.MeasureAll(*report.mutable_metrics());
+  rows.AddReliability(report);
+}
+
+}  // namespace attune::worker

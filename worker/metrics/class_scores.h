@@ -1,0 +1,66 @@
+#ifndef ATTUNE_WORKER_METRICS_CLASS_SCORES_H_
+#define ATTUNE_WORKER_METRICS_CLASS_SCORES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "attune/v1/report.pb.h"
+#include "worker/metrics/label_metrics.h"
+#include "worker/metrics/roc_auc.h"
+#include "worker/metrics/row_metrics.h"
+
+namespace attune::worker {
+
+// What a classification's labels and their probabilities tell beside
+// AddClassificationMetrics:
+// - "mcc": the correlation of right and given labels (Matthews 1975, of any
+//   number of labels Gorodkin 2004), -1 to 1, as matthews_corrcoef of
+//   scikit-learn: 0 where one of them is always the same.
+// - "auc": as RocAuc; not set where that is absent.
+// - "ece": the expected calibration error (Guo et al. 2017): over the bins of
+//   EvaluationReport.reliability, the mean distance of the answers' probability
+//   and the share of right ones, weighted by rows. A probability between two
+//   bins is in the lower one, as in the paper.
+// - "brier": the squared error of the probabilities, summed over labels, mean
+//   over rows (Brier 1950), 0 to 2.
+class ClassScoreRows : public RowMetrics {
+ public:
+  // right, given: indices of labels, for each row. probabilities:
+  // [rows][labels].
+  ClassScoreRows(absl::Span<const int> right, absl::Span<const int> given,
+                 absl::Span<const std::vector<double>> probabilities);
+
+  size_t num_rows() const override { return labels_.num_rows(); }
+  void Measure(absl::Span<const int32_t> rows,
+               MetricValues& values) const override;
+
+  // Appends the bins of all rows to report.reliability.
+  void AddReliability(attune::v1::EvaluationReport& report) const;
+
+ private:
+  struct Bin {
+    double confidence = 0;  // sum
+    int64_t num_right = 0;
+    int64_t num_rows = 0;
+  };
+
+  std::vector<Bin> BinsOf(absl::Span<const int32_t> rows) const;
+
+  ClassificationRows labels_;
+  RocAuc auc_;
+  // By row.
+  std::vector<double> squared_errors_;
+  std::vector<double> confidences_;
+  std::vector<int> bins_;
+  std::vector<char> is_right_;
+};
+
+// Fills metrics and reliability of `report`.
+void AddClassScores(const ClassScoreRows& rows,
+                    attune::v1::EvaluationReport& report);
+
+}  // namespace attune::worker
+
+#endif  // ATTUNE_WORKER_METRICS_CLASS_SCORES_H_
