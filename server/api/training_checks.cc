@@ -274,11 +274,12 @@ std::vector<std::string> MetricsOf(const v1::TaskSpec& task) {
       if (task.multi_label()) {
         return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
       }
-      return {"accuracy", "macro_f1", "loss"};
+      return {"accuracy", "macro_f1", "weighted_f1", "mcc", "loss"};
     case v1::TASK_TYPE_TOKEN_CLASSIFICATION:
       return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
     case v1::TASK_TYPE_TEXT_GENERATION:
-      return {"exact_match", "loss"};
+      return {"exact_match", "bleu",    "chrf", "rouge_1",
+              "rouge_2",     "rouge_l", "loss"};
     case v1::TASK_TYPE_EXTRACTIVE_QA:
       return {"f1", "exact_match", "loss"};
     case v1::TASK_TYPE_REGRESSION:

@@ -299,6 +299,7 @@ absl::StatusOr<Page<v1::PromptVersion>> PromptRegistry::ListVersions(
          store.ListVersions(prompt.number, before, size + 1)) {
       if (record.version.has_report()) {
         record.version.mutable_report()->clear_series();
+        record.version.mutable_report()->clear_changed_examples();
       }
       num_bytes += static_cast<int64_t>(record.version.ByteSizeLong());
       bool full = static_cast<int>(page.items.size()) == size ||

@@ -6,15 +6,11 @@
 #include <vector>
 
 #include "proto/cc/status_macros.h"
-#include "worker/metrics/answer_match.h"
-#include "worker/metrics/label_metrics.h"
-#include "worker/metrics/number_metrics.h"
-#include "worker/metrics/text_metrics.h"
-#include "worker/tasks/entity_metrics.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/outcome_metrics.h"
 #include "worker/tasks/pass_size.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
@@ -55,17 +51,16 @@ double LabelSetLossOf(absl::Span<const double> outputs,
   return sum / static_cast<double>(outputs.size());
 }
 
-// Measures one split. Made for one call of Evaluate.
+// Answers the rows of one split. Made for one call of Evaluate.
 class Evaluator {
  public:
   Evaluator(const TaskProgram& program, Examples examples,
             const EvaluationOptions& options)
       : program_(program), examples_(examples), options_(options) {
-    report_.set_split(options.split);
-    report_.set_num_rows(static_cast<int64_t>(examples.size()));
+    outcomes_.reserve(examples.size());
   }
 
-  absl::StatusOr<EvaluationReport> Run() {
+  absl::StatusOr<std::vector<RowOutcome>> Run() {
     if (program_.is_classification()) {
       ATTUNE_RETURN_IF_ERROR(ScoreAll());
     } else if (program_.is_tagging()) {
@@ -78,29 +73,37 @@ class Evaluator {
       ATTUNE_RETURN_IF_ERROR(MeasureAnswers());
       if (options_.decode_answers) ATTUNE_RETURN_IF_ERROR(DecodeAll());
     }
-    return std::move(report_);
+    return std::move(outcomes_);
   }
 
  private:
-  absl::Status BeforePass(int64_t done) const {
-    return options_.before_pass ? options_.before_pass(done, report_.num_rows())
-                                : absl::OkStatus();
+  absl::Status BeforePass(size_t done) const {
+    return options_.before_pass
+               ? options_.before_pass(static_cast<int64_t>(done),
+                                      static_cast<int64_t>(examples_.size()))
+               : absl::OkStatus();
   }
 
   // Calls `run` with all examples, in batches that have about max_rows of what
-  // `count_rows` counts.
+  // `count_rows` counts. `run` adds an outcome for each. Without is_progress
+  // the caller hears of no row that is done.
   template <typename CountRows, typename Run>
-  absl::Status ForEachBatch(CountRows count_rows, Run run) const {
-    int64_t done = 0;
-    for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch =
-          rest.first(PassSize(rest, options_.max_rows, count_rows));
-      ATTUNE_RETURN_IF_ERROR(BeforePass(done));
-      ATTUNE_RETURN_IF_ERROR(run(batch));
-      done += static_cast<int64_t>(batch.size());
-      rest.remove_prefix(batch.size());
+  absl::Status ForEachBatch(CountRows count_rows, Run run,
+                            bool is_progress = true) {
+    while (outcomes_.size() < examples_.size()) {
+      const Examples rest = examples_.subspan(outcomes_.size());
+      ATTUNE_RETURN_IF_ERROR(BeforePass(is_progress ? outcomes_.size() : 0));
+      ATTUNE_RETURN_IF_ERROR(
+          run(rest.first(PassSize(rest, options_.max_rows, count_rows))));
     }
     return absl::OkStatus();
+  }
+
+  RowOutcome& AddOutcome(const PreparedExample& example, double loss) {
+    RowOutcome& added = outcomes_.emplace_back();
+    added.loss = loss;
+    added.weight = example.weight();
+    return added;
   }
 
   const BaseModel& model() const {
@@ -138,83 +141,50 @@ class Evaluator {
   }
 
   absl::Status ScoreAll() {
-    std::vector<int> right;
-    std::vector<int> given;
-    double loss = 0;
     const auto run = [&](Examples batch) -> absl::Status {
-      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
+      ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<double>> scores,
                               Score(batch));
       for (size_t i = 0; i < batch.size(); ++i) {
-        right.push_back(batch[i].label);
-        given.push_back(static_cast<int>(
+        RowOutcome& outcome = AddOutcome(batch[i], -scores[i][batch[i].label]);
+        outcome.label = static_cast<int>(
             std::max_element(scores[i].begin(), scores[i].end()) -
-            scores[i].begin()));
-        loss -= scores[i][batch[i].label];
+            scores[i].begin());
+        for (double& score : scores[i]) score = std::exp(score);
+        outcome.probabilities = std::move(scores[i]);
       }
       return absl::OkStatus();
     };
-    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
-        [&](const PreparedExample& one) { return NumRows(one); }, run));
-    report_.set_loss(loss / static_cast<double>(examples_.size()));
-    AddClassificationMetrics(right, given, program_.labels(), report_);
-    return absl::OkStatus();
+    return ForEachBatch(
+        [&](const PreparedExample& one) { return NumRows(one); }, run);
   }
 
-  // -> the head's outputs for every example.
-  absl::StatusOr<std::vector<std::vector<double>>> AllOutputs() const {
-    std::vector<std::vector<double>> all;
+  absl::Status MeasureOutputs() {
     const auto run = [&](Examples batch) -> absl::Status {
       std::vector<HeadQuery> queries;
       for (const PreparedExample& one : batch) {
         queries.push_back(HeadQueryOf(one));
       }
-      ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<double>> outputs,
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> outputs,
                               HeadOutputs(AsEncoder(model()), queries));
-      std::move(outputs.begin(), outputs.end(), std::back_inserter(all));
+      for (size_t i = 0; i < batch.size(); ++i) {
+        if (program_.is_regression()) {
+          AddNumber(batch[i], outputs[i][0]);
+        } else {
+          AddOutcome(batch[i], LabelSetLossOf(outputs[i], batch[i].labels))
+              .labels = LabelsAbove(outputs[i]);
+        }
+      }
       return absl::OkStatus();
     };
-    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
-        [&](const PreparedExample& one) { return NumRows(one); }, run));
-    return all;
+    return ForEachBatch(
+        [&](const PreparedExample& one) { return NumRows(one); }, run);
   }
 
-  absl::Status MeasureOutputs() {
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> outputs,
-                            AllOutputs());
-    if (program_.is_regression()) {
-      MeasureNumbers(outputs);
-    } else {
-      MeasureLabelSets(outputs);
-    }
-    return absl::OkStatus();
-  }
-
-  void MeasureNumbers(const std::vector<std::vector<double>>& outputs) {
+  void AddNumber(const PreparedExample& example, double output) {
     const attune::v1::NumberScale& scale = program_.task().number_scale();
-    std::vector<double> right;
-    std::vector<double> given;
-    double loss = 0;
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      right.push_back(examples_[i].number);
-      given.push_back(scale.mean() + scale.deviation() * outputs[i][0]);
-      const double error = (given[i] - right[i]) / scale.deviation();
-      loss += error * error;
-    }
-    report_.set_loss(loss / static_cast<double>(outputs.size()));
-    AddNumberMetrics(right, given, report_);
-  }
-
-  void MeasureLabelSets(const std::vector<std::vector<double>>& outputs) {
-    std::vector<std::vector<int>> right;
-    std::vector<std::vector<int>> given;
-    double loss = 0;
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      right.push_back(examples_[i].labels);
-      given.push_back(LabelsAbove(outputs[i]));
-      loss += LabelSetLossOf(outputs[i], examples_[i].labels);
-    }
-    report_.set_loss(loss / static_cast<double>(outputs.size()));
-    AddLabelSetMetrics(right, given, program_.labels(), report_);
+    const double number = scale.mean() + scale.deviation() * output;
+    const double error = (number - example.number) / scale.deviation();
+    AddOutcome(example, error * error).number = number;
   }
 
   SpanQuery SpanQueryOf(const PreparedExample& example) const {
@@ -222,24 +192,8 @@ class Evaluator {
             .prompt = options_.prompt};
   }
 
-  // Adds how an answer agrees with the right ones.
-  void AddSpan(const PreparedExample& example, const ContextSpan& given,
-               AnswerMatch& sum) const {
-    const InputContext& context = example.input.context;
-    std::vector<std::string> right;
-    for (const ContextSpan& span : example.spans) {
-      right.emplace_back(context.TextOf(span));
-    }
-    const AnswerMatch match = MatchAnswers(right, context.TextOf(given));
-    sum.exact += match.exact;
-    sum.f1 += match.f1;
-  }
-
   absl::Status FindAllSpans() {
     const int max_tokens = program_.task().span_reading().max_answer_tokens();
-    double loss = 0;
-    double weight = 0;
-    AnswerMatch sum;
     const auto run = [&](Examples batch) -> absl::Status {
       std::vector<SpanQuery> queries;
       for (const PreparedExample& one : batch) {
@@ -248,28 +202,22 @@ class Evaluator {
       ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<SpanScores>> scores,
                               ScoreSpans(AsEncoder(model()), queries));
       for (size_t i = 0; i < batch.size(); ++i) {
-        const std::vector<ContextWindow>& windows =
-            batch[i].input.context.windows;
-        for (size_t w = 0; w < windows.size(); ++w) {
+        const InputContext& context = batch[i].input.context;
+        double loss = 0;
+        for (size_t w = 0; w < context.windows.size(); ++w) {
           loss += SpanLossOf(scores[i][w],
-                             TokensOfFirst(windows[w], batch[i].spans));
+                             TokensOfFirst(context.windows[w], batch[i].spans));
         }
-        weight += batch[i].weight();
-        AddSpan(batch[i], FindBestSpan(windows, scores[i], max_tokens).span,
-                sum);
+        AddOutcome(batch[i], loss).text = context.TextOf(
+            FindBestSpan(context.windows, scores[i], max_tokens).span);
       }
       return absl::OkStatus();
     };
-    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
+    return ForEachBatch(
         [&](const PreparedExample& one) {
           return NumSpanRows(SpanQueryOf(one));
         },
-        run));
-    const double count = static_cast<double>(examples_.size());
-    report_.set_loss(loss / weight);
-    (*report_.mutable_metrics())["exact_match"] = sum.exact / count;
-    (*report_.mutable_metrics())["f1"] = sum.f1 / count;
-    return absl::OkStatus();
+        run);
   }
 
   TagQuery TagQueryOf(const PreparedExample& example) const {
@@ -279,10 +227,6 @@ class Evaluator {
   }
 
   absl::Status TagAll() {
-    std::vector<std::vector<int>> right;
-    std::vector<std::vector<int>> given;
-    double loss = 0;
-    double weight = 0;
     const auto run = [&](Examples batch) -> absl::Status {
       std::vector<TagQuery> queries;
       for (const PreparedExample& one : batch) {
@@ -292,79 +236,64 @@ class Evaluator {
                               ScoreTags(AsEncoder(model()), queries));
       for (size_t i = 0; i < batch.size(); ++i) {
         const std::vector<InputWord>& words = batch[i].input.words.words;
-        loss += TagsLoss(words, batch[i].tags, scores[i]);
-        weight += batch[i].weight();
-        right.push_back(batch[i].tags);
-        given.push_back(DecodeTags(program_.tags(), words, scores[i]));
+        AddOutcome(batch[i], TagsLoss(words, batch[i].tags, scores[i])).labels =
+            DecodeTags(program_.tags(), words, scores[i]);
       }
       return absl::OkStatus();
     };
-    ATTUNE_RETURN_IF_ERROR(ForEachBatch(
+    return ForEachBatch(
         [&](const PreparedExample& one) { return NumTagRows(TagQueryOf(one)); },
-        run));
-    report_.set_loss(loss / std::max(1.0, weight));
-    AddEntityMetrics(program_.tags(), program_.labels(), right, given, report_);
-    return absl::OkStatus();
+        run);
   }
 
   absl::Status MeasureAnswers() {
-    double loss = 0;
-    int64_t tokens = 0;
-    int64_t done = 0;
-    for (Examples rest = examples_; !rest.empty();) {
-      const Examples batch = rest.first(
-          PassSize(rest, options_.max_rows, [](const PreparedExample& one) {
-            return static_cast<int64_t>(one.input.ids.size() +
-                                        one.answer_ids.size());
-          }));
-      // Decoding takes by far the longer part: it alone counts as progress.
-      ATTUNE_RETURN_IF_ERROR(BeforePass(options_.decode_answers ? 0 : done));
+    const auto run = [&](Examples batch) -> absl::Status {
       std::vector<AnswerSample> samples;
       for (const PreparedExample& one : batch) {
         samples.push_back({.text = one.input.ids,
                            .answer = one.answer_ids,
                            .prompt = options_.prompt});
-        tokens += static_cast<int64_t>(one.answer_ids.size());
       }
       ATTUNE_ASSIGN_OR_RETURN(const std::vector<double> losses,
                               AnswerLosses(AsLanguage(model()), samples));
-      for (double sample_loss : losses) loss += sample_loss;
-      done += static_cast<int64_t>(batch.size());
-      rest.remove_prefix(batch.size());
-    }
-    report_.set_loss(loss / static_cast<double>(tokens));
-    return absl::OkStatus();
+      for (size_t i = 0; i < batch.size(); ++i) {
+        AddOutcome(batch[i], losses[i]);
+      }
+      return absl::OkStatus();
+    };
+    // Decoding takes by far the longer part: it alone counts as progress.
+    return ForEachBatch(
+        [](const PreparedExample& one) {
+          return static_cast<int64_t>(one.input.ids.size() +
+                                      one.answer_ids.size());
+        },
+        run, /*is_progress=*/!options_.decode_answers);
   }
 
   absl::Status DecodeAll() {
-    std::vector<std::string> right;
-    std::vector<std::string> given;
-    for (Examples rest = examples_; !rest.empty();) {
+    for (size_t done = 0; done < examples_.size();) {
+      const Examples rest = examples_.subspan(done);
       const Examples batch = rest.first(
           PassSize(rest.first(std::min(kMaxDecodings, rest.size())),
                    kMaxDecodingRows, [](const PreparedExample& one) {
                      return static_cast<int64_t>(one.input.ids.size());
                    }));
       std::vector<const TaskInput*> inputs;
-      for (const PreparedExample& one : batch) {
-        inputs.push_back(&one.input);
-        right.push_back(one.answer);
-      }
-      const int64_t done = static_cast<int64_t>(given.size());
+      for (const PreparedExample& one : batch) inputs.push_back(&one.input);
       ATTUNE_ASSIGN_OR_RETURN(std::vector<std::string> answers,
                               DecodeGreedily(program_, options_.prompt, inputs,
                                              [&] { return BeforePass(done); }));
-      std::move(answers.begin(), answers.end(), std::back_inserter(given));
-      rest.remove_prefix(batch.size());
+      for (std::string& answer : answers) {
+        outcomes_[done++].text = std::move(answer);
+      }
     }
-    (*report_.mutable_metrics())["exact_match"] = ExactMatch(right, given);
     return absl::OkStatus();
   }
 
   const TaskProgram& program_;
   const Examples examples_;
   const EvaluationOptions& options_;
-  EvaluationReport report_;
+  std::vector<RowOutcome> outcomes_;
 };
 
 }  // namespace
@@ -372,11 +301,26 @@ class Evaluator {
 absl::StatusOr<EvaluationReport> Evaluate(const TaskProgram& program,
                                           Examples examples,
                                           const EvaluationOptions& options) {
-  return Evaluator(program, examples, options).Run();
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<RowOutcome> outcomes,
+                          Evaluator(program, examples, options).Run());
+  EvaluationReport report;
+  report.set_split(options.split);
+  report.set_num_rows(static_cast<int64_t>(examples.size()));
+  MeasureOutcomes(
+      program, examples, outcomes,
+      {.texts = options.decode_answers, .intervals = options.with_intervals},
+      report);
+  if (options.outcomes != nullptr) *options.outcomes = std::move(outcomes);
+  return report;
 }
 
 double MetricOf(const EvaluationReport& report, const std::string& name) {
   return name == "loss" ? report.loss() : report.metrics().at(name);
+}
+
+bool LowerIsBetter(const std::string& name) {
+  return name == "loss" || name == "mse" || name == "mae" || name == "ece" ||
+         name == "brier";
 }
 
 }  // namespace attune::worker

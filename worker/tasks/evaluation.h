@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,6 +12,7 @@
 #include "attune/v1/report.pb.h"
 #include "worker/models/attached_prompt.h"
 #include "worker/tasks/prepared_example.h"
+#include "worker/tasks/row_outcome.h"
 #include "worker/tasks/task_program.h"
 
 namespace attune::worker {
@@ -20,14 +22,18 @@ struct EvaluationOptions {
   std::string split = "test";  // name for the report
   // Null for the bare base model; required where a head scores.
   const AttachedPrompt* prompt = nullptr;
-  // Whether answers of a generation are decoded too, for exact_match.
+  // Whether answers of a generation are decoded too, for all but the loss.
   bool decode_answers = true;
+  // Whether the report tells how sure its metrics are.
+  bool with_intervals = false;
   // Rows of text that go through the model at once.
   int64_t max_rows = 1024;
   // Called before every pass through the model; an error ends the evaluation
   // with it. May be empty.
   std::function<absl::Status(int64_t done, int64_t total)> before_pass =
       nullptr;
+  // Set to what was answered to each example, if not null.
+  std::vector<RowOutcome>* outcomes = nullptr;
 };
 
 // Measures `examples` (at least one) and reports loss, metrics and, for a
@@ -39,6 +45,8 @@ absl::StatusOr<attune::v1::EvaluationReport> Evaluate(
 // What EvaluationConfig.metric names; the report must have it.
 double MetricOf(const attune::v1::EvaluationReport& report,
                 const std::string& name);
+// Whether the metric of that name is the better the smaller it is.
+bool LowerIsBetter(const std::string& name);
 
 }  // namespace attune::worker
 

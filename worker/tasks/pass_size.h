@@ -9,8 +9,8 @@
 namespace attune::worker {
 
 // How many of the first of `rest` go through the model at once: as many as have
-// at most `max_rows` rows together, as count_rows(T) -> int64_t counts them, and
-// at least one, however many it has.
+// at most `max_rows` rows together, as count_rows(T) -> int64_t counts them,
+// and at least one, however many it has.
 template <typename T, typename CountRows>
 size_t PassSize(absl::Span<T> rest, int64_t max_rows, CountRows count_rows) {
   size_t count = 0;

@@ -14,10 +14,12 @@
 #include "worker/models/torch_errors.h"
 #include "worker/prompts/prompt_codec.h"
 #include "worker/prompts/soft_prompt.h"
+#include "worker/tasks/answer_comparison.h"
 #include "worker/tasks/dataset.h"
 #include "worker/tasks/demonstrations.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/prepared_example.h"
+#include "worker/tasks/row_outcome.h"
 #include "worker/tasks/seeded_random.h"
 #include "worker/tasks/task_contract.h"
 #include "worker/tasks/task_program.h"
@@ -264,18 +266,22 @@ class Attempt {
     return absl::OkStatus();
   }
 
-  // Measures a split with `prompt`, or the bare base.
+  // Measures a split with `prompt`, or the bare base. outcomes: set if not
+  // null.
   absl::StatusOr<EvaluationReport> Measure(
       TuningProgress::Phase phase, const TaskProgram& program,
       const std::vector<PreparedExample>& rows, std::string_view split,
-      const AttachedPrompt* prompt) {
+      const AttachedPrompt* prompt,
+      std::vector<RowOutcome>* outcomes = nullptr) {
     tracker_.SetCounters(state_.progress);
     tracker_.EnterPhase(phase, static_cast<int64_t>(rows.size()));
     EvaluationOptions options;
     options.split = split;
     options.prompt = prompt;
     options.decode_answers =
-        split == "test" || spec_.evaluation().metric() == "exact_match";
+        split == "test" || spec_.evaluation().metric() != "loss";
+    options.with_intervals = split == "test";
+    options.outcomes = outcomes;
     options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
       tracker_.SetPhaseDone(done);
       listener_.BeforeStep();
@@ -298,13 +304,16 @@ class Attempt {
           "measurement before tuning");
       return absl::OkStatus();
     }
-    const bool bare = bare_program_ != nullptr;
-    ATTUNE_ASSIGN_OR_RETURN(
-        *state_.progress.mutable_before(),
-        Measure(TuningProgress::PHASE_EVALUATING_BASE,
-                bare ? *bare_program_ : *program_, bare ? bare_test_ : test_,
-                "test", /*prompt=*/nullptr));
+    ATTUNE_ASSIGN_OR_RETURN(*state_.progress.mutable_before(),
+                            MeasureBaseRows());
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<EvaluationReport> MeasureBaseRows() {
+    const bool bare = bare_program_ != nullptr;
+    return Measure(TuningProgress::PHASE_EVALUATING_BASE,
+                   bare ? *bare_program_ : *program_, bare ? bare_test_ : test_,
+                   "test", /*prompt=*/nullptr, &before_rows_);
   }
 
   absl::Status Train() {
@@ -351,7 +360,12 @@ class Attempt {
         AttachValues(*model_, spec_.method(), state_.Best()));
     ATTUNE_ASSIGN_OR_RETURN(
         after_, Measure(TuningProgress::PHASE_EVALUATING_TUNED, *program_,
-                        test_, "test", &prompt));
+                        test_, "test", &prompt, &after_rows_));
+    // A checkpoint has no answers: they may be larger than all that was
+    // trained.
+    if (state_.progress.has_before() && before_rows_.empty()) {
+      ATTUNE_RETURN_IF_ERROR(MeasureBaseRows().status());
+    }
     return absl::OkStatus();
   }
 
@@ -405,7 +419,20 @@ class Attempt {
     for (attune::v1::TrainingSeries& series : SeriesOf(progress)) {
       *report.add_series() = std::move(series);
     }
+    if (!before_rows_.empty() && !after_rows_.empty()) Compare(report);
     return report;
+  }
+
+  void Compare(TuningReport& report) const {
+    const AnswerPair pair = {.program = *program_,
+                             .examples = test_,
+                             .before = before_rows_,
+                             .after = after_rows_};
+    *report.mutable_comparison() =
+        CompareAnswers(pair, spec_.evaluation().metric());
+    for (attune::v1::ChangedExample& one : FindChangedExamples(pair)) {
+      *report.add_changed_examples() = std::move(one);
+    }
   }
 
   absl::Time CreateTime() const {
@@ -434,6 +461,10 @@ class Attempt {
   TrainingState state_;
   TensorMap start_;  // what training begins with, also where it goes on
   TuningReport::StopReason stop_reason_ = TuningReport::STOP_REASON_UNSPECIFIED;
+  // What base and result answer to test_; the base's only where it was
+  // measured.
+  std::vector<RowOutcome> before_rows_;
+  std::vector<RowOutcome> after_rows_;
   EvaluationReport after_;
 };
 

@@ -243,7 +243,7 @@ class Resolver {
         if (spec_.task().multi_label()) {
           return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
         }
-        return {"accuracy", "macro_f1", "loss"};
+        return {"accuracy", "macro_f1", "weighted_f1", "mcc", "loss"};
       case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
         return {"f1", "exact_match", "loss"};
       case attune::v1::TASK_TYPE_REGRESSION:
@@ -251,7 +251,8 @@ class Resolver {
       case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
         return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
       default:
-        return {"loss", "exact_match"};
+        return {"loss",    "exact_match", "bleu",   "chrf",
+                "rouge_1", "rouge_2",     "rouge_l"};
     }
   }
 

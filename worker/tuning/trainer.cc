@@ -119,10 +119,6 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
   return AnswerLoss(model, front, samples, options);
 }
 
-bool LowerIsBetter(const std::string& metric) {
-  return metric == "loss" || metric == "mse" || metric == "mae";
-}
-
 // Whether `metric` is better than the best so far by more than `delta`.
 bool IsBetter(const std::string& name, double metric, double best,
               double delta) {
@@ -271,7 +267,7 @@ absl::Status Trainer::Validate(TrainingState& state) {
   EvaluationOptions options;
   options.split = "validation";
   options.prompt = &prompt;
-  options.decode_answers = name == "exact_match";
+  options.decode_answers = name != "loss";
   options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
     tracker_.SetPhaseDone(done);
     listener_.BeforeStep();

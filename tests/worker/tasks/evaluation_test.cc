@@ -64,6 +64,39 @@ TEST(Evaluation, MeasuresLabels) {
   EXPECT_EQ(report.classes(1).support(), 6);
 }
 
+TEST(Evaluation, TellsWhatWasAnsweredToEachRow) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const auto examples = Examples(*program, 6, "no");
+  std::vector<RowOutcome> outcomes;
+
+  const auto report =
+      *Evaluate(*program, examples, {.max_rows = 40, .outcomes = &outcomes});
+
+  ASSERT_EQ(outcomes.size(), 6u);
+  double loss = 0;
+  for (const RowOutcome& one : outcomes) {
+    ASSERT_EQ(one.probabilities.size(), 2u);
+    EXPECT_NEAR(one.probabilities[0] + one.probabilities[1], 1, 1e-6);
+    EXPECT_NEAR(one.loss, -std::log(one.probabilities[1]), 1e-6);
+    EXPECT_EQ(one.label, one.probabilities[0] >= one.probabilities[1] ? 0 : 1);
+    loss += one.loss / 6;
+  }
+  EXPECT_NEAR(report.loss(), loss, 1e-12);
+}
+
+TEST(Evaluation, TellsHowSureItIsWhereAsked) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const auto examples = Examples(*program, 6, "no");
+
+  const auto plain = *Evaluate(*program, examples, {});
+  const auto sure = *Evaluate(*program, examples, {.with_intervals = true});
+
+  EXPECT_TRUE(plain.intervals().empty());
+  EXPECT_LE(sure.intervals().at("loss").low(), sure.loss());
+  EXPECT_GE(sure.intervals().at("loss").high(), sure.loss());
+  EXPECT_EQ(sure.intervals().count("accuracy"), 1u);
+}
+
 TEST(Evaluation, BatchesDoNotChangeTheResult) {
   const auto program = CompileTask(LabelTask({"yes", "no", "neither"}));
   const auto examples = Examples(*program, 20, "no");

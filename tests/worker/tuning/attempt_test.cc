@@ -75,6 +75,21 @@ TEST(Attempt, ReportsWhatItDid) {
   EXPECT_GT(report.num_trained_tokens(), 20 * 8);
 }
 
+TEST(Attempt, ComparesTheResultWithTheBaseRowByRow) {
+  const AttemptResult result = *RunJob(ToyJob(150));
+
+  const attune::v1::VersionComparison& comparison = result.report.comparison();
+  EXPECT_EQ(comparison.metric(), "accuracy");
+  EXPECT_NEAR(comparison.improvement(),
+              result.report.after().metrics().at("accuracy") -
+                  result.report.before().metrics().at("accuracy"),
+              1e-12);
+  EXPECT_GT(comparison.num_gained_rows(), comparison.num_lost_rows());
+  EXPECT_FALSE(result.report.changed_examples().empty());
+  EXPECT_EQ(result.report.before().intervals().count("accuracy"), 1u);
+  EXPECT_EQ(result.report.after().intervals().count("loss"), 1u);
+}
+
 TEST(Attempt, ReportsTheCourseOfTraining) {
   const AttemptResult result = *RunJob(ToyJob(20));
 

@@ -1,0 +1,168 @@
+#include "worker/tasks/answer_comparison.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/worker/tasks/tiny_model.h"
+#include "worker/metrics/mcnemar.h"
+
+namespace attune::worker {
+namespace {
+
+using Examples = std::vector<PreparedExample>;
+using Outcomes = std::vector<RowOutcome>;
+
+std::vector<int64_t> Encode(const std::string& text) {
+  return TinyModel()->tokenizer->Encode(text, false)->ids;
+}
+
+// Rows of label "no", of two labels.
+Examples LabelExamples(int count) {
+  Examples examples(count);
+  for (int i = 0; i < count; ++i) {
+    examples[i].label = 1;
+    examples[i].answer = "no";
+    examples[i].input.ids = Encode(absl::StrCat("row ", i));
+  }
+  return examples;
+}
+
+// The answers to these rows, the first `num_wrong` of which are "yes".
+Outcomes LabelOutcomes(int count, int num_wrong) {
+  Outcomes outcomes(count);
+  for (int i = 0; i < count; ++i) {
+    const bool wrong = i < num_wrong;
+    outcomes[i].label = wrong ? 0 : 1;
+    outcomes[i].probabilities = {wrong ? 0.8 : 0.1, wrong ? 0.2 : 0.9};
+    outcomes[i].loss = wrong ? 1.6 : 0.1;
+    outcomes[i].weight = 1;
+  }
+  return outcomes;
+}
+
+TEST(CompareAnswers, CountsRowsThatBecameRightAndWrong) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const Examples examples = LabelExamples(40);
+  const Outcomes before = LabelOutcomes(40, 20);
+  Outcomes after = LabelOutcomes(40, 5);
+  after[39].label = 0;
+
+  const auto comparison =
+      CompareAnswers({*program, examples, before, after}, "accuracy");
+
+  EXPECT_EQ(comparison.metric(), "accuracy");
+  EXPECT_EQ(comparison.num_gained_rows(), 15);
+  EXPECT_EQ(comparison.num_lost_rows(), 1);
+  EXPECT_NEAR(comparison.improvement(), 14 / 40.0, 1e-12);
+  EXPECT_GT(comparison.interval().low(), 0);
+  EXPECT_LT(comparison.interval().low(), comparison.improvement());
+  EXPECT_GT(comparison.interval().high(), comparison.improvement());
+  EXPECT_DOUBLE_EQ(comparison.p_value(), McNemarPValue(15, 1));
+}
+
+TEST(CompareAnswers, ASmallerLossIsAnImprovement) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const Examples examples = LabelExamples(40);
+  const Outcomes before = LabelOutcomes(40, 20);
+  const Outcomes after = LabelOutcomes(40, 5);
+
+  const auto comparison =
+      CompareAnswers({*program, examples, before, after}, "loss");
+
+  EXPECT_EQ(comparison.metric(), "loss");
+  EXPECT_NEAR(comparison.improvement(), 15 * 1.5 / 40, 1e-12);
+  EXPECT_GT(comparison.interval().low(), 0);
+  EXPECT_LT(comparison.p_value(), 0.05);
+}
+
+TEST(CompareAnswers, TheSameAnswersAreNoImprovement) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const Examples examples = LabelExamples(10);
+  const Outcomes same = LabelOutcomes(10, 4);
+
+  const auto comparison =
+      CompareAnswers({*program, examples, same, same}, "accuracy");
+
+  EXPECT_DOUBLE_EQ(comparison.improvement(), 0);
+  EXPECT_DOUBLE_EQ(comparison.p_value(), 1);
+  EXPECT_TRUE(FindChangedExamples({*program, examples, same, same}).empty());
+}
+
+TEST(CompareAnswers, AMetricThatDrawsCannotTellGivesWayToTheLoss) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const Examples examples = LabelExamples(10);  // of one label: no AUC
+  const Outcomes before = LabelOutcomes(10, 8);
+  const Outcomes after = LabelOutcomes(10, 2);
+
+  EXPECT_EQ(CompareAnswers({*program, examples, before, after}, "auc").metric(),
+            "loss");
+}
+
+TEST(CompareAnswers, TextsAreRightButForWhiteSpaceAroundThem) {
+  const auto program = CompileTask(TextTask(4));
+  Examples examples(2);
+  Outcomes before(2);
+  Outcomes after(2);
+  for (int i = 0; i < 2; ++i) {
+    examples[i].answer = "good";
+    before[i].weight = after[i].weight = 1;
+    before[i].text = "bad";
+    after[i].text = i == 0 ? " good\n" : "goods";
+  }
+
+  const auto comparison =
+      CompareAnswers({*program, examples, before, after}, "exact_match");
+
+  EXPECT_EQ(comparison.num_gained_rows(), 1);
+  EXPECT_DOUBLE_EQ(comparison.improvement(), 0.5);
+}
+
+TEST(ChangedExamples, AreAFewOfEachKindEvenlySpread) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const Examples examples = LabelExamples(40);
+  const Outcomes before = LabelOutcomes(40, 20);
+  Outcomes after = LabelOutcomes(40, 4);
+  after[39].label = 0;
+
+  const auto changed = FindChangedExamples({*program, examples, before, after});
+
+  ASSERT_EQ(changed.size(), 9u);
+  EXPECT_EQ(changed[0].row(), 4);
+  EXPECT_EQ(changed[1].row(), 6);
+  EXPECT_EQ(changed[7].row(), 18);
+  EXPECT_EQ(changed[0].before(), "yes");
+  EXPECT_EQ(changed[0].after(), "no");
+  EXPECT_EQ(changed[0].right_answer(), "no");
+  EXPECT_EQ(changed[0].input(), "row 4");
+  EXPECT_FALSE(changed[0].was_right());
+  EXPECT_TRUE(changed[0].is_right());
+  EXPECT_EQ(changed[8].row(), 39);
+  EXPECT_TRUE(changed[8].was_right());
+  EXPECT_FALSE(changed[8].is_right());
+}
+
+TEST(ChangedExamples, LongTextsLoseTheirMiddle) {
+  const auto program = CompileTask(TextTask(4));
+  Examples examples(1);
+  Outcomes before(1);
+  Outcomes after(1);
+  examples[0].answer = "right";
+  for (int i = 0; i < 400; ++i) after[0].text += "ü";
+  after[0].text += "end";
+
+  const auto changed = FindChangedExamples({*program, examples, before, after});
+
+  ASSERT_EQ(changed.size(), 1u);
+  EXPECT_LE(changed[0].after().size(), 500u);
+  EXPECT_GT(changed[0].after().size(), 490u);
+  EXPECT_THAT(changed[0].after(), testing::StartsWith("üü"));
+  EXPECT_THAT(changed[0].after(), testing::HasSubstr("ü ... ü"));
+  EXPECT_THAT(changed[0].after(), testing::EndsWith("end"));
+}
+
+}  // namespace
+}  // namespace attune::worker
