@@ -8,9 +8,11 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_join.h"
-#include "client/commands/job_report.h"
 #include "client/commands/names.h"
 #include "client/commands/prompt_export.h"
+#include "client/commands/report_figures.h"
+#include "client/commands/spec_text.h"
+#include "client/commands/tuning_report.h"
 #include "client/output/error_text.h"
 #include "client/output/figures.h"
 #include "client/output/json_text.h"
@@ -76,13 +78,7 @@ void PrintVersion(const v1::PromptVersion& version, Console& console) {
   details.AddIf("fingerprint", version.model_fingerprint());
   details.Add("task", TaskText(version.task()));
   details.Add("method", MethodText(version.method()));
-  if (version.has_snapshot()) {
-    details.Add("data", Concat(version.snapshot().dataset().empty()
-                                   ? std::string("inline rows")
-                                   : version.snapshot().dataset(),
-                               ", ", FormatCount(version.snapshot().num_rows()),
-                               " rows"));
-  }
+  details.AddIf("data", DataText(version));
   details.AddIf("made by", version.tuning_job());
   details.AddIf("went on from", version.parent_version());
   details.AddIf("artifact", version.artifact_digest());

@@ -1,0 +1,185 @@
+#include "client/commands/spec_text.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "client/commands/names.h"
+#include "client/output/figures.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/text_format.h"
+#include "proto/cc/text.h"
+
+namespace attune::client {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+// The first name in "{{ name ... }}", or "text".
+std::string FirstField(std::string_view source) {
+  size_t at = source.find("{{");
+  if (at == source.npos) return "text";
+  at = source.find_first_not_of("- \t\n", at + 2);
+  std::string name;
+  for (; at < source.size(); ++at) {
+    if (!std::isalnum(static_cast<unsigned char>(source[at])) &&
+        source[at] != '_') {
+      break;
+    }
+    name += source[at];
+  }
+  return name.empty() ? "text" : name;
+}
+
+// "TASK_TYPE_REGRESSION" -> "regression": every enum's zero tells its prefix.
+std::string EnumText(const google::protobuf::EnumValueDescriptor& value) {
+  std::string_view prefix = value.type()->value(0)->name();
+  prefix.remove_suffix(
+      std::min(prefix.size(), std::string_view("UNSPECIFIED").size()));
+  std::string_view name = value.name();
+  if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
+  return LowerWords(name);
+}
+
+// One value of a field; `index` is -1 unless it is a list.
+std::string ScalarText(const Message& message, const FieldDescriptor& field,
+                       int index) {
+  const google::protobuf::Reflection& fields = *message.GetReflection();
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+    return EnumText(index < 0
+                        ? *fields.GetEnum(message, &field)
+                        : *fields.GetRepeatedEnum(message, &field, index));
+  }
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+    return index < 0 ? fields.GetString(message, &field)
+                     : fields.GetRepeatedString(message, &field, index);
+  }
+  std::string text;
+  google::protobuf::TextFormat::PrintFieldValueToString(message, &field, index,
+                                                        &text);
+  return text;
+}
+
+std::string ListText(const Message& message, const FieldDescriptor& field) {
+  const int size = message.GetReflection()->FieldSize(message, &field);
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    return std::to_string(size);
+  }
+  std::string text;
+  for (int i = 0; i < size; ++i) {
+    text += Concat(i == 0 ? "" : ", ", ScalarText(message, field, i));
+  }
+  return text;
+}
+
+bool IsWrapper(const FieldDescriptor& field) {
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field.message_type()->file()->name() ==
+             "google/protobuf/wrappers.proto";
+}
+
+void AddSettings(const Message& message, const std::string& prefix,
+                 const std::vector<std::string_view>& left_out,
+                 Settings& settings) {
+  std::vector<const FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (std::find(left_out.begin(), left_out.end(), field->name()) !=
+        left_out.end()) {
+      continue;
+    }
+    const std::string name = prefix + LowerWords(field->name());
+    if (field->is_repeated()) {
+      settings.emplace_back(name, ListText(message, *field));
+    } else if (IsWrapper(*field)) {
+      const Message& value =
+          message.GetReflection()->GetMessage(message, field);
+      settings.emplace_back(
+          name, ScalarText(value, *value.GetDescriptor()->field(0), -1));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      AddSettings(message.GetReflection()->GetMessage(message, field),
+                  name + " ", {}, settings);
+    } else {
+      settings.emplace_back(name, ScalarText(message, *field, -1));
+    }
+  }
+}
+
+}  // namespace
+
+std::string LowerWords(std::string_view name) {
+  std::string words;
+  for (const char c : name) {
+    words += c == '_' ? ' ' : static_cast<char>(std::tolower(c));
+  }
+  return words;
+}
+
+std::string ExampleCall(const std::string& prompt, const v1::TaskSpec& task) {
+  const std::string field = FirstField(task.template_());
+  const bool generation = task.type() == v1::TASK_TYPE_TEXT_GENERATION;
+  return Concat("attune ", generation ? "generate " : "predict ",
+                ShortName(prompt),
+                field == "text" ? std::string(" --text")
+                                : Concat(" --field ", field, "="),
+                field == "text" ? " \"...\"" : "\"...\"");
+}
+
+std::string MethodText(const v1::TuningMethod& method) {
+  switch (method.method_case()) {
+    case v1::TuningMethod::METHOD_NOT_SET:
+      return "prompt tuning";
+    case v1::TuningMethod::kPromptTuning: {
+      const int rows = method.prompt_tuning().num_virtual_tokens();
+      return rows == 0 ? "prompt tuning"
+                       : Concat("prompt tuning, ", rows, " rows");
+    }
+    case v1::TuningMethod::kHardPrompt: {
+      const int shown = method.hard_prompt().num_demonstrations();
+      return shown == 0 ? "hard prompt"
+                        : Concat("hard prompt, ", shown, " demonstrations");
+    }
+    case v1::TuningMethod::kLora: {
+      const int rank = method.lora().rank();
+      return rank == 0 ? "lora" : Concat("lora, rank ", rank);
+    }
+    default: {
+      const auto* field = v1::TuningMethod::descriptor()->FindFieldByNumber(
+          method.method_case());
+      return LowerWords(field->name());
+    }
+  }
+}
+
+std::string TaskText(const v1::TaskSpec& task) {
+  const std::string name =
+      ScalarText(task,
+                 *v1::TaskSpec::descriptor()->FindFieldByNumber(
+                     v1::TaskSpec::kTypeFieldNumber),
+                 /*index=*/-1);
+  if (task.labels_size() == 0) return name;
+  return Concat(name, ", ", task.labels_size(), " labels");
+}
+
+std::string SnapshotText(const v1::DatasetSnapshot& snapshot) {
+  return Concat(snapshot.dataset().empty() ? "inline rows" : snapshot.dataset(),
+                ", ", FormatCount(snapshot.num_rows()), " rows");
+}
+
+Settings SettingsOf(const Message& message,
+                    const std::vector<std::string_view>& left_out) {
+  Settings settings;
+  AddSettings(message, /*prefix=*/"", left_out, settings);
+  return settings;
+}
+
+Settings MethodSettings(const v1::TuningMethod& method) {
+  const FieldDescriptor* field =
+      method.GetReflection()->GetOneofFieldDescriptor(
+          method, method.GetDescriptor()->oneof_decl(0));
+  if (field == nullptr) return {};
+  return SettingsOf(method.GetReflection()->GetMessage(method, field));
+}
+
+}  // namespace attune::client
