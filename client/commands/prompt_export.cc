@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/commands/files.h"
 #include "proto/cc/artifact.h"
 #include "proto/cc/digest.h"
 #include "proto/cc/status.h"
@@ -88,13 +89,7 @@ class OpenFile {
           Concat(entry_.name, " is longer than ", entry_.size_bytes, " bytes"));
     }
     digest_.Update(bytes);
-    while (!bytes.empty()) {
-      const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return FileError("cannot write", entry_.name);
-      bytes.remove_prefix(written);
-    }
-    return absl::OkStatus();
+    return WriteAll(descriptor_, bytes, entry_.name);
   }
 
   // Checks size and digest and puts the bytes on disk.

@@ -1,5 +1,7 @@
 #include "client/commands/files.h"
 
+#include <filesystem>
+#include <iterator>
 #include <sstream>
 
 #include "gmock/gmock.h"
@@ -48,6 +50,60 @@ TEST(ReadInput, NamesWhatItCannotOpen) {
   EXPECT_THAT(ReadInput(directory.path(), in, 100),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("is a directory")));
+}
+
+TEST(WriteOutput, MakesAFile) {
+  const TempDirectory directory;
+
+  ASSERT_OK(WriteOutput(directory / "f", "text"));
+
+  EXPECT_EQ(ReadBytes(directory / "f"), "text");
+}
+
+TEST(WriteOutput, ReplacesAFileAndLeavesNothingBeside) {
+  const TempDirectory directory;
+  WriteBytes(directory / "f", "a longer text");
+
+  ASSERT_OK(WriteOutput(directory / "f", "text"));
+
+  EXPECT_EQ(ReadBytes(directory / "f"), "text");
+  EXPECT_EQ(
+      std::distance(std::filesystem::directory_iterator(directory.path()), {}),
+      1);
+}
+
+TEST(WriteOutput, WritesThroughALink) {
+  const TempDirectory directory;
+  WriteBytes(directory / "f", "old");
+  std::filesystem::create_symlink("f", directory / "link");
+
+  ASSERT_OK(WriteOutput(directory / "link", "new"));
+
+  EXPECT_EQ(ReadBytes(directory / "f"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "link"));
+}
+
+TEST(WriteOutput, RefusesADirectory) {
+  const TempDirectory directory;
+
+  EXPECT_THAT(WriteOutput(directory.path(), "text"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("is a directory: name a file in it")));
+}
+
+TEST(WriteOutput, RefusesADevice) {
+  EXPECT_THAT(WriteOutput("/dev/null", "text"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("/dev/null is no file: name one, or -")));
+}
+
+TEST(WriteOutput, NamesAPlaceThatIsNotThere) {
+  const TempDirectory directory;
+
+  EXPECT_THAT(WriteOutput(directory / "gone/f", "text"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       testing::AllOf(HasSubstr("gone/f: No such file"),
+                                      HasSubstr("name a directory"))));
 }
 
 }  // namespace
