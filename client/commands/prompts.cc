@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "client/commands/names.h"
 #include "client/commands/prompt_export.h"
+#include "client/commands/prompt_report.h"
 #include "client/commands/report_figures.h"
 #include "client/commands/spec_text.h"
 #include "client/commands/tuning_report.h"
@@ -387,6 +388,7 @@ void AddPromptsCommands(CLI::App& root, Session& session) {
   AddOnPrompt(*prompts, session, "versions",
               "List the versions of a prompt, newest first", "banking77-intent",
               Versions);
+  AddPromptReport(*prompts, session);
   AddPromote(*prompts, session);
   AddRemoveAlias(*prompts, session);
   AddExport(*prompts, session);

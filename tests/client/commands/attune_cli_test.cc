@@ -31,6 +31,7 @@ const std::vector<std::vector<std::string>>& Leaves() {
                                                  {"prompts", "list"},
                                                  {"prompts", "get"},
                                                  {"prompts", "versions"},
+                                                 {"prompts", "report"},
                                                  {"prompts", "promote"},
                                                  {"prompts", "remove-alias"},
                                                  {"prompts", "export"},
