@@ -32,37 +32,24 @@ std::optional<v1::MetricInterval> IntervalOf(
 }
 
 bool LowerIsBetter(std::string_view metric) {
-  return metric == "loss" || metric == "mse" || metric == "mae";
+  return metric == "loss" || metric == "mse" || metric == "mae" ||
+         metric == "ece" || metric == "brier";
 }
 
 bool IncludesZero(const v1::MetricInterval& interval) {
   return interval.low() <= 0 && interval.high() >= 0;
 }
 
-// The p-value of McNemar's exact test: of the rows that only one of the two
-// answers rightly, how likely are splits at least as uneven as this one when
-// both sides are equally likely?
-double McNemarPValue(int64_t gained, int64_t lost) {
-  const int64_t rows = gained + lost;
-  double tail = 0;
-  for (int64_t i = 0; i <= std::min(gained, lost); ++i) {
-    tail += std::exp(std::lgamma(rows + 1) - std::lgamma(i + 1) -
-                     std::lgamma(rows - i + 1) -
-                     static_cast<double>(rows) * std::log(2));
-  }
-  return std::min(1.0, 2 * tail);
-}
-
-// "p < 0.001 (McNemar)". The report does not name its test: only what the rows
-// gained and lost give, too, is called McNemar's.
+// "p < 0.001 (McNemar)"
 std::string PValueText(const v1::VersionComparison& comparison) {
+  using Comparison = v1::VersionComparison;
+  if (comparison.test() == Comparison::SIGNIFICANCE_TEST_UNSPECIFIED) {
+    return "not held against chance";
+  }
   const double p = comparison.p_value();
   std::string text =
       p < 0.001 ? "p < 0.001" : absl::StrFormat("p = %.*f", p < 0.1 ? 3 : 2, p);
-  const int64_t gained = comparison.num_gained_rows();
-  const int64_t lost = comparison.num_lost_rows();
-  if (gained + lost > 0 &&
-      std::abs(McNemarPValue(gained, lost) - p) <= 1e-6 + p * 1e-3) {
+  if (comparison.test() == Comparison::SIGNIFICANCE_TEST_MCNEMAR) {
     text += " (McNemar)";
   }
   return text;

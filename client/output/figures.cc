@@ -86,9 +86,13 @@ absl::Time ToTime(const google::protobuf::Timestamp& time) {
 }
 
 bool IsShare(std::string_view metric) {
-  return metric == "accuracy" || metric == "exact_match" || metric == "f1" ||
-         metric.ends_with("_f1") || metric.ends_with("_precision") ||
-         metric.ends_with("_recall");
+  for (const std::string_view name :
+       {"accuracy", "exact_match", "f1", "auc", "ece", "bleu", "chrf"}) {
+    if (metric == name) return true;
+  }
+  return metric.ends_with("_f1") || metric.ends_with("_precision") ||
+         metric.ends_with("_recall") || metric.starts_with("rouge_") ||
+         metric.starts_with("distinct_");
 }
 
 std::string FormatMetric(std::string_view metric, double value) {

@@ -165,6 +165,9 @@ void Compare(v1::TuningReport& report, const std::string& metric,
   comparison.mutable_interval()->set_low(improvement - half_width);
   comparison.mutable_interval()->set_high(improvement + half_width);
   comparison.set_p_value(p_value);
+  comparison.set_test(metric == "accuracy"
+                          ? v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR
+                          : v1::VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ std::string Abbreviated(std::string text) {
   return text.replace(begin, end - begin, kGap);
 }
 
-std::string InputText(const TaskProgram& program, const TaskInput& input) {
+std::string DecodedInput(const TaskProgram& program, const TaskInput& input) {
   absl::StatusOr<std::string> text = program.model().tokenizer->Decode(
       input.ids, /*skip_special_tokens=*/true);
   return text.ok() ? *std::move(text) : std::string();
@@ -146,10 +146,14 @@ VersionComparison CompareAnswers(const AnswerPair& pair,
   if (!found.has_value()) return comparison;
   comparison.set_improvement(found->first);
   *comparison.mutable_interval() = found->second.interval;
-  comparison.set_p_value(CountsRightRows(pair.program, comparison.metric())
-                             ? McNemarPValue(comparison.num_gained_rows(),
-                                             comparison.num_lost_rows())
-                             : found->second.p_value);
+  if (CountsRightRows(pair.program, comparison.metric())) {
+    comparison.set_test(VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
+    comparison.set_p_value(McNemarPValue(comparison.num_gained_rows(),
+                                         comparison.num_lost_rows()));
+  } else {
+    comparison.set_test(VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
+    comparison.set_p_value(found->second.p_value);
+  }
   return comparison;
 }
 
@@ -172,7 +176,7 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
       const PreparedExample& example = pair.examples[i];
       ChangedExample& one = found.emplace_back();
       one.set_row(static_cast<int64_t>(i));
-      one.set_input(Abbreviated(InputText(pair.program, example.input)));
+      one.set_input(Abbreviated(DecodedInput(pair.program, example.input)));
       one.set_right_answer(Abbreviated(RightText(pair.program, example)));
       one.set_before(Abbreviated(AnswerText(pair.program, pair.before[i])));
       one.set_after(Abbreviated(AnswerText(pair.program, pair.after[i])));

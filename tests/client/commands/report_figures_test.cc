@@ -9,7 +9,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 using testing::StartsWith;
 
 // An accuracy that rose by `improvement`, +/- 2 points.
@@ -21,6 +20,7 @@ v1::TuningReport Compared(double improvement, double p_value) {
   comparison.mutable_interval()->set_low(improvement - 0.02);
   comparison.mutable_interval()->set_high(improvement + 0.02);
   comparison.set_p_value(p_value);
+  comparison.set_test(v1::VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
   return report;
 }
 
@@ -72,16 +72,22 @@ TEST(VerdictText, HasTheNumbersBehindTheClaim) {
             "to +61.0); better on 61 rows, worse on 8; p < 0.001 (McNemar).");
 }
 
-TEST(VerdictText, NamesMcNemarWhereItsTestGivesTheSame) {
-  v1::TuningReport report = Compared(0.05, 0.02148437500);  // 10 rows, 1 lost
+TEST(VerdictText, NamesTheTest) {
+  v1::TuningReport report = Compared(0.05, 0.021);
   report.mutable_comparison()->set_num_gained_rows(9);
   report.mutable_comparison()->set_num_lost_rows(1);
+  report.mutable_comparison()->set_test(
+      v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
 
   EXPECT_THAT(VerdictText(report),
               HasSubstr("better on 9 rows, worse on 1; p = 0.021 (McNemar)."));
 
-  report.mutable_comparison()->set_p_value(0.03);
-  EXPECT_THAT(VerdictText(report), Not(HasSubstr("McNemar")));
+  report.mutable_comparison()->set_test(
+      v1::VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
+  EXPECT_THAT(VerdictText(report), HasSubstr("p = 0.021."));
+
+  report.mutable_comparison()->clear_test();
+  EXPECT_THAT(VerdictText(report), HasSubstr("; not held against chance."));
 }
 
 TEST(VerdictText, ClaimsNothingWhereTheIntervalIncludesZero) {

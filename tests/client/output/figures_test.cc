@@ -67,7 +67,10 @@ TEST(FormatMetric, SharesAreInPerCent) {
   EXPECT_EQ(FormatMetric("exact_match", 1), "100.0%");
   EXPECT_EQ(FormatMetric("macro_precision", 0.25), "25.0%");
   EXPECT_EQ(FormatMetric("weighted_recall", 0.75), "75.0%");
+  EXPECT_EQ(FormatMetric("bleu", 0.274), "27.4%");
+  EXPECT_EQ(FormatMetric("rouge_l", 0.5), "50.0%");
   EXPECT_EQ(FormatMetric("loss", 0.5), "0.500");
+  EXPECT_EQ(FormatMetric("mcc", 0.5), "0.500");
 }
 
 TEST(FormatChange, HasASign) {

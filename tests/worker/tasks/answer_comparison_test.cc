@@ -61,6 +61,8 @@ TEST(CompareAnswers, CountsRowsThatBecameRightAndWrong) {
   EXPECT_GT(comparison.interval().low(), 0);
   EXPECT_LT(comparison.interval().low(), comparison.improvement());
   EXPECT_GT(comparison.interval().high(), comparison.improvement());
+  EXPECT_EQ(comparison.test(),
+            attune::v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
   EXPECT_DOUBLE_EQ(comparison.p_value(), McNemarPValue(15, 1));
 }
 
@@ -76,6 +78,8 @@ TEST(CompareAnswers, ASmallerLossIsAnImprovement) {
   EXPECT_EQ(comparison.metric(), "loss");
   EXPECT_NEAR(comparison.improvement(), 15 * 1.5 / 40, 1e-12);
   EXPECT_GT(comparison.interval().low(), 0);
+  EXPECT_EQ(comparison.test(),
+            attune::v1::VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
   EXPECT_LT(comparison.p_value(), 0.05);
 }
 
