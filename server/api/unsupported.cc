@@ -40,8 +40,6 @@ constexpr UnsupportedValue kValues[] = {
      "single fields are not cut yet; the rendered text is cut as a whole"},
     {"attune.v1.Decoding.num_beams",
      "beam search is not built yet; leave it 0 or 1", 1},
-    {"attune.v1.UploadExamplesHeader.UPLOAD_FORMAT_CSV",
-     "CSV is not read yet; UPLOAD_FORMAT_JSON_LINES is"},
 };
 
 const UnsupportedValue* FindUnsupported(const std::string& full_name) {

@@ -232,23 +232,13 @@ absl::StatusOr<std::unique_ptr<DatasetUpload>> DatasetCatalog::BeginUpload(
   if (!split.ok()) {
     return InvalidField("header.split", ToStd(split.status().message()));
   }
-  switch (header.format()) {
-    case v1::UploadExamplesHeader::UPLOAD_FORMAT_UNSPECIFIED:
-    case v1::UploadExamplesHeader::UPLOAD_FORMAT_JSON_LINES:
-      break;
-    case v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV:
-      return UnsupportedField("header.format",
-                              "CSV is not supported yet; send JSON Lines");
-    default:
-      return InvalidField("header.format", "is not a known format");
-  }
   DatasetRecord record;
   ATTUNE_RETURN_IF_ERROR(database_.Read([&](soci::session& sql) {
     ATTUNE_ASSIGN_OR_RETURN(record, FindDataset(sql, id));
     return absl::OkStatus();
   }));
-  return std::unique_ptr<DatasetUpload>(new DatasetUpload(
-      database_, clock_, header, *std::move(split), std::move(record)));
+  return DatasetUpload::Create(database_, clock_, header, *std::move(split),
+                               std::move(record));
 }
 
 absl::StatusOr<PinnedRows> DatasetCatalog::Pin(std::string_view id) const {

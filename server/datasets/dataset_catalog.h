@@ -54,7 +54,7 @@ class DatasetCatalog {
       std::string_view id, const v1::AppendExamplesRequest& request);
 
   // Begins an upload. id: of header.dataset. NOT_FOUND. INVALID_ARGUMENT:
-  // header.split. UNIMPLEMENTED: header.format is CSV.
+  // header.split or header.format.
   absl::StatusOr<std::unique_ptr<DatasetUpload>> BeginUpload(
       std::string_view id, const v1::UploadExamplesHeader& header);
 

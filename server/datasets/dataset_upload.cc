@@ -8,6 +8,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "server/datasets/upload_format.h"
 #include "server/store/database.h"
 #include "server/store/request_ids.h"
 
@@ -53,15 +54,30 @@ absl::Status PublishRows(soci::session& sql, const StagedRows& rows,
 }
 
 DatasetUpload::DatasetUpload(Database& database, const Clock& clock,
-                             v1::UploadExamplesHeader header, std::string split,
-                             DatasetRecord base)
+                             v1::UploadExamplesHeader header,
+                             DatasetRecord base, int64_t max_json_bytes)
     : database_(database),
       clock_(clock),
       header_(std::move(header)),
       base_(std::move(base)),
-      reader_(std::move(split)),
+      max_json_bytes_(max_json_bytes),
       digest_(base_.dataset.digest()) {
   staged_.after_rows = base_.dataset.num_rows();
+}
+
+absl::StatusOr<std::unique_ptr<DatasetUpload>> DatasetUpload::Create(
+    Database& database, const Clock& clock, v1::UploadExamplesHeader header,
+    std::string split, DatasetRecord base, int64_t max_json_bytes) {
+  const auto format = header.format();
+  std::unique_ptr<DatasetUpload> upload(new DatasetUpload(
+      database, clock, std::move(header), std::move(base), max_json_bytes));
+  ATTUNE_ASSIGN_OR_RETURN(
+      upload->reader_,
+      MakeRowReader(format, std::move(split),
+                    [taker = upload.get()](int64_t /*line*/, Row row) {
+                      return taker->Take(std::move(row));
+                    }));
+  return upload;
 }
 
 DatasetUpload::~DatasetUpload() {
@@ -83,22 +99,24 @@ absl::Status DatasetUpload::Write(std::string_view chunk) {
                             " bytes; upload it in several parts"));
   }
   bytes_digest_.Update(chunk);
-  std::vector<Row> rows;
-  ATTUNE_RETURN_IF_ERROR(reader_.Read(chunk, rows));
-  return Take(std::move(rows));
+  return reader_->Append(chunk);
 }
 
-absl::Status DatasetUpload::Take(std::vector<Row> rows) {
-  for (Row& row : rows) {
-    digest_.Add(row.json);
-    ++staged_.num_rows;
-    ++staged_.split_rows[row.split];
-    pending_bytes_ += static_cast<int64_t>(row.json.size());
-    pending_.push_back(std::move(row.json));
-  }
+absl::Status DatasetUpload::Take(Row row) {
+  digest_.Add(row.json);
+  ++staged_.num_rows;
+  ++staged_.split_rows[row.split];
+  pending_bytes_ += static_cast<int64_t>(row.json.size());
+  pending_.push_back(std::move(row.json));
   // Those of the dataset count at the end only: a repeated upload adds nothing.
   if (staged_.num_rows > kMaxDatasetRows) {
     return TooManyRows(base_.dataset.name());
+  }
+  if (staged_.num_bytes + pending_bytes_ > max_json_bytes_) {
+    return MakeError(Reason::kLimitExceeded,
+                     Concat("the rows have more than ", max_json_bytes_,
+                            " bytes as JSON; upload the file in several parts "
+                            "or give its columns shorter names"));
   }
   return pending_bytes_ >= kStageBytes ? Stage() : absl::OkStatus();
 }
@@ -120,13 +138,12 @@ absl::Status DatasetUpload::Stage() {
 }
 
 absl::StatusOr<v1::Dataset> DatasetUpload::Finish() {
-  std::vector<Row> rows;
-  ATTUNE_RETURN_IF_ERROR(reader_.Finish(rows));
-  ATTUNE_RETURN_IF_ERROR(Take(std::move(rows)));
+  ATTUNE_RETURN_IF_ERROR(reader_->Finish());
   ATTUNE_RETURN_IF_ERROR(Stage());
   if (staged_.num_rows == 0) {
-    return MakeError(Reason::kInvalidData,
-                     "the file has no rows; send one JSON object a line");
+    return MakeError(
+        Reason::kInvalidData,
+        Concat("the file has no rows; send ", RowsOfFormat(header_.format())));
   }
   staged_.digest = digest_.hex();
   const absl::Time now = clock_.Now();

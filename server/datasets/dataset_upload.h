@@ -2,6 +2,7 @@
 #define ATTUNE_SERVER_DATASETS_DATASET_UPLOAD_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +13,8 @@
 #include "attune/v1/dataset_service.pb.h"
 #include "proto/cc/clock.h"
 #include "proto/cc/digest.h"
-#include "server/datasets/json_lines_reader.h"
+#include "server/datasets/row_format.h"
+#include "server/datasets/row_reader.h"
 #include "server/store/dataset_store.h"
 #include "server/store/row_store.h"
 
@@ -26,6 +28,8 @@ class Database;
 
 inline constexpr int64_t kMaxDatasetRows = 1'000'000;
 inline constexpr int64_t kMaxUploadBytes = int64_t{256} << 20;
+// As JSON, a file of many short rows below long column names is much larger.
+inline constexpr int64_t kMaxUploadJsonBytes = int64_t{512} << 20;
 inline constexpr int64_t kMaxUploadChunkBytes = int64_t{1} << 20;
 
 // Rows in a segment that is to become part of a dataset.
@@ -51,6 +55,12 @@ absl::Status PublishRows(soci::session& sql, const StagedRows& rows,
 // database.
 class DatasetUpload {
  public:
+  // Begins an upload to `base`. split: canonical. max_json_bytes: of all rows.
+  // INVALID_ARGUMENT naming header.format.
+  static absl::StatusOr<std::unique_ptr<DatasetUpload>> Create(
+      Database& database, const Clock& clock, v1::UploadExamplesHeader header,
+      std::string split, DatasetRecord base,
+      int64_t max_json_bytes = kMaxUploadJsonBytes);
   ~DatasetUpload();
 
   // More bytes of the file, cut anywhere. INVALID_ARGUMENT (kInvalidData)
@@ -65,20 +75,19 @@ class DatasetUpload {
   absl::StatusOr<v1::Dataset> Finish();
 
  private:
-  friend class DatasetCatalog;
-  // split: canonical.
   DatasetUpload(Database& database, const Clock& clock,
-                v1::UploadExamplesHeader header, std::string split,
-                DatasetRecord base);
-  absl::Status Take(std::vector<Row> rows);
+                v1::UploadExamplesHeader header, DatasetRecord base,
+                int64_t max_json_bytes);
+  absl::Status Take(Row row);
   absl::Status Stage();
 
   Database& database_;
   const Clock& clock_;
   const v1::UploadExamplesHeader header_;
   const DatasetRecord base_;  // the dataset when the upload began
-  JsonLinesReader reader_;
-  RowDigest digest_;     // of base_ and the rows so far
+  const int64_t max_json_bytes_;
+  std::unique_ptr<RowReader> reader_;  // hands rows to Take
+  RowDigest digest_;                   // of base_ and the rows so far
   Sha256 bytes_digest_;  // of the chunks so far, for the request's hash
   int64_t received_bytes_ = 0;
   StagedRows staged_;

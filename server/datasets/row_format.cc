@@ -51,7 +51,8 @@ class RowChecker : public Json::json_sax_t {
   }
   bool key(string_t& name) override {
     if (keys_.back().insert(name).second) return true;
-    return Stop(Wrong(Concat("has the key \"", name, "\" twice")));
+    return Stop(
+        Wrong(Concat("has the key \"", name.substr(0, 64), "\" twice")));
   }
   bool end_object() override {
     keys_.pop_back();
@@ -78,7 +79,13 @@ class RowChecker : public Json::json_sax_t {
       return Stop(Wrong(Concat("is not UTF-8 at byte ", position)));
     }
     if (token.empty() && position <= 1) return Stop(NotAnObject());
-    return Stop(Wrong(Concat("is not JSON: ", text.substr(0, 200))));
+    // Its lines are those of the row; the row's place in the file is known to
+    // the caller.
+    if (text.starts_with("parse error at line ")) {
+      text.remove_prefix(text.find(": ") + 2);
+    }
+    return Stop(Wrong(
+        Concat("is not JSON at byte ", position, ": ", text.substr(0, 200))));
   }
 
  private:
@@ -161,7 +168,7 @@ absl::StatusOr<Row> FromJson(Json object, std::string_view default_split) {
   }
   row.json = object.dump();
   if (static_cast<int64_t>(row.json.size()) > kMaxRowBytes) {
-    return Wrong(Concat("has ", row.json.size(), " bytes; at most ",
+    return Wrong(Concat("has ", row.json.size(), " bytes as JSON; at most ",
                         kMaxRowBytes, " are allowed"));
   }
   return row;
@@ -186,6 +193,10 @@ absl::StatusOr<Row> ParseRow(std::string_view text,
     return Wrong(Concat("has ", text.size(), " bytes; at most ", kMaxRowBytes,
                         " are allowed"));
   }
+  // The parser takes one for the end of the text.
+  if (text.find('\0') != text.npos) {
+    return Wrong("has a NUL byte; save the file as UTF-8");
+  }
   try {
     RowChecker checker;
     if (!Json::sax_parse(text, &checker)) return checker.status();
@@ -197,12 +208,25 @@ absl::StatusOr<Row> ParseRow(std::string_view text,
 
 absl::StatusOr<Row> ParseRow(const Struct& fields,
                              std::string_view default_split) {
+  ATTUNE_ASSIGN_OR_RETURN(Json object, FromStruct(fields, /*depth=*/1));
+  return MakeRow(std::move(object), default_split);
+}
+
+absl::StatusOr<Row> MakeRow(Json object, std::string_view default_split) {
   try {
-    ATTUNE_ASSIGN_OR_RETURN(Json object, FromStruct(fields, /*depth=*/1));
     return FromJson(std::move(object), default_split);
   } catch (const Json::exception& error) {
     // Only dump() can throw here, and only for strings.
     return Wrong("has a string that is not UTF-8");
+  }
+}
+
+bool IsUtf8(std::string_view text) {
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::exception& error) {
+    return false;
   }
 }
 

@@ -2,6 +2,7 @@
 #define ATTUNE_SERVER_DATASETS_ROW_FORMAT_H_
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -23,7 +24,7 @@ struct Row {
 // "validation" (also from "dev") or "test"; a row without one gets
 // `default_split` unless that is empty. INVALID_ARGUMENT (kInvalidData) saying
 // what is wrong: not UTF-8, not JSON, not an object, a key twice, nested deeper
-// than kMaxRowDepth, longer than kMaxRowBytes, another split.
+// than kMaxRowDepth, longer than kMaxRowBytes, a NUL byte, another split.
 absl::StatusOr<Row> ParseRow(std::string_view text,
                              std::string_view default_split);
 
@@ -31,6 +32,13 @@ absl::StatusOr<Row> ParseRow(std::string_view text,
 // Numbers that are not finite are refused.
 absl::StatusOr<Row> ParseRow(const google::protobuf::Struct& fields,
                              std::string_view default_split);
+
+// The same for an object that was read from another format. Its depth is not
+// checked.
+absl::StatusOr<Row> MakeRow(nlohmann::json object,
+                            std::string_view default_split);
+
+bool IsUtf8(std::string_view text);
 
 // "train", "validation", "test" for a split's name ("dev" is "validation"); ""
 // for "". INVALID_ARGUMENT (kInvalidData) for any other.

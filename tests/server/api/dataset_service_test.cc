@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "attune/v1/dataset_service.grpc.pb.h"
+#include "attune/v1/tuning_service.grpc.pb.h"
 #include "tests/server/api/api_test.h"
 
 namespace attune::server {
@@ -92,6 +93,46 @@ TEST_F(DatasetServiceTest, UploadsAFileCutAnywhere) {
   EXPECT_EQ(dataset->num_rows(), 2);
 }
 
+TEST_F(DatasetServiceTest, AWorkerGetsTheRowsOfACsvFile) {
+  v1::UploadExamplesRequest csv = Header();
+  csv.mutable_header()->set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+  csv.mutable_header()->set_split("train");
+  ASSERT_OK(Upload({csv, Chunk("text,label\n\"say \"\"ye"),
+                    Chunk("s\"\"\",yes\nsay no,no\n")}));
+  FakeWorker worker(server_.channel(), "w");
+  v1::CreateTuningJobRequest create = SoundCreateRequest("one");
+  create.mutable_tuning_job()->mutable_spec()->mutable_data()->set_dataset(
+      "datasets/rows");
+  ASSERT_OK(Call(*v1::TuningService::NewStub(server_.channel()),
+                 &v1::TuningService::Stub::CreateTuningJob, create));
+  worker::v1::ReadSnapshotRequest request;
+  const auto work = worker.Synchronize().assignment();
+  request.set_tuning_job(work.tuning_job().name());
+  request.set_attempt(work.attempt());
+
+  const auto rows =
+      ReadAll(worker.control(), &worker::v1::WorkerControl::Stub::ReadSnapshot,
+              request);
+
+  ASSERT_OK(rows.status);
+  ASSERT_EQ(rows.messages.size(), 1u);
+  EXPECT_THAT(rows.messages[0].rows(),
+              testing::ElementsAre(
+                  R"({"label":"yes","split":"train","text":"say \"yes\""})",
+                  R"({"label":"no","split":"train","text":"say no"})"));
+}
+
+TEST_F(DatasetServiceTest, AWrongCellLeavesNothing) {
+  v1::UploadExamplesRequest csv = Header();
+  csv.mutable_header()->set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+
+  EXPECT_THAT(Upload({csv, Chunk("text,label\nhi,a\nho,\"b\n")}),
+              ReasonIs(Reason::kInvalidData,
+                       testing::HasSubstr("line 3 begins a quote in column "
+                                          "'label'")));
+  EXPECT_EQ(Get("datasets/rows")->num_rows(), 0);
+}
+
 TEST_F(DatasetServiceTest, AWrongLineLeavesNothing) {
   const auto dataset = Upload({Header(), Chunk("{\"text\": \"a\"}\n{oops\n")});
 
@@ -117,15 +158,16 @@ TEST_F(DatasetServiceTest, HalfAnUploadLeavesNothing) {
 }
 
 TEST_F(DatasetServiceTest, MessagesMustComeInOrder) {
-  v1::UploadExamplesRequest csv = Header();
-  csv.mutable_header()->set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+  v1::UploadExamplesRequest unknown = Header();
+  unknown.mutable_header()->set_format(
+      static_cast<v1::UploadExamplesHeader::UploadFormat>(77));
 
   EXPECT_THAT(Upload({}), NamesField(Reason::kInvalidField, "header"));
   EXPECT_THAT(Upload({Chunk("{}")}),
               NamesField(Reason::kInvalidField, "header"));
   EXPECT_THAT(Upload({Header(), Header()}),
               NamesField(Reason::kInvalidField, "chunk"));
-  EXPECT_THAT(Upload({csv}),
+  EXPECT_THAT(Upload({unknown}),
               NamesField(Reason::kUnsupportedField, "header.format"));
   EXPECT_THAT(Upload({Header(), Chunk(std::string((1 << 20) + 1, ' '))}),
               NamesField(Reason::kInvalidField, "chunk"));

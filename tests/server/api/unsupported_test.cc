@@ -227,9 +227,9 @@ TEST(Unsupported, EveryFieldOfTheTableIsRefusedByItsName) {
 // A message that has a field of `type`, that field set to `number`.
 TEST(Unsupported, EveryEnumValueOfTheTableIsRefusedByItsName) {
   const DescriptorPool& pool = *DescriptorPool::generated_pool();
-  const Descriptor* const holders[] = {
-      v1::TaskSpec::descriptor(), v1::PromptTuning::descriptor(),
-      v1::TrainingConfig::descriptor(), v1::UploadExamplesHeader::descriptor()};
+  const Descriptor* const holders[] = {v1::TaskSpec::descriptor(),
+                                       v1::PromptTuning::descriptor(),
+                                       v1::TrainingConfig::descriptor()};
   for (const UnsupportedValue& row : UnsupportedValues()) {
     const auto* value = pool.FindEnumValueByName(std::string(row.name));
     if (value == nullptr) continue;  // a field

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "proto/cc/text.h"
 #include "server/datasets/dataset_catalog.h"
+#include "server/datasets/upload_format.h"
 #include "tests/testing/server_state.h"
 #include "tests/testing/status_matchers.h"
 
@@ -195,15 +196,68 @@ TEST_F(DatasetUploadTest, AFileWithoutRowsIsRefused) {
               ReasonIs(Reason::kInvalidData, HasSubstr("no rows")));
 }
 
+TEST_F(DatasetUploadTest, AFileIsReadAsItsHeaderSays) {
+  const std::pair<UploadFormat, std::string> files[] = {
+      {v1::UploadExamplesHeader::UPLOAD_FORMAT_JSON_LINES,
+       "{\"tags\":[\"O\"],\"tokens\":[\"a\"]}\n"},
+      {v1::UploadExamplesHeader::UPLOAD_FORMAT_JSON_ARRAY,
+       "[{\"tokens\":[\"a\"],\n\"tags\":[\"O\"]}]"},
+      {v1::UploadExamplesHeader::UPLOAD_FORMAT_CONLL, "a O\n"},
+      {v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV, "x,y\n1,2\n"},
+      {v1::UploadExamplesHeader::UPLOAD_FORMAT_TSV, "x\ty\n1\t2\n"},
+  };
+  RowDigest expected;
+  for (const auto& [format, file] : files) {
+    v1::UploadExamplesHeader header;
+    header.set_format(format);
+    const bool csv = file[0] == 'x';
+    expected.Add(csv ? R"({"x":"1","y":"2"})"
+                     : R"({"tags":["O"],"tokens":["a"]})");
+
+    EXPECT_EQ(Upload(file, header)->digest(), expected.hex()) << file;
+  }
+  EXPECT_EQ(DigestOfRows(), expected.hex());
+}
+
+TEST_F(DatasetUploadTest, AFormatsFileWithoutRowsIsRefused) {
+  v1::UploadExamplesHeader header;
+  header.set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+  EXPECT_THAT(Upload("a,b\n", header),
+              ReasonIs(Reason::kInvalidData,
+                       HasSubstr("no rows; send a line that names")));
+  header.set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_JSON_ARRAY);
+  EXPECT_THAT(Upload("[]", header),
+              ReasonIs(Reason::kInvalidData, HasSubstr("a JSON array")));
+}
+
+TEST_F(DatasetUploadTest, AFileThatIsMuchLargerAsJsonIsRefused) {
+  v1::UploadExamplesHeader header;
+  header.set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+  DatasetRecord record;
+  ASSERT_OK(state_.database->Read([&](soci::session& sql) {
+    record = DatasetStore(sql).Find("d").value();
+    return absl::OkStatus();
+  }));
+  const std::string row = Concat("{\"", std::string(250, 'x'), "\":\"1\"}");
+  const int64_t most = 10 * static_cast<int64_t>(row.size());
+  auto upload = DatasetUpload::Create(*state_.database, state_.clock, header,
+                                      /*split=*/"", record, most);
+  ASSERT_OK(upload);
+  ASSERT_OK((*upload)->Write(std::string(250, 'x') + "\n"));
+  for (int i = 0; i < 10; ++i) ASSERT_OK((*upload)->Write("1\n"));
+
+  EXPECT_THAT(
+      (*upload)->Write("1\n"),
+      ReasonIs(Reason::kLimitExceeded,
+               HasSubstr(Concat("more than ", most, " bytes as JSON"))));
+}
+
 TEST_F(DatasetUploadTest, WrongHeadersAreRefusedByName) {
   v1::UploadExamplesHeader header;
   header.set_split("eval");
   EXPECT_THAT(state_.datasets->BeginUpload("d", header),
               ReasonIs(Reason::kInvalidField, HasSubstr("header.split")));
   header.set_split("");
-  header.set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
-  EXPECT_THAT(state_.datasets->BeginUpload("d", header),
-              ReasonIs(Reason::kUnsupportedField, HasSubstr("CSV")));
   header.set_format(static_cast<v1::UploadExamplesHeader::UploadFormat>(9));
   EXPECT_THAT(state_.datasets->BeginUpload("d", header),
               ReasonIs(Reason::kInvalidField, HasSubstr("header.format")));

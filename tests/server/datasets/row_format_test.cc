@@ -6,6 +6,7 @@
 
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "proto/cc/text.h"
 #include "tests/testing/status_matchers.h"
 
@@ -58,6 +59,16 @@ TEST(ParseRow, SaysWhatIsWrong) {
   EXPECT_THAT(Canonical("{\"a\":1,\"a\":2}"), HasSubstr("key \"a\" twice"));
   EXPECT_THAT(Canonical("{\"x\":{\"a\":1,\"a\":2}}"),
               HasSubstr("key \"a\" twice"));
+}
+
+TEST(ParseRow, NamesTheByteOfASyntaxError) {
+  EXPECT_THAT(Canonical("{\n\"a\": oops}"),
+              HasSubstr("is not JSON at byte 8: syntax error"));
+}
+
+TEST(ParseRow, ANulByteDoesNotEndTheText) {
+  EXPECT_THAT(Canonical(std::string("{}\0x", 4)), HasSubstr("NUL byte"));
+  EXPECT_EQ(Canonical("{\"a\":\"\\u0000\"}"), "{\"a\":\"\\u0000\"}");
 }
 
 TEST(ParseRow, TheSameKeyInTwoObjectsIsFine) {
@@ -153,6 +164,29 @@ TEST(ParseRow, ARequestsNestingIsLimitedTo64) {
 
   EXPECT_THAT(ParseRow(fields, ""),
               ReasonIs(Reason::kInvalidData, HasSubstr("deeper than 64")));
+}
+
+TEST(MakeRow, GivesAnObjectTheSameForm) {
+  auto row = MakeRow({{"b", "x"}, {"a", {"1", "2"}}, {"split", "dev"}}, "");
+
+  EXPECT_EQ(row->json, R"({"a":["1","2"],"b":"x","split":"validation"})");
+  EXPECT_EQ(row->split, "validation");
+  EXPECT_EQ(MakeRow({{"split", ""}}, "train")->split, "train");
+}
+
+TEST(MakeRow, ChecksTextAndLength) {
+  EXPECT_THAT(MakeRow({{"a", "\xff"}}, ""),
+              ReasonIs(Reason::kInvalidData, HasSubstr("UTF-8")));
+  EXPECT_THAT(MakeRow({{"a", std::string(kMaxRowBytes, 'x')}}, ""),
+              ReasonIs(Reason::kInvalidData,
+                       HasSubstr("262152 bytes as JSON; at most 262144")));
+}
+
+TEST(IsUtf8, RefusesWhatIsNone) {
+  EXPECT_TRUE(IsUtf8(""));
+  EXPECT_TRUE(IsUtf8("\xC3\xA9"));
+  EXPECT_FALSE(IsUtf8("\xC3"));
+  EXPECT_FALSE(IsUtf8("\xED\xA0\x80"));
 }
 
 TEST(CanonicalSplit, KnowsFourNames) {
