@@ -13,6 +13,7 @@
 #include "client/commands/files.h"
 #include "client/commands/names.h"
 #include "client/commands/rows.h"
+#include "client/commands/upload_format.h"
 #include "client/output/error_text.h"
 #include "client/output/figures.h"
 #include "client/output/json_text.h"
@@ -39,6 +40,7 @@ struct UploadOptions {
   std::string dataset;
   std::string file;
   std::string split;
+  std::string format;
   std::string request_id;
 };
 
@@ -139,13 +141,15 @@ absl::Status SendFile(Connection& connection, const std::string& bytes,
 }
 
 absl::StatusOr<int> Upload(Session& session, const UploadOptions& options) {
+  ATTUNE_ASSIGN_OR_RETURN(const v1::UploadExamplesHeader::UploadFormat format,
+                          FindUploadFormat(options.format, options.file));
   ATTUNE_ASSIGN_OR_RETURN(
       const std::string bytes,
       ReadInput(options.file, session.in(), kMaxUploadBytes));
   v1::UploadExamplesHeader header;
   header.set_dataset(DatasetName(options.dataset));
   header.set_split(options.split);
-  header.set_format(v1::UploadExamplesHeader::UPLOAD_FORMAT_JSON_LINES);
+  header.set_format(format);
   header.set_request_id(RequestIdOr(options.request_id));
   Connection& connection = session.connection();
   v1::Dataset dataset;
@@ -249,21 +253,36 @@ void AddCreateDataset(CLI::App& datasets, Session& session) {
 void AddUpload(CLI::App& datasets, Session& session) {
   const auto options = std::make_shared<UploadOptions>();
   CLI::App* command = datasets.add_subcommand(
-      "upload", "Append the rows of a JSON Lines file: all of them or none");
+      "upload", "Append the rows of a file: all of them or none");
   command->add_option("name", options->dataset, "The dataset")->required();
   command
       ->add_option("file", options->file,
-                   "One JSON object a line; '-' is standard input")
+                   "A file in one of the formats below; '-' is standard input")
       ->required();
+  command->add_option("--format", options->format,
+                      Concat(kUploadFormatChoices,
+                             " (default: by the file's suffix; jsonl of "
+                             "standard input)"));
   command->add_option("--split", options->split,
                       "train, validation or test: for rows that do not say");
   command->add_option("--request-id", options->request_id,
                       "A UUID: the same one appends the rows only once "
                       "(default: a new one)");
   command->footer(
+      "Formats (UTF-8):\n"
+      "  jsonl  one JSON object a line\n"
+      "  json   a JSON array of objects\n"
+      "  csv    comma-separated, the first line names the columns; values are "
+      "texts\n"
+      "  tsv    the same with tabs\n"
+      "  conll  a token a line, first column the token, last column its tag; "
+      "a blank\n"
+      "         line ends a sentence: fields tokens and tags\n"
       "Examples:\n"
       "  attune datasets upload banking77-intents train.jsonl --split train\n"
-      "  attune datasets upload banking77-intents test.jsonl --split test");
+      "  attune datasets upload banking77-intents test.csv --split test\n"
+      "  attune datasets upload travel-entities train.bio --split train\n"
+      "  zcat rows.txt.gz | attune datasets upload reviews - --format tsv");
   command->callback([&session, options] {
     session.action = [&session, options] { return Upload(session, *options); };
   });

@@ -89,7 +89,9 @@ TEST_F(Cli, TourFromDataToAnswers) {
   EXPECT_THAT(Works({"datasets", "upload", "tour", rows}), HasSubstr("40"));
   Works({"datasets", "append", "tour", "--field", "text=so good", "--field",
          "label=positive"});
-  EXPECT_THAT(Works({"datasets", "get", "tour"}), HasSubstr("41"));
+  Works({"datasets", "upload", "tour",
+         Write("rows.csv", "text,label\n\"so fine, so good\",positive\n")});
+  EXPECT_THAT(Works({"datasets", "get", "tour"}), HasSubstr("42"));
   EXPECT_THAT(Works({"datasets", "list"}), HasSubstr("tour"));
 
   const ProgramResult watched =

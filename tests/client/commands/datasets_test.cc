@@ -93,6 +93,37 @@ TEST_F(DatasetsTest, UploadSendsAHeaderAndTheBytes) {
   EXPECT_EQ(sent[1].chunk() + sent[2].chunk() + sent[3].chunk(), bytes);
 }
 
+TEST_F(DatasetsTest, UploadSaysWhichFormatTheFileHas) {
+  std::vector<v1::UploadExamplesHeader> sent;
+  fake_.scripts.upload = [&](const auto& messages, v1::Dataset&) {
+    sent.push_back(messages[0].header());
+    return absl::OkStatus();
+  };
+  WriteBytes(directory_ / "rows.csv", "text\nhi\n");
+  WriteBytes(directory_ / "rows.txt", "text\nhi\n");
+  RunOptions options;
+  options.input = "a O\n";
+
+  EXPECT_EQ(Run({"upload", "d", directory_ / "rows.csv"}).exit_code, 0);
+  EXPECT_EQ(Run({"upload", "d", directory_ / "rows.txt", "--format", "tsv"})
+                .exit_code,
+            0);
+  EXPECT_EQ(Run({"upload", "d", "-", "--format", "conll"}, options).exit_code,
+            0);
+  EXPECT_EQ(Run({"upload", "d", "-"}, options).exit_code, 0);
+  const RunResult unknown = Run({"upload", "d", directory_ / "rows.txt"});
+
+  ASSERT_EQ(sent.size(), 4u);
+  EXPECT_EQ(sent[0].format(), v1::UploadExamplesHeader::UPLOAD_FORMAT_CSV);
+  EXPECT_EQ(sent[1].format(), v1::UploadExamplesHeader::UPLOAD_FORMAT_TSV);
+  EXPECT_EQ(sent[2].format(), v1::UploadExamplesHeader::UPLOAD_FORMAT_CONLL);
+  EXPECT_EQ(sent[3].format(),
+            v1::UploadExamplesHeader::UPLOAD_FORMAT_JSON_LINES);
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err,
+              HasSubstr("say --format: jsonl, json, csv, tsv or conll"));
+}
+
 TEST_F(DatasetsTest, ABrokenUploadIsSentAgainUnderTheSameRequestId) {
   std::vector<std::string> request_ids;
   fake_.scripts.upload = [&](const auto& messages, v1::Dataset&) {
