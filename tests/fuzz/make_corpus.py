@@ -460,6 +460,50 @@ def template_files():
     yield "syntax_error", "{% if %}", {}
 
 
+# --- uploads -----------------------------------------------------------------
+
+JSON_LINES, CSV, TSV, JSON_ARRAY, CONLL = range(5)
+
+
+def upload(kind, file, seed="1"):
+    """seed: decides how the file is cut"""
+    raw = file if isinstance(file, bytes) else file.encode()
+    return bytes([ord("d") + kind]) + seed.encode() + raw
+
+
+def upload_files():
+    yield "json_lines", upload(
+        JSON_LINES, '\ufeff{"a": 1, "split": "dev"}\r\n\n{"b": ["\u00e9"]}')
+    yield "json_lines_nul", upload(JSON_LINES, '{"a": 1}\0{"b": 2}\n')
+    yield "json_lines_wrong", upload(JSON_LINES, '{"a": 1}\n{"a": oops}\n')
+    yield "array", upload(
+        JSON_ARRAY, '\ufeff[ {"a": "}]\\"\\\\"},\n{\n"b": [{}, 1.5e3]}\n]\n')
+    yield "array_empty", upload(JSON_ARRAY, "[\n]")
+    yield "array_of_numbers", upload(JSON_ARRAY, "[{},\n1]")
+    yield "array_comma", upload(JSON_ARRAY, "[{},]")
+    yield "array_goes_on", upload(JSON_ARRAY, "[{}]\n{}")
+    yield "array_without_end", upload(JSON_ARRAY, '[{"a": "\n')
+    yield "array_of_lines", upload(JSON_ARRAY, '{"a": 1}\n{"a": 2}\n')
+    yield "csv", upload(
+        CSV, '\ufefftext,split,"a ""b"""\r\n"x, ""y""\nz",dev,\r\n\n1,,""')
+    yield "csv_missing_cell", upload(CSV, "a,b,c\n1,2,3\n4,5\n")
+    yield "csv_twice", upload(CSV, "a,b,a\n")
+    yield "csv_no_name", upload(CSV, "a,,b\n")
+    yield "csv_open_quote", upload(CSV, 'a,b\n1,"2\n\r\n')
+    yield "csv_after_quote", upload(CSV, 'a,b\n1,"2"3\n')
+    yield "csv_within_quote", upload(CSV, 'a,b\n1,2"3"\n')
+    yield "csv_latin_1", upload(CSV, "a,b\n1,\u00e9\n".encode("latin-1"))
+    yield "csv_semicolons", upload(CSV, "a;b\n1;2\n")
+    yield "csv_carriage_returns", upload(CSV, "a,b\r1,2\r")
+    yield "tsv", upload(TSV, 'a\tb\nx "y", z\t"1\t""2"""\n')
+    yield "conll", upload(
+        CONLL, "-DOCSTART- -X- O\n\n# id 1\nEU NNP B-ORG\nsays  VB  O \r\n\n"
+        "# VB O\n")
+    yield "conll_tabs", upload(CONLL, "# a\nNew York\t\tB-LOC\nx\ty\tO")
+    yield "conll_no_tag", upload(CONLL, "a\tO\nb\t\n")
+    yield "conll_columns", upload(CONLL, "a X O\n\nb O\n")
+
+
 def corpus():
     files = {}
     for name, raw in safetensors_files():
@@ -474,6 +518,8 @@ def corpus():
         files[f"model_config/{name}"] = compact(config)
     for name, json_file, text in tokenizer_files():
         files[f"tokenizer/{name}"] = compact(json_file) + b"\0" + text
+    for name, raw in upload_files():
+        files[f"upload/{name}"] = raw
     for name, source, fields in template_files():
         files[f"template/{name}"] = source.encode() + b"\0" + compact(fields)
     return files
