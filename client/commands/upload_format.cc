@@ -11,28 +11,28 @@
 namespace attune::client {
 namespace {
 
-using Header = v1::UploadExamplesHeader;
+using UploadHeader = v1::UploadExamplesHeader;
 
 struct FormatName {
   std::string_view name;  // of the flag, or a suffix
-  Header::UploadFormat format;
+  UploadHeader::UploadFormat format;
   bool is_choice = false;  // of the flag
 };
 
 constexpr FormatName kFormatNames[] = {
-    {"jsonl", Header::UPLOAD_FORMAT_JSON_LINES, true},
-    {"ndjson", Header::UPLOAD_FORMAT_JSON_LINES},
-    {"json", Header::UPLOAD_FORMAT_JSON_ARRAY, true},
-    {"csv", Header::UPLOAD_FORMAT_CSV, true},
-    {"tsv", Header::UPLOAD_FORMAT_TSV, true},
-    {"conll", Header::UPLOAD_FORMAT_CONLL, true},
-    {"bio", Header::UPLOAD_FORMAT_CONLL},
-    {"bioes", Header::UPLOAD_FORMAT_CONLL},
-    {"iob", Header::UPLOAD_FORMAT_CONLL},
+    {"jsonl", UploadHeader::UPLOAD_FORMAT_JSON_LINES, true},
+    {"ndjson", UploadHeader::UPLOAD_FORMAT_JSON_LINES},
+    {"json", UploadHeader::UPLOAD_FORMAT_JSON_ARRAY, true},
+    {"csv", UploadHeader::UPLOAD_FORMAT_CSV, true},
+    {"tsv", UploadHeader::UPLOAD_FORMAT_TSV, true},
+    {"conll", UploadHeader::UPLOAD_FORMAT_CONLL, true},
+    {"bio", UploadHeader::UPLOAD_FORMAT_CONLL},
+    {"bioes", UploadHeader::UPLOAD_FORMAT_CONLL},
+    {"iob", UploadHeader::UPLOAD_FORMAT_CONLL},
 };
 
-std::optional<Header::UploadFormat> FormatOf(std::string_view name,
-                                             bool choices_only) {
+std::optional<UploadHeader::UploadFormat> FormatOf(std::string_view name,
+                                                   bool choices_only) {
   for (const FormatName& row : kFormatNames) {
     if (row.name == name && (row.is_choice || !choices_only)) return row.format;
   }
@@ -41,15 +41,15 @@ std::optional<Header::UploadFormat> FormatOf(std::string_view name,
 
 }  // namespace
 
-absl::StatusOr<Header::UploadFormat> FindUploadFormat(std::string_view name,
-                                                      std::string_view file) {
+absl::StatusOr<UploadHeader::UploadFormat> FindUploadFormat(
+    std::string_view name, std::string_view file) {
   if (!name.empty()) {
     const auto format = FormatOf(name, /*choices_only=*/true);
     if (format) return *format;
     return absl::InvalidArgumentError(Concat(
         "--format '", name, "' is not known: it is ", kUploadFormatChoices));
   }
-  if (file == "-") return Header::UPLOAD_FORMAT_JSON_LINES;
+  if (file == "-") return UploadHeader::UPLOAD_FORMAT_JSON_LINES;
   std::string suffix = std::filesystem::path(file).extension().string();
   absl::AsciiStrToLower(&suffix);
   const auto format = FormatOf(suffix.empty() ? suffix : suffix.substr(1),
