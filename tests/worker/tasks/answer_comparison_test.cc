@@ -13,27 +13,27 @@
 namespace attune::worker {
 namespace {
 
-using Examples = std::vector<PreparedExample>;
-using Outcomes = std::vector<RowOutcome>;
+using PreparedRows = std::vector<PreparedExample>;
+using AnsweredRows = std::vector<RowOutcome>;
 
-std::vector<int64_t> Encode(const std::string& text) {
+std::vector<int64_t> TokensOfText(const std::string& text) {
   return TinyModel()->tokenizer->Encode(text, false)->ids;
 }
 
 // Rows of label "no", of two labels.
-Examples LabelExamples(int count) {
-  Examples examples(count);
+PreparedRows LabelExamples(int count) {
+  PreparedRows examples(count);
   for (int i = 0; i < count; ++i) {
     examples[i].label = 1;
     examples[i].answer = "no";
-    examples[i].input.ids = Encode(absl::StrCat("row ", i));
+    examples[i].input.ids = TokensOfText(absl::StrCat("row ", i));
   }
   return examples;
 }
 
 // The answers to these rows, the first `num_wrong` of which are "yes".
-Outcomes LabelOutcomes(int count, int num_wrong) {
-  Outcomes outcomes(count);
+AnsweredRows LabelOutcomes(int count, int num_wrong) {
+  AnsweredRows outcomes(count);
   for (int i = 0; i < count; ++i) {
     const bool wrong = i < num_wrong;
     outcomes[i].label = wrong ? 0 : 1;
@@ -46,9 +46,9 @@ Outcomes LabelOutcomes(int count, int num_wrong) {
 
 TEST(CompareAnswers, CountsRowsThatBecameRightAndWrong) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  const Examples examples = LabelExamples(40);
-  const Outcomes before = LabelOutcomes(40, 20);
-  Outcomes after = LabelOutcomes(40, 5);
+  const PreparedRows examples = LabelExamples(40);
+  const AnsweredRows before = LabelOutcomes(40, 20);
+  AnsweredRows after = LabelOutcomes(40, 5);
   after[39].label = 0;
 
   const auto comparison =
@@ -68,9 +68,9 @@ TEST(CompareAnswers, CountsRowsThatBecameRightAndWrong) {
 
 TEST(CompareAnswers, ASmallerLossIsAnImprovement) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  const Examples examples = LabelExamples(40);
-  const Outcomes before = LabelOutcomes(40, 20);
-  const Outcomes after = LabelOutcomes(40, 5);
+  const PreparedRows examples = LabelExamples(40);
+  const AnsweredRows before = LabelOutcomes(40, 20);
+  const AnsweredRows after = LabelOutcomes(40, 5);
 
   const auto comparison =
       CompareAnswers({*program, examples, before, after}, "loss");
@@ -85,8 +85,8 @@ TEST(CompareAnswers, ASmallerLossIsAnImprovement) {
 
 TEST(CompareAnswers, TheSameAnswersAreNoImprovement) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  const Examples examples = LabelExamples(10);
-  const Outcomes same = LabelOutcomes(10, 4);
+  const PreparedRows examples = LabelExamples(10);
+  const AnsweredRows same = LabelOutcomes(10, 4);
 
   const auto comparison =
       CompareAnswers({*program, examples, same, same}, "accuracy");
@@ -98,9 +98,9 @@ TEST(CompareAnswers, TheSameAnswersAreNoImprovement) {
 
 TEST(CompareAnswers, AMetricThatDrawsCannotTellGivesWayToTheLoss) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  const Examples examples = LabelExamples(10);  // of one label: no AUC
-  const Outcomes before = LabelOutcomes(10, 8);
-  const Outcomes after = LabelOutcomes(10, 2);
+  const PreparedRows examples = LabelExamples(10);  // of one label: no AUC
+  const AnsweredRows before = LabelOutcomes(10, 8);
+  const AnsweredRows after = LabelOutcomes(10, 2);
 
   EXPECT_EQ(CompareAnswers({*program, examples, before, after}, "auc").metric(),
             "loss");
@@ -108,9 +108,9 @@ TEST(CompareAnswers, AMetricThatDrawsCannotTellGivesWayToTheLoss) {
 
 TEST(CompareAnswers, TextsAreRightButForWhiteSpaceAroundThem) {
   const auto program = CompileTask(TextTask(4));
-  Examples examples(2);
-  Outcomes before(2);
-  Outcomes after(2);
+  PreparedRows examples(2);
+  AnsweredRows before(2);
+  AnsweredRows after(2);
   for (int i = 0; i < 2; ++i) {
     examples[i].answer = "good";
     before[i].weight = after[i].weight = 1;
@@ -127,9 +127,9 @@ TEST(CompareAnswers, TextsAreRightButForWhiteSpaceAroundThem) {
 
 TEST(ChangedExamples, AreAFewOfEachKindEvenlySpread) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  const Examples examples = LabelExamples(40);
-  const Outcomes before = LabelOutcomes(40, 20);
-  Outcomes after = LabelOutcomes(40, 4);
+  const PreparedRows examples = LabelExamples(40);
+  const AnsweredRows before = LabelOutcomes(40, 20);
+  AnsweredRows after = LabelOutcomes(40, 4);
   after[39].label = 0;
 
   const auto changed = FindChangedExamples({*program, examples, before, after});
@@ -151,9 +151,9 @@ TEST(ChangedExamples, AreAFewOfEachKindEvenlySpread) {
 
 TEST(ChangedExamples, LongTextsLoseTheirMiddle) {
   const auto program = CompileTask(TextTask(4));
-  Examples examples(1);
-  Outcomes before(1);
-  Outcomes after(1);
+  PreparedRows examples(1);
+  AnsweredRows before(1);
+  AnsweredRows after(1);
   examples[0].answer = "right";
   for (int i = 0; i < 400; ++i) after[0].text += "ü";
   after[0].text += "end";

@@ -18,12 +18,12 @@ using ::testing::ElementsAre;
 using ::testing::Key;
 using ::testing::Not;
 
-using Examples = std::vector<PreparedExample>;
-using Outcomes = std::vector<RowOutcome>;
+using PreparedRows = std::vector<PreparedExample>;
+using AnsweredRows = std::vector<RowOutcome>;
 
 attune::v1::EvaluationReport Measured(const TaskProgram& program,
-                                      const Examples& examples,
-                                      const Outcomes& outcomes,
+                                      const PreparedRows& examples,
+                                      const AnsweredRows& outcomes,
                                       const OutcomeMeasures& measures = {}) {
   attune::v1::EvaluationReport report;
   MeasureOutcomes(program, examples, outcomes, measures, report);
@@ -31,15 +31,15 @@ attune::v1::EvaluationReport Measured(const TaskProgram& program,
 }
 
 // Four rows, the second of which is answered wrongly.
-Examples LabelExamples() {
-  Examples examples(4);
+PreparedRows LabelExamples() {
+  PreparedRows examples(4);
   const int labels[] = {0, 0, 1, 1};
   for (size_t i = 0; i < examples.size(); ++i) examples[i].label = labels[i];
   return examples;
 }
 
-Outcomes LabelOutcomes() {
-  Outcomes outcomes(4);
+AnsweredRows LabelOutcomes() {
+  AnsweredRows outcomes(4);
   const double first_label[] = {0.9, 0.4, 0.2, 0.35};
   for (size_t i = 0; i < outcomes.size(); ++i) {
     outcomes[i].probabilities = {first_label[i], 1 - first_label[i]};
@@ -72,8 +72,8 @@ TEST(OutcomeMetrics, MeasureALabelByItsAnswerAndItsProbability) {
 
 TEST(OutcomeMetrics, BoundsLieAroundTheirMetricAndAreAlwaysTheSame) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  Examples examples;
-  Outcomes outcomes;
+  PreparedRows examples;
+  AnsweredRows outcomes;
   for (int i = 0; i < 25; ++i) {
     for (const PreparedExample& one : LabelExamples()) examples.push_back(one);
     for (const RowOutcome& one : LabelOutcomes()) outcomes.push_back(one);
@@ -100,8 +100,8 @@ TEST(OutcomeMetrics, BoundsLieAroundTheirMetricAndAreAlwaysTheSame) {
 
 TEST(OutcomeMetrics, MeasureTextsOnlyWhereThereAreSome) {
   const auto program = CompileTask(TextTask(4));
-  Examples examples(2);
-  Outcomes outcomes(2);
+  PreparedRows examples(2);
+  AnsweredRows outcomes(2);
   for (size_t i = 0; i < 2; ++i) {
     examples[i].answer = "one two three four five";
     outcomes[i].loss = 3;
@@ -123,8 +123,8 @@ TEST(OutcomeMetrics, MeasureTextsOnlyWhereThereAreSome) {
 
 TEST(OutcomeMetrics, BleuCutsChineseIntoCharacters) {
   const auto program = CompileTask(TextTask(4));
-  Examples examples(1);
-  Outcomes outcomes(1);
+  PreparedRows examples(1);
+  AnsweredRows outcomes(1);
   outcomes[0].weight = 1;
   examples[0].answer = "今天天气很好我们去公园";
   outcomes[0].text = "今天天气很好我们回家";
@@ -135,8 +135,8 @@ TEST(OutcomeMetrics, BleuCutsChineseIntoCharacters) {
 
 TEST(OutcomeMetrics, AMeanLossIsThatOfWhatCounts) {
   const auto program = CompileTask(TextTask(4));
-  Examples examples(2);
-  Outcomes outcomes(2);
+  PreparedRows examples(2);
+  AnsweredRows outcomes(2);
   outcomes[0].loss = 1;
   outcomes[0].weight = 1;
   outcomes[1].loss = 9;
