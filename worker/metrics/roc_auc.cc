@@ -1,6 +1,7 @@
 #include "worker/metrics/roc_auc.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace attune::worker {
@@ -19,7 +20,8 @@ RocAuc::LabelOrder RocAuc::OrderBy(
     int label, absl::Span<const std::vector<double>> probabilities) const {
   std::vector<std::pair<double, int32_t>> sorted;
   for (size_t row = 0; row < right_.size(); ++row) {
-    sorted.emplace_back(-probabilities[row][label], row);
+    const double probability = probabilities[row][label];
+    sorted.emplace_back(std::isnan(probability) ? 0 : -probability, row);
   }
   std::sort(sorted.begin(), sorted.end());
   LabelOrder order;

@@ -18,7 +18,8 @@ namespace attune::worker {
 // draws of them are fast.
 class RocAuc {
  public:
-  // right: indices of labels. probabilities: [rows][labels].
+  // right: indices of labels. probabilities: [rows][labels]; one that is no
+  // number counts as 0.
   RocAuc(absl::Span<const int> right,
          absl::Span<const std::vector<double>> probabilities);
 

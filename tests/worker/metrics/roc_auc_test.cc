@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <optional>
 #include <vector>
 
@@ -29,6 +30,14 @@ TEST(RocAuc, CountsRowsAsOftenAsTheyAreDrawn) {
   const RocAuc auc({0, 1, 1}, OfTwo({0.5, 0.9, 0.1}));
 
   EXPECT_DOUBLE_EQ(*auc.Of({2, 0, 1, 0, 1, 1}), 3.0 / 4);
+}
+
+TEST(RocAuc, TakesWhatIsNoNumberForZero) {
+  const double none = std::nan("");
+
+  EXPECT_DOUBLE_EQ(*RocAuc({0, 1, 1}, OfTwo({0.5, none, 0.9})).Of({0, 1, 2}),
+                   0.5);
+  EXPECT_DOUBLE_EQ(*RocAuc({0, 1}, OfTwo({none, none})).Of({0, 1}), 0.5);
 }
 
 TEST(RocAuc, IsTheMeanOverMoreThanTwoLabels) {
