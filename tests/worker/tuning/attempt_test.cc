@@ -368,7 +368,7 @@ AttemptInput PrefixJobOn(const std::string& model, int max_steps) {
 
 TEST(Attempt, LearnsAPrefixOnModelsOfEveryKind) {
   for (const char* model : {"tiny", "encoder", "t5"}) {
-    AttemptInput input = PrefixJobOn(model, 150);
+    AttemptInput input = PrefixJobOn(model, 250);
     input.job.mutable_spec()
         ->mutable_training()
         ->mutable_learning_rate()
