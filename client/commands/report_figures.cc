@@ -42,14 +42,10 @@ bool IncludesZero(const v1::MetricInterval& interval) {
 
 // "p < 0.001 (McNemar)"
 std::string PValueText(const v1::VersionComparison& comparison) {
-  using Comparison = v1::VersionComparison;
-  if (comparison.test() == Comparison::SIGNIFICANCE_TEST_UNSPECIFIED) {
-    return "not held against chance";
-  }
   const double p = comparison.p_value();
   std::string text =
       p < 0.001 ? "p < 0.001" : absl::StrFormat("p = %.*f", p < 0.1 ? 3 : 2, p);
-  if (comparison.test() == Comparison::SIGNIFICANCE_TEST_MCNEMAR) {
+  if (comparison.test() == v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR) {
     text += " (McNemar)";
   }
   return text;
@@ -118,11 +114,16 @@ std::string IntervalText(std::string_view metric,
 Verdict VerdictOf(const v1::TuningReport& report) {
   if (!report.has_comparison()) return Verdict::kNotCompared;
   const v1::VersionComparison& comparison = report.comparison();
-  if (!comparison.has_interval() || IncludesZero(comparison.interval()) ||
-      comparison.p_value() >= kSignificance) {
+  if (comparison.test() ==
+      v1::VersionComparison::SIGNIFICANCE_TEST_UNSPECIFIED) {
+    return Verdict::kUntested;
+  }
+  const bool includes_zero =
+      comparison.has_interval() && IncludesZero(comparison.interval());
+  if (includes_zero || comparison.p_value() >= kSignificance) {
     return Verdict::kUnclear;
   }
-  return comparison.interval().low() > 0 ? Verdict::kBetter : Verdict::kWorse;
+  return comparison.improvement() > 0 ? Verdict::kBetter : Verdict::kWorse;
 }
 
 std::string VerdictText(const v1::TuningReport& report) {
@@ -133,6 +134,9 @@ std::string VerdictText(const v1::TuningReport& report) {
                  ? "The report has no comparison with the base row by row: "
                    "whether the difference is more than chance is open."
                  : "Not compared with the base, which was not measured.";
+    case Verdict::kUntested:
+      text = "Not held against chance: ";
+      break;
     case Verdict::kUnclear:
       text = "No clear difference from the base: ";
       break;
@@ -149,6 +153,7 @@ std::string VerdictText(const v1::TuningReport& report) {
     text += Concat("; better on ", CountedRows(comparison.num_gained_rows()),
                    ", worse on ", FormatCount(comparison.num_lost_rows()));
   }
+  if (VerdictOf(report) == Verdict::kUntested) return Concat(text, ".");
   return Concat(text, "; ", PValueText(comparison), ".");
 }
 

@@ -31,9 +31,9 @@ std::vector<MetricRow> MetricRows(const v1::TuningReport& report);
 std::string IntervalText(std::string_view metric,
                          const v1::MetricInterval& interval);
 
-// What may be claimed: a difference only where its interval leaves out 0 and
-// its test is below 0.05.
-enum class Verdict { kNotCompared, kUnclear, kBetter, kWorse };
+// What may be claimed: a difference only where its interval, if there is one,
+// leaves out 0 and its test is below 0.05.
+enum class Verdict { kNotCompared, kUntested, kUnclear, kBetter, kWorse };
 Verdict VerdictOf(const v1::TuningReport& report);
 // The same as a sentence with the numbers behind it.
 std::string VerdictText(const v1::TuningReport& report);

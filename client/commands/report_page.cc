@@ -84,6 +84,7 @@ std::string VerdictClass(Verdict verdict) {
       return "verdict green";
     case Verdict::kWorse:
       return "verdict red";
+    case Verdict::kUntested:
     case Verdict::kUnclear:
       return "verdict amber";
     case Verdict::kNotCompared:

@@ -56,8 +56,8 @@ class PromptRegistry {
       const PageRequest& request) const;
   absl::StatusOr<v1::PromptVersion> GetVersion(
       const PromptReference& reference) const;
-  // Newest first, without the series of their reports. A page ends early rather
-  // than pass kMaxPageBytes.
+  // Newest first, without the series and changed examples of their reports. A
+  // page ends early rather than pass kMaxPageBytes.
   absl::StatusOr<Page<v1::PromptVersion>> ListVersions(
       std::string_view prompt_id, const PageRequest& request) const;
 

@@ -88,7 +88,7 @@ std::optional<PairedBootstrap> BootstrapDifference(size_t num_rows,
                                 count_if([](double d) { return d >= 0; }));
   PairedBootstrap result;
   result.p_value =
-      std::clamp(2 * rarer / kNumBootstrapDraws, 1.0 / kNumBootstrapDraws, 1.0);
+      std::clamp(2 * std::max(rarer, 1.0) / kNumBootstrapDraws, 0.0, 1.0);
   result.interval = PercentileInterval(std::move(differences));
   return result;
 }

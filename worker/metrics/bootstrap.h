@@ -51,7 +51,8 @@ std::optional<attune::v1::MetricInterval> BootstrapInterval(
 struct PairedBootstrap {
   attune::v1::MetricInterval interval;
   // Two-sided: twice the share of draws on the rarer side of no difference,
-  // those without a difference on both. 0.001, what the draws can tell, to 1.
+  // those without a difference on both. 0.002, the least that the draws can
+  // tell, to 1.
   double p_value = 1;
 };
 

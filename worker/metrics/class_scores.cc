@@ -4,7 +4,6 @@
 #include <numeric>
 #include <optional>
 
-#include "worker/metrics/class_counts.h"
 #include "worker/metrics/class_quality.h"
 
 namespace attune::worker {
@@ -32,34 +31,12 @@ double SquaredError(const std::vector<double>& probabilities, int right) {
   return sum;
 }
 
-// Covariances of right and given labels, as indicators, over those of each with
-// itself; all times the square of the rows' number.
-double MatthewsOf(absl::Span<const ClassCount> counts, size_t num_rows) {
-  const auto n = static_cast<double>(num_rows);
-  double hits = 0;
-  double both = 0;
-  double right_squares = 0;
-  double given_squares = 0;
-  for (const ClassCount& count : counts) {
-    const auto right = static_cast<double>(count.right);
-    const auto given = static_cast<double>(count.given);
-    hits += static_cast<double>(count.both);
-    both += right * given;
-    right_squares += right * right;
-    given_squares += given * given;
-  }
-  return Ratio(hits * n - both, std::sqrt(n * n - right_squares) *
-                                    std::sqrt(n * n - given_squares));
-}
-
 }  // namespace
 
 ClassScoreRows::ClassScoreRows(
     absl::Span<const int> right, absl::Span<const int> given,
     absl::Span<const std::vector<double>> probabilities)
-    : labels_(right, given,
-              probabilities.empty() ? 0 : probabilities[0].size()),
-      auc_(right, probabilities) {
+    : auc_(right, probabilities) {
   for (size_t i = 0; i < right.size(); ++i) {
     squared_errors_.push_back(SquaredError(probabilities[i], right[i]));
     confidences_.push_back(probabilities[i][given[i]]);
@@ -83,7 +60,6 @@ std::vector<ClassScoreRows::Bin> ClassScoreRows::BinsOf(
 void ClassScoreRows::Measure(absl::Span<const int32_t> rows,
                              MetricValues& values) const {
   const auto count = static_cast<double>(rows.size());
-  values["mcc"] = MatthewsOf(labels_.labels().Sum(rows), rows.size());
   const std::optional<double> auc = auc_.Of(rows);
   if (auc.has_value()) values["auc"] = *auc;
   double distances = 0;

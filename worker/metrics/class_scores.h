@@ -7,7 +7,6 @@
 
 #include "absl/types/span.h"
 #include "attune/v1/report.pb.h"
-#include "worker/metrics/label_metrics.h"
 #include "worker/metrics/roc_auc.h"
 #include "worker/metrics/row_metrics.h"
 
@@ -15,9 +14,6 @@ namespace attune::worker {
 
 // What a classification's labels and their probabilities tell beside
 // AddClassificationMetrics:
-// - "mcc": the correlation of right and given labels (Matthews 1975, of any
-//   number of labels Gorodkin 2004), -1 to 1, as matthews_corrcoef of
-//   scikit-learn: 0 where one of them is always the same.
 // - "auc": as RocAuc; not set where that is absent.
 // - "ece": the expected calibration error (Guo et al. 2017): over the bins of
 //   EvaluationReport.reliability, the mean distance of the answers' probability
@@ -32,7 +28,7 @@ class ClassScoreRows : public RowMetrics {
   ClassScoreRows(absl::Span<const int> right, absl::Span<const int> given,
                  absl::Span<const std::vector<double>> probabilities);
 
-  size_t num_rows() const override { return labels_.num_rows(); }
+  size_t num_rows() const override { return bins_.size(); }
   void Measure(absl::Span<const int32_t> rows,
                MetricValues& values) const override;
 
@@ -48,7 +44,6 @@ class ClassScoreRows : public RowMetrics {
 
   std::vector<Bin> BinsOf(absl::Span<const int32_t> rows) const;
 
-  ClassificationRows labels_;
   RocAuc auc_;
   // By row.
   std::vector<double> squared_errors_;

@@ -1,5 +1,6 @@
 #include "worker/metrics/label_metrics.h"
 
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -11,6 +12,26 @@ namespace {
 constexpr ClassCount kOnlyRight = {.right = 1};
 constexpr ClassCount kOnlyGiven = {.given = 1};
 constexpr ClassCount kRightAndGiven = {.right = 1, .given = 1, .both = 1};
+
+// Covariances of right and given labels, as indicators, over those of each with
+// itself; all times the square of the rows' number.
+double MatthewsOf(absl::Span<const ClassCount> counts, size_t num_rows) {
+  const auto n = static_cast<double>(num_rows);
+  double hits = 0;
+  double both = 0;
+  double right_squares = 0;
+  double given_squares = 0;
+  for (const ClassCount& count : counts) {
+    const auto right = static_cast<double>(count.right);
+    const auto given = static_cast<double>(count.given);
+    hits += static_cast<double>(count.both);
+    both += right * given;
+    right_squares += right * right;
+    given_squares += given * given;
+  }
+  return Ratio(hits * n - both, std::sqrt(n * n - right_squares) *
+                                    std::sqrt(n * n - given_squares));
+}
 
 }  // namespace
 
@@ -34,6 +55,7 @@ void ClassificationRows::Measure(absl::Span<const int32_t> rows,
   for (const ClassCount& count : counts) hits += count.both;
   values["accuracy"] =
       Ratio(static_cast<double>(hits), static_cast<double>(rows.size()));
+  values["mcc"] = MatthewsOf(counts, rows.size());
   SetClassMeans(counts, MeanOf::kOccurringClasses, values);
 }
 

@@ -14,7 +14,7 @@
 namespace attune::worker {
 
 // Fills classes, confusion_matrix and metrics of `report` from right and given
-// labels, as indices into `labels`, of the same rows: accuracy and
+// labels, as indices into `labels`, of the same rows: accuracy, mcc and
 // {macro,weighted}_{precision,recall,f1}. As in scikit-learn, a quotient
 // without a denominator is 0, and means run over the labels that occur among
 // the right or the given ones.

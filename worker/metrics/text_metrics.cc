@@ -2,26 +2,14 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "worker/metrics/class_quality.h"
+#include "worker/metrics/code_points.h"
 #include "worker/metrics/distinct_n.h"
 
 namespace attune::worker {
-namespace {
 
-bool IsSameAnswer(const std::string& a, const std::string& b) {
-  return absl::StripAsciiWhitespace(a) == absl::StripAsciiWhitespace(b);
-}
-
-}  // namespace
-
-double ExactMatch(const std::vector<std::string>& right,
-                  const std::vector<std::string>& given) {
-  double hits = 0;
-  for (size_t i = 0; i < right.size(); ++i) {
-    if (IsSameAnswer(right[i], given[i])) ++hits;
-  }
-  return Ratio(hits, static_cast<double>(right.size()));
+bool IsSameAnswer(std::string_view a, std::string_view b) {
+  return Strip(a) == Strip(b);
 }
 
 TextRows::TextRows(absl::Span<const std::vector<std::string>> right,

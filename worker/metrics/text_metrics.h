@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -15,10 +16,8 @@
 
 namespace attune::worker {
 
-// The share of answers equal to the right ones but for white space around
-// them. 0 for no answers.
-double ExactMatch(const std::vector<std::string>& right,
-                  const std::vector<std::string>& given);
+// Whether answers are equal but for white space around them.
+bool IsSameAnswer(std::string_view a, std::string_view b);
 
 // Generated answers against the right ones of their rows, any of which is
 // right. Metrics are exact_match, bleu, chrf, rouge_1, rouge_2 and rouge_l, all

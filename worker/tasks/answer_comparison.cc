@@ -1,19 +1,20 @@
 #include "worker/tasks/answer_comparison.h"
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_join.h"
 #include "worker/metrics/answer_match.h"
-#include "worker/metrics/code_points.h"
 #include "worker/metrics/mcnemar.h"
 #include "worker/metrics/report_intervals.h"
+#include "worker/metrics/text_metrics.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/outcome_metrics.h"
-#include "worker/tasks/row_answer.h"
 
 namespace attune::worker {
 namespace {
@@ -33,7 +34,7 @@ bool IsRight(const TaskProgram& program, const PreparedExample& example,
   if (program.is_extraction()) {
     return MatchAnswers(RightTexts(program, example), outcome.text).exact == 1;
   }
-  return Strip(outcome.text) == Strip(example.answer);
+  return IsSameAnswer(outcome.text, example.answer);
 }
 
 // Whether `metric` is the share of rows that IsRight calls right.
@@ -61,9 +62,7 @@ std::string RightText(const TaskProgram& program,
   if (program.is_extraction()) {
     return absl::StrJoin(RightTexts(program, example), " / ");
   }
-  if (program.is_label_set()) {
-    return absl::StrJoin(SplitLabels(example.answer), ", ");
-  }
+  if (program.is_label_set()) return JoinLabels(program, example.labels, ", ");
   return example.answer;
 }
 
@@ -98,27 +97,47 @@ std::vector<size_t> SpreadOver(const std::vector<size_t>& rows) {
   return chosen;
 }
 
-// The improvement and its bounds, by whichever of the task's metrics has the
-// one asked for.
-std::optional<std::pair<double, PairedBootstrap>> Difference(
-    const AnswerPair& pair, const std::string& metric) {
-  const auto before = MetricsOf(pair.program, pair.examples, pair.before);
-  const auto after = MetricsOf(pair.program, pair.examples, pair.after);
-  for (size_t i = 0; i < before.size(); ++i) {
-    MetricValues first;
-    MetricValues second;
-    before[i]->MeasureAll(first);
-    after[i]->MeasureAll(second);
-    if (!first.contains(metric) || !second.contains(metric)) continue;
-    const bool lower = LowerIsBetter(metric);
-    const std::optional<PairedBootstrap> drawn =
-        lower ? DifferenceOf(*after[i], *before[i], metric)
-              : DifferenceOf(*before[i], *after[i], metric);
-    if (!drawn.has_value()) return std::nullopt;
-    const double difference = second.at(metric) - first.at(metric);
-    return std::make_pair(lower ? -difference : difference, *drawn);
+// How much better the second is by a metric.
+struct Improvement {
+  double value = 0;
+  std::optional<PairedBootstrap> drawn;  // absent of too many rows
+};
+
+// Absent where the metric has no meaning on the rows or on some draws of them.
+std::optional<Improvement> ImprovementOf(const AnswerPair& pair,
+                                         const std::string& metric) {
+  const auto before =
+      MetricRows(pair.program, pair.examples, pair.before, metric);
+  const auto after =
+      MetricRows(pair.program, pair.examples, pair.after, metric);
+  MetricValues first;
+  MetricValues second;
+  before->MeasureAll(first);
+  after->MeasureAll(second);
+  if (!first.contains(metric) || !second.contains(metric)) return std::nullopt;
+  const bool lower = LowerIsBetter(metric);
+  const double difference = second.at(metric) - first.at(metric);
+  if (!std::isfinite(difference)) return std::nullopt;
+  Improvement improvement = {.value = lower ? -difference : difference,
+                             .drawn = std::nullopt};
+  if (pair.examples.size() > kMaxDrawnRows) return improvement;
+  improvement.drawn = lower ? DifferenceOf(*after, *before, metric)
+                            : DifferenceOf(*before, *after, metric);
+  if (!improvement.drawn.has_value()) return std::nullopt;
+  return improvement;
+}
+
+void CountChangedRows(const AnswerPair& pair, VersionComparison& comparison) {
+  int64_t gained = 0;
+  int64_t lost = 0;
+  for (size_t i = 0; i < pair.examples.size(); ++i) {
+    const bool was = IsRight(pair.program, pair.examples[i], pair.before[i]);
+    const bool is = IsRight(pair.program, pair.examples[i], pair.after[i]);
+    gained += is && !was ? 1 : 0;
+    lost += was && !is ? 1 : 0;
   }
-  return std::nullopt;
+  comparison.set_num_gained_rows(gained);
+  comparison.set_num_lost_rows(lost);
 }
 
 }  // namespace
@@ -126,33 +145,25 @@ std::optional<std::pair<double, PairedBootstrap>> Difference(
 VersionComparison CompareAnswers(const AnswerPair& pair,
                                  const std::string& metric) {
   VersionComparison comparison;
+  CountChangedRows(pair, comparison);
   comparison.set_metric(metric);
-  const bool draws = pair.examples.size() <= kMaxDrawnRows;
-  auto found = draws ? Difference(pair, metric) : std::nullopt;
-  if (draws && !found.has_value() && metric != "loss") {
+  std::optional<Improvement> found = ImprovementOf(pair, metric);
+  if (!found.has_value()) {
     comparison.set_metric("loss");
-    found = Difference(pair, "loss");
-  }
-  for (size_t i = 0; i < pair.examples.size(); ++i) {
-    const bool was = IsRight(pair.program, pair.examples[i], pair.before[i]);
-    const bool is = IsRight(pair.program, pair.examples[i], pair.after[i]);
-    if (is && !was) {
-      comparison.set_num_gained_rows(comparison.num_gained_rows() + 1);
-    }
-    if (was && !is) {
-      comparison.set_num_lost_rows(comparison.num_lost_rows() + 1);
-    }
+    found = ImprovementOf(pair, "loss");
   }
   if (!found.has_value()) return comparison;
-  comparison.set_improvement(found->first);
-  *comparison.mutable_interval() = found->second.interval;
+  comparison.set_improvement(found->value);
+  if (found->drawn.has_value()) {
+    *comparison.mutable_interval() = found->drawn->interval;
+  }
   if (CountsRightRows(pair.program, comparison.metric())) {
     comparison.set_test(VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
     comparison.set_p_value(McNemarPValue(comparison.num_gained_rows(),
                                          comparison.num_lost_rows()));
-  } else {
+  } else if (found->drawn.has_value()) {
     comparison.set_test(VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
-    comparison.set_p_value(found->second.p_value);
+    comparison.set_p_value(found->drawn->p_value);
   }
   return comparison;
 }
@@ -163,8 +174,8 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
   enum Kind { kGained, kLost, kOther, kNumKinds };
   std::array<std::vector<size_t>, kNumKinds> rows;
   for (size_t i = 0; i < pair.examples.size(); ++i) {
-    if (AnswerText(pair.program, pair.before[i]) ==
-        AnswerText(pair.program, pair.after[i])) {
+    if (IsSameAnswer(AnswerText(pair.program, pair.before[i]),
+                     AnswerText(pair.program, pair.after[i]))) {
       continue;
     }
     const bool was = IsRight(pair.program, pair.examples[i], pair.before[i]);
@@ -176,7 +187,9 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
       const PreparedExample& example = pair.examples[i];
       ChangedExample& one = found.emplace_back();
       one.set_row(static_cast<int64_t>(i));
-      one.set_input(Abbreviated(DecodedInput(pair.program, example.input)));
+      const PreparedExample& read =
+          pair.base_examples.empty() ? example : pair.base_examples[i];
+      one.set_input(Abbreviated(DecodedInput(pair.program, read.input)));
       one.set_right_answer(Abbreviated(RightText(pair.program, example)));
       one.set_before(Abbreviated(AnswerText(pair.program, pair.before[i])));
       one.set_after(Abbreviated(AnswerText(pair.program, pair.after[i])));

@@ -19,11 +19,14 @@ struct AnswerPair {
   absl::Span<const PreparedExample> examples;
   absl::Span<const RowOutcome> before;
   absl::Span<const RowOutcome> after;
+  // The rows as the base reads them, where that is something else; else empty.
+  absl::Span<const PreparedExample> base_examples = {};
 };
 
 // The second against the first by `metric`, or by the loss if that is no metric
 // of the task's rows. Of a generation the answers must have been decoded. Of
-// more than kMaxDrawnRows rows there are only the counts.
+// more than kMaxDrawnRows rows there is no interval, and a test only where it
+// needs no draws.
 attune::v1::VersionComparison CompareAnswers(const AnswerPair& pair,
                                              const std::string& metric);
 

@@ -307,7 +307,7 @@ absl::StatusOr<EvaluationReport> Evaluate(const TaskProgram& program,
   report.set_split(options.split);
   report.set_num_rows(static_cast<int64_t>(examples.size()));
   MeasureOutcomes(
-      program, examples, outcomes,
+      program, examples, absl::MakeSpan(outcomes),
       {.texts = options.decode_answers, .intervals = options.with_intervals},
       report);
   if (options.outcomes != nullptr) *options.outcomes = std::move(outcomes);

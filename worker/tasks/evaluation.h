@@ -36,8 +36,8 @@ struct EvaluationOptions {
   std::vector<RowOutcome>* outcomes = nullptr;
 };
 
-// Measures `examples` (at least one) and reports loss, metrics and, for a
-// classification, labels and confusion matrix.
+// Answers `examples` (at least one) and reports what MeasureOutcomes makes of
+// the answers.
 absl::StatusOr<attune::v1::EvaluationReport> Evaluate(
     const TaskProgram& program, absl::Span<const PreparedExample> examples,
     const EvaluationOptions& options);

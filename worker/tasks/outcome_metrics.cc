@@ -22,6 +22,10 @@ using attune::v1::EvaluationReport;
 using Examples = absl::Span<const PreparedExample>;
 using Outcomes = absl::Span<const RowOutcome>;
 
+// The most probabilities whose metrics are taken of draws: each draw walks all
+// of them, label by label.
+constexpr size_t kMaxDrawnProbabilities = 1'000'000;
+
 // One member of every row.
 template <typename Row, typename Value>
 std::vector<Value> All(absl::Span<const Row> rows, Value Row::*member) {
@@ -34,12 +38,6 @@ std::vector<Value> All(absl::Span<const Row> rows, Value Row::*member) {
 MeanRows LossRows(Outcomes outcomes) {
   return MeanRows("loss", All(outcomes, &RowOutcome::loss),
                   All(outcomes, &RowOutcome::weight));
-}
-
-ClassScoreRows ScoreRows(Examples examples, Outcomes outcomes) {
-  return ClassScoreRows(All(examples, &PreparedExample::label),
-                        All(outcomes, &RowOutcome::label),
-                        All(outcomes, &RowOutcome::probabilities));
 }
 
 bool HasIdeograph(std::string_view text) {
@@ -86,38 +84,111 @@ std::pair<MeanRows, MeanRows> MatchRows(const TaskProgram& program,
           MeanRows("f1", std::move(f1))};
 }
 
-template <typename Metrics>
-void Append(Metrics metrics, std::vector<std::unique_ptr<RowMetrics>>& all) {
-  all.push_back(std::make_unique<Metrics>(std::move(metrics)));
+ClassificationRows LabelRows(const TaskProgram& program, Examples examples,
+                             Outcomes outcomes) {
+  return ClassificationRows(All(examples, &PreparedExample::label),
+                            All(outcomes, &RowOutcome::label),
+                            program.labels().size());
 }
 
-// Metrics, classes and the like, without loss and intervals.
-void AddMetrics(const TaskProgram& program, Examples examples,
-                Outcomes outcomes, bool texts, EvaluationReport& report) {
-  if (program.is_classification()) {
-    AddClassificationMetrics(All(examples, &PreparedExample::label),
-                             All(outcomes, &RowOutcome::label),
-                             program.labels(), report);
-    AddClassScores(ScoreRows(examples, outcomes), report);
-  } else if (program.is_tagging()) {
-    AddEntityMetrics(program.tags(), program.labels(),
-                     All(examples, &PreparedExample::tags),
-                     All(outcomes, &RowOutcome::labels), report);
-  } else if (program.is_extraction()) {
-    const auto [exact, f1] = MatchRows(program, examples, outcomes);
-    exact.MeasureAll(*report.mutable_metrics());
-    f1.MeasureAll(*report.mutable_metrics());
-  } else if (program.is_label_set()) {
-    AddLabelSetMetrics(All(examples, &PreparedExample::labels),
-                       All(outcomes, &RowOutcome::labels), program.labels(),
-                       report);
-  } else if (program.is_regression()) {
-    AddNumberMetrics(All(examples, &PreparedExample::number),
-                     All(outcomes, &RowOutcome::number), report);
-  } else if (texts) {
-    AddTextMetrics(TextRowsOf(program, examples, outcomes),
-                   All(outcomes, &RowOutcome::text), report);
+LabelSetRows LabelSetRowsOf(const TaskProgram& program, Examples examples,
+                            Outcomes outcomes) {
+  return LabelSetRows(All(examples, &PreparedExample::labels),
+                      All(outcomes, &RowOutcome::labels),
+                      program.labels().size());
+}
+
+EntityRows TagRows(const TaskProgram& program, Examples examples,
+                   Outcomes outcomes) {
+  return CountEntities(program.tags(), All(examples, &PreparedExample::tags),
+                       All(outcomes, &RowOutcome::labels));
+}
+
+NumberRows NumberRowsOf(Examples examples, Outcomes outcomes) {
+  return NumberRows(All(examples, &PreparedExample::number),
+                    All(outcomes, &RowOutcome::number));
+}
+
+// Fills everything of a report but its loss. Made for one call of
+// MeasureOutcomes.
+class ReportFiller {
+ public:
+  ReportFiller(const TaskProgram& program, Examples examples,
+               absl::Span<RowOutcome> outcomes, bool intervals,
+               EvaluationReport& report)
+      : program_(program),
+        examples_(examples),
+        outcomes_(outcomes),
+        intervals_(intervals),
+        report_(report) {}
+
+  void Fill(bool texts) {
+    if (program_.is_classification()) {
+      FillLabels();
+    } else if (program_.is_tagging()) {
+      AddEntityMetrics(program_.tags(), program_.labels(),
+                       All(examples_, &PreparedExample::tags),
+                       All<RowOutcome>(outcomes_, &RowOutcome::labels),
+                       report_);
+      if (intervals_) Bound(TagRows(program_, examples_, outcomes_));
+    } else if (program_.is_extraction()) {
+      const auto [exact, f1] = MatchRows(program_, examples_, outcomes_);
+      exact.MeasureAll(*report_.mutable_metrics());
+      f1.MeasureAll(*report_.mutable_metrics());
+      Bound(exact);
+      Bound(f1);
+    } else if (program_.is_label_set()) {
+      AddLabelSetMetrics(All(examples_, &PreparedExample::labels),
+                         All<RowOutcome>(outcomes_, &RowOutcome::labels),
+                         program_.labels(), report_);
+      if (intervals_) Bound(LabelSetRowsOf(program_, examples_, outcomes_));
+    } else if (program_.is_regression()) {
+      AddNumberMetrics(All(examples_, &PreparedExample::number),
+                       All<RowOutcome>(outcomes_, &RowOutcome::number),
+                       report_);
+      if (intervals_) Bound(NumberRowsOf(examples_, outcomes_));
+    } else if (texts) {
+      const TextRows rows = TextRowsOf(program_, examples_, outcomes_);
+      AddTextMetrics(rows, All<RowOutcome>(outcomes_, &RowOutcome::text),
+                     report_);
+      Bound(rows);
+    }
+    if (intervals_) Bound(LossRows(outcomes_));
   }
+
+ private:
+  void Bound(const RowMetrics& metrics) {
+    if (intervals_) AddIntervals(metrics, report_);
+  }
+
+  void FillLabels() {
+    const std::vector<int> right = All(examples_, &PreparedExample::label);
+    const std::vector<int> given =
+        All<RowOutcome>(outcomes_, &RowOutcome::label);
+    AddClassificationMetrics(right, given, program_.labels(), report_);
+    std::vector<std::vector<double>> probabilities;
+    for (RowOutcome& one : outcomes_) {
+      probabilities.push_back(std::move(one.probabilities));
+      one.probabilities.clear();
+    }
+    const ClassScoreRows scores(right, given, probabilities);
+    AddClassScores(scores, report_);
+    if (intervals_) Bound(LabelRows(program_, examples_, outcomes_));
+    if (right.size() * program_.labels().size() <= kMaxDrawnProbabilities) {
+      Bound(scores);
+    }
+  }
+
+  const TaskProgram& program_;
+  const Examples examples_;
+  const absl::Span<RowOutcome> outcomes_;
+  const bool intervals_;
+  EvaluationReport& report_;
+};
+
+template <typename Metrics>
+std::unique_ptr<RowMetrics> Owned(Metrics metrics) {
+  return std::make_unique<Metrics>(std::move(metrics));
 }
 
 }  // namespace
@@ -132,43 +203,9 @@ std::vector<std::string> RightTexts(const TaskProgram& program,
   return right;
 }
 
-std::vector<std::unique_ptr<RowMetrics>> MetricsOf(const TaskProgram& program,
-                                                   Examples examples,
-                                                   Outcomes outcomes,
-                                                   bool has_texts) {
-  std::vector<std::unique_ptr<RowMetrics>> all;
-  if (program.is_classification()) {
-    Append(ClassificationRows(All(examples, &PreparedExample::label),
-                              All(outcomes, &RowOutcome::label),
-                              program.labels().size()),
-           all);
-    Append(ScoreRows(examples, outcomes), all);
-  } else if (program.is_tagging()) {
-    Append(CountEntities(program.tags(), All(examples, &PreparedExample::tags),
-                         All(outcomes, &RowOutcome::labels)),
-           all);
-  } else if (program.is_extraction()) {
-    auto [exact, f1] = MatchRows(program, examples, outcomes);
-    Append(std::move(exact), all);
-    Append(std::move(f1), all);
-  } else if (program.is_label_set()) {
-    Append(LabelSetRows(All(examples, &PreparedExample::labels),
-                        All(outcomes, &RowOutcome::labels),
-                        program.labels().size()),
-           all);
-  } else if (program.is_regression()) {
-    Append(NumberRows(All(examples, &PreparedExample::number),
-                      All(outcomes, &RowOutcome::number)),
-           all);
-  } else if (has_texts) {
-    Append(TextRowsOf(program, examples, outcomes), all);
-  }
-  Append(LossRows(outcomes), all);
-  return all;
-}
-
 void MeasureOutcomes(const TaskProgram& program, Examples examples,
-                     Outcomes outcomes, const OutcomeMeasures& measures,
+                     absl::Span<RowOutcome> outcomes,
+                     const OutcomeMeasures& measures,
                      EvaluationReport& report) {
   double loss = 0;
   double weight = 0;
@@ -178,12 +215,28 @@ void MeasureOutcomes(const TaskProgram& program, Examples examples,
   }
   // Words that no tokenizer knows may be all there is.
   report.set_loss(loss / std::max(1.0, weight));
-  AddMetrics(program, examples, outcomes, measures.texts, report);
-  if (!measures.intervals || outcomes.size() > kMaxDrawnRows) return;
-  for (const auto& metrics :
-       MetricsOf(program, examples, outcomes, measures.texts)) {
-    AddIntervals(*metrics, report);
+  const bool intervals = measures.intervals && outcomes.size() <= kMaxDrawnRows;
+  ReportFiller(program, examples, outcomes, intervals, report)
+      .Fill(measures.texts);
+}
+
+std::unique_ptr<RowMetrics> MetricRows(const TaskProgram& program,
+                                       Examples examples, Outcomes outcomes,
+                                       const std::string& metric) {
+  if (metric == "loss") return Owned(LossRows(outcomes));
+  if (program.is_tagging()) return Owned(TagRows(program, examples, outcomes));
+  if (program.is_label_set()) {
+    return Owned(LabelSetRowsOf(program, examples, outcomes));
   }
+  if (program.is_regression()) return Owned(NumberRowsOf(examples, outcomes));
+  if (program.is_extraction()) {
+    auto [exact, f1] = MatchRows(program, examples, outcomes);
+    return Owned(metric == "f1" ? std::move(f1) : std::move(exact));
+  }
+  if (program.is_classification()) {
+    return Owned(LabelRows(program, examples, outcomes));
+  }
+  return Owned(TextRowsOf(program, examples, outcomes));
 }
 
 }  // namespace attune::worker

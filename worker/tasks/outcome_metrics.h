@@ -21,16 +21,9 @@ namespace attune::worker {
 std::vector<std::string> RightTexts(const TaskProgram& program,
                                     const PreparedExample& example);
 
-// The metrics of the task, to be measured on any of the rows: `outcomes` are
-// those of `examples`, one for each. Of a generation without has_texts the loss
-// alone. Keeps nothing of the arguments.
-std::vector<std::unique_ptr<RowMetrics>> MetricsOf(
-    const TaskProgram& program, absl::Span<const PreparedExample> examples,
-    absl::Span<const RowOutcome> outcomes, bool has_texts = true);
-
 // The most rows that are drawn from to see how sure a metric is: the thousand
-// draws of more take minutes, and what many rows tell is sure.
-inline constexpr size_t kMaxDrawnRows = 20'000;
+// draws of more take long, and what many rows tell is sure.
+inline constexpr size_t kMaxDrawnRows = 10'000;
 
 // What MeasureOutcomes works out.
 struct OutcomeMeasures {
@@ -40,12 +33,22 @@ struct OutcomeMeasures {
 };
 
 // Fills loss, metrics, classes, confusion_matrix, tags, reliability and
-// intervals of `report`.
+// intervals of `report` from `outcomes`, those of `examples`, one for each.
+// Takes the probabilities out of them: of many labels they are most of the
+// memory, and nothing else needs them.
 void MeasureOutcomes(const TaskProgram& program,
                      absl::Span<const PreparedExample> examples,
-                     absl::Span<const RowOutcome> outcomes,
+                     absl::Span<RowOutcome> outcomes,
                      const OutcomeMeasures& measures,
                      attune::v1::EvaluationReport& report);
+
+// What measures `metric` of the task, beside others, on any of the rows; sets
+// none of that name if it needs probabilities or is no metric of rows. Of a
+// generation there must be answers, but for "loss". Keeps nothing of the
+// arguments.
+std::unique_ptr<RowMetrics> MetricRows(
+    const TaskProgram& program, absl::Span<const PreparedExample> examples,
+    absl::Span<const RowOutcome> outcomes, const std::string& metric);
 
 }  // namespace attune::worker
 

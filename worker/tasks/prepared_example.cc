@@ -81,6 +81,7 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
   if (program.is_label_set()) {
     ATTUNE_ASSIGN_OR_RETURN(prepared.labels,
                             FindLabels(program, SplitLabels(example.answer)));
+    std::sort(prepared.labels.begin(), prepared.labels.end());
     return prepared;
   }
   if (program.is_tagging()) {

@@ -19,7 +19,7 @@ struct PreparedExample {
   int label = -1;                   // of a classification
   std::vector<int64_t> answer_ids;  // of a generation, with the end token
   std::vector<int> tags;            // of a token classification, one per word
-  std::vector<int> labels;          // where there may be any number of them
+  std::vector<int> labels;          // any number of them, ascending
   double number = 0;                // of a regression
   std::vector<ContextSpan> spans;   // right answers of an extractive QA
   std::string answer;

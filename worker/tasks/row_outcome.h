@@ -13,8 +13,9 @@ struct RowOutcome {
   double weight = 0;
 
   // The answer, in the one that the task has.
-  int label = -1;                     // of a classification
-  std::vector<double> probabilities;  // of all its labels
+  int label = -1;  // of a classification
+  // Of all its labels, until MeasureOutcomes takes them.
+  std::vector<double> probabilities;
   // Of any number of labels those that were given, ascending; of a token
   // classification the tag of every word.
   std::vector<int> labels;

@@ -349,24 +349,37 @@ class Attempt {
 
   absl::Status MeasureTuned() {
     listener_.BeforeStep();
-    const bool is_base =
-        state_.Best().empty() && spec_.task().demonstrations().empty();
-    if (is_base && state_.progress.has_before()) {
-      after_ = state_.progress.before();
-      return absl::OkStatus();
-    }
-    ATTUNE_ASSIGN_OR_RETURN(
-        const AttachedPrompt prompt,
-        AttachValues(*model_, spec_.method(), state_.Best()));
-    ATTUNE_ASSIGN_OR_RETURN(
-        after_, Measure(TuningProgress::PHASE_EVALUATING_TUNED, *program_,
-                        test_, "test", &prompt, &after_rows_));
     // A checkpoint has no answers: they may be larger than all that was
     // trained.
     if (state_.progress.has_before() && before_rows_.empty()) {
       ATTUNE_RETURN_IF_ERROR(MeasureBaseRows().status());
     }
+    const bool is_base =
+        state_.Best().empty() && spec_.task().demonstrations().empty();
+    if (is_base && state_.progress.has_before()) {
+      after_ = state_.progress.before();
+      after_rows_ = before_rows_;
+    } else {
+      ATTUNE_ASSIGN_OR_RETURN(
+          const AttachedPrompt prompt,
+          AttachValues(*model_, spec_.method(), state_.Best()));
+      ATTUNE_ASSIGN_OR_RETURN(
+          after_, Measure(TuningProgress::PHASE_EVALUATING_TUNED, *program_,
+                          test_, "test", &prompt, &after_rows_));
+    }
+    if (state_.progress.has_before()) Compare();
     return absl::OkStatus();
+  }
+
+  void Compare() {
+    listener_.BeforeStep();
+    const AnswerPair pair = {.program = *program_,
+                             .examples = test_,
+                             .before = before_rows_,
+                             .after = after_rows_,
+                             .base_examples = bare_test_};
+    comparison_ = CompareAnswers(pair, spec_.evaluation().metric());
+    changed_examples_ = FindChangedExamples(pair);
   }
 
   absl::StatusOr<AttemptResult> Publish() {
@@ -383,6 +396,8 @@ class Attempt {
     *manifest.mutable_snapshot() = input_.job.snapshot();
     *manifest.mutable_report() = result.report;
     manifest.mutable_report()->clear_series();
+    // Rows of the dataset are the registry's, not the artifact's.
+    manifest.mutable_report()->clear_changed_examples();
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
     ATTUNE_ASSIGN_OR_RETURN(const StoredPrompt stored,
@@ -419,20 +434,10 @@ class Attempt {
     for (attune::v1::TrainingSeries& series : SeriesOf(progress)) {
       *report.add_series() = std::move(series);
     }
-    if (!before_rows_.empty() && !after_rows_.empty()) Compare(report);
+    if (comparison_.has_value()) *report.mutable_comparison() = *comparison_;
+    report.mutable_changed_examples()->Assign(changed_examples_.begin(),
+                                              changed_examples_.end());
     return report;
-  }
-
-  void Compare(TuningReport& report) const {
-    const AnswerPair pair = {.program = *program_,
-                             .examples = test_,
-                             .before = before_rows_,
-                             .after = after_rows_};
-    *report.mutable_comparison() =
-        CompareAnswers(pair, spec_.evaluation().metric());
-    for (attune::v1::ChangedExample& one : FindChangedExamples(pair)) {
-      *report.add_changed_examples() = std::move(one);
-    }
   }
 
   absl::Time CreateTime() const {
@@ -466,6 +471,8 @@ class Attempt {
   std::vector<RowOutcome> before_rows_;
   std::vector<RowOutcome> after_rows_;
   EvaluationReport after_;
+  std::optional<attune::v1::VersionComparison> comparison_;
+  std::vector<attune::v1::ChangedExample> changed_examples_;
 };
 
 }  // namespace

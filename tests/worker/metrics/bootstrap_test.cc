@@ -110,7 +110,7 @@ TEST(BootstrapDifference, DrawsTheSameRowsOfBoth) {
   ASSERT_TRUE(difference.has_value());
   EXPECT_NEAR(difference->interval.low(), 0.25, 1e-12);
   EXPECT_NEAR(difference->interval.high(), 0.25, 1e-12);
-  EXPECT_DOUBLE_EQ(difference->p_value, 0.001);
+  EXPECT_DOUBLE_EQ(difference->p_value, 0.002);
 }
 
 TEST(BootstrapDifference, OfTheSameIsNone) {

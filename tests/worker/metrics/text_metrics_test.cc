@@ -89,12 +89,12 @@ TEST(TextMetrics, OfNoRowsAndOfEmptyAnswersAreZero) {
   }
 }
 
-TEST(ExactMatch, ForgivesWhiteSpaceAroundAnswers) {
-  EXPECT_DOUBLE_EQ(ExactMatch({"a b", "c"}, {" a b\n", "C"}), 0.5);
-  EXPECT_DOUBLE_EQ(ExactMatch({"a  b"}, {"a b"}), 0);
+TEST(IsSameAnswer, ForgivesWhiteSpaceAroundAnswers) {
+  EXPECT_TRUE(IsSameAnswer("a b", " a b\n"));
+  EXPECT_TRUE(IsSameAnswer("\u597d", "\u597d\u3000"));
+  EXPECT_FALSE(IsSameAnswer("c", "C"));
+  EXPECT_FALSE(IsSameAnswer("a  b", "a b"));
 }
-
-TEST(ExactMatch, OfNothingIsZero) { EXPECT_DOUBLE_EQ(ExactMatch({}, {}), 0); }
 
 }  // namespace
 }  // namespace attune::worker

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/worker/tasks/tiny_model.h"
 #include "worker/metrics/mcnemar.h"
+#include "worker/tasks/outcome_metrics.h"
 
 namespace attune::worker {
 namespace {
@@ -106,6 +107,43 @@ TEST(CompareAnswers, AMetricThatDrawsCannotTellGivesWayToTheLoss) {
             "loss");
 }
 
+TEST(CompareAnswers, ManyRowsAreComparedWithoutDraws) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const int count = static_cast<int>(kMaxDrawnRows) + 1;
+  PreparedRows examples(count);
+  for (PreparedExample& one : examples) one.label = 1;
+  const AnsweredRows before = LabelOutcomes(count, 5'000);
+  const AnsweredRows after = LabelOutcomes(count, 100);
+
+  const auto accuracy =
+      CompareAnswers({*program, examples, before, after}, "accuracy");
+  const auto loss = CompareAnswers({*program, examples, before, after}, "loss");
+
+  EXPECT_NEAR(accuracy.improvement(), 4'900.0 / count, 1e-12);
+  EXPECT_FALSE(accuracy.has_interval());
+  EXPECT_EQ(accuracy.test(),
+            attune::v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
+  EXPECT_LT(accuracy.p_value(), 1e-6);
+  EXPECT_NEAR(loss.improvement(), 4'900 * 1.5 / count, 1e-9);
+  EXPECT_EQ(loss.test(),
+            attune::v1::VersionComparison::SIGNIFICANCE_TEST_UNSPECIFIED);
+}
+
+TEST(CompareAnswers, AContextWithoutAnAnswerIsAnsweredByNone) {
+  const auto program = CompileTask(SpanTask(), 0, "encoder");
+  const PreparedRows examples(2);  // of no right answer
+  AnsweredRows before(2);
+  AnsweredRows after(2);
+  for (int i = 0; i < 2; ++i) before[i].weight = after[i].weight = 1;
+  before[0].text = before[1].text = after[1].text = "something";
+
+  const auto comparison =
+      CompareAnswers({*program, examples, before, after}, "exact_match");
+
+  EXPECT_EQ(comparison.num_gained_rows(), 1);
+  EXPECT_DOUBLE_EQ(comparison.improvement(), 0.5);
+}
+
 TEST(CompareAnswers, TextsAreRightButForWhiteSpaceAroundThem) {
   const auto program = CompileTask(TextTask(4));
   PreparedRows examples(2);
@@ -147,6 +185,32 @@ TEST(ChangedExamples, AreAFewOfEachKindEvenlySpread) {
   EXPECT_EQ(changed[8].row(), 39);
   EXPECT_TRUE(changed[8].was_right());
   EXPECT_FALSE(changed[8].is_right());
+}
+
+TEST(ChangedExamples, ShowInputsAsTheBaseReadsThem) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const PreparedRows examples = LabelExamples(2);
+  PreparedRows base_examples(2);
+  base_examples[0].input.ids = TokensOfText("bare row");
+  const AnsweredRows before = LabelOutcomes(2, 1);
+  const AnsweredRows after = LabelOutcomes(2, 0);
+
+  const auto changed =
+      FindChangedExamples({*program, examples, before, after, base_examples});
+
+  ASSERT_EQ(changed.size(), 1u);
+  EXPECT_EQ(changed[0].input(), "bare row");
+}
+
+TEST(ChangedExamples, AreNotThoseWhoseWhiteSpaceChanged) {
+  const auto program = CompileTask(TextTask(4));
+  const PreparedRows examples(1);
+  AnsweredRows before(1);
+  AnsweredRows after(1);
+  before[0].text = "good";
+  after[0].text = " good\n";
+
+  EXPECT_TRUE(FindChangedExamples({*program, examples, before, after}).empty());
 }
 
 TEST(ChangedExamples, LongTextsLoseTheirMiddle) {

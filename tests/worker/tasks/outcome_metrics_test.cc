@@ -23,10 +23,11 @@ using AnsweredRows = std::vector<RowOutcome>;
 
 attune::v1::EvaluationReport Measured(const TaskProgram& program,
                                       const PreparedRows& examples,
-                                      const AnsweredRows& outcomes,
+                                      AnsweredRows outcomes,
                                       const OutcomeMeasures& measures = {}) {
   attune::v1::EvaluationReport report;
-  MeasureOutcomes(program, examples, outcomes, measures, report);
+  MeasureOutcomes(program, examples, absl::MakeSpan(outcomes), measures,
+                  report);
   return report;
 }
 
@@ -82,7 +83,7 @@ TEST(OutcomeMetrics, BoundsLieAroundTheirMetricAndAreAlwaysTheSame) {
   const auto report =
       Measured(*program, examples, outcomes, {.intervals = true});
 
-  for (const char* name : {"accuracy", "macro_f1", "mcc", "auc", "ece"}) {
+  for (const char* name : {"accuracy", "macro_f1", "mcc", "auc", "brier"}) {
     ASSERT_THAT(report.intervals(), Contains(Key(name)));
     const auto& bounds = report.intervals().at(name);
     EXPECT_LE(bounds.low(), report.metrics().at(name)) << name;
@@ -146,19 +147,44 @@ TEST(OutcomeMetrics, AMeanLossIsThatOfWhatCounts) {
       Measured(*program, examples, outcomes, {.texts = false}).loss(), 2);
 }
 
-TEST(OutcomeMetrics, ThoseOfAnyRowsCanBeMeasured) {
+TEST(OutcomeMetrics, AreFreeOfProbabilitiesAfterwards) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
-  const auto all = MetricsOf(*program, LabelExamples(), LabelOutcomes());
+  AnsweredRows outcomes = LabelOutcomes();
+  attune::v1::EvaluationReport report;
 
+  MeasureOutcomes(*program, LabelExamples(), absl::MakeSpan(outcomes), {},
+                  report);
+
+  for (const RowOutcome& one : outcomes) {
+    EXPECT_TRUE(one.probabilities.empty());
+  }
+}
+
+TEST(OutcomeMetrics, OfTooManyRowsHaveNoBounds) {
+  const auto program = CompileTask(TextTask(4));
+  const PreparedRows examples(kMaxDrawnRows + 1);
+  AnsweredRows outcomes(kMaxDrawnRows + 1);
+  for (RowOutcome& one : outcomes) one.weight = 1;
+
+  EXPECT_TRUE(Measured(*program, examples, outcomes,
+                       {.texts = false, .intervals = true})
+                  .intervals()
+                  .empty());
+}
+
+TEST(MetricRows, AreMeasuredOnAnyRows) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  const std::vector<int32_t> rows = {1, 1, 2};
   MetricValues values;
-  for (const auto& metrics : all) {
-    const std::vector<int32_t> rows = {1, 1, 2};
-    metrics->Measure(rows, values);
+
+  for (const char* metric : {"accuracy", "loss"}) {
+    MetricRows(*program, LabelExamples(), LabelOutcomes(), metric)
+        ->Measure(rows, values);
   }
 
   EXPECT_NEAR(values.at("accuracy"), 1.0 / 3, 1e-12);
   EXPECT_NEAR(values.at("loss"), 4.0 / 3, 1e-12);
-  EXPECT_THAT(values, Not(Contains(Key("exact_match"))));
+  EXPECT_THAT(values, Not(Contains(Key("brier"))));
 }
 
 }  // namespace
