@@ -84,6 +84,7 @@ Markup MetricPlot(const MetricRow& row) {
 std::vector<Point> PointsOf(const v1::TrainingSeries& series, double scale) {
   std::vector<Point> points;
   const int size = std::min(series.steps_size(), series.values_size());
+  points.reserve(size);
   for (int i = 0; i < size; ++i) {
     points.push_back(
         {static_cast<double>(series.steps(i)), series.values(i) * scale});

@@ -62,6 +62,7 @@ BleuTokenizer TokenizerFor(Examples examples) {
 TextRows TextRowsOf(const TaskProgram& program, Examples examples,
                     Outcomes outcomes) {
   std::vector<std::vector<std::string>> right;
+  right.reserve(examples.size());
   for (const PreparedExample& one : examples) {
     right.push_back(RightTexts(program, one));
   }
@@ -74,6 +75,8 @@ std::pair<MeanRows, MeanRows> MatchRows(const TaskProgram& program,
                                         Examples examples, Outcomes outcomes) {
   std::vector<double> exact;
   std::vector<double> f1;
+  exact.reserve(examples.size());
+  f1.reserve(examples.size());
   for (size_t i = 0; i < examples.size(); ++i) {
     const AnswerMatch match =
         MatchAnswers(RightTexts(program, examples[i]), outcomes[i].text);
@@ -167,6 +170,7 @@ class ReportFiller {
         All<RowOutcome>(outcomes_, &RowOutcome::label);
     AddClassificationMetrics(right, given, program_.labels(), report_);
     std::vector<std::vector<double>> probabilities;
+    probabilities.reserve(outcomes_.size());
     for (RowOutcome& one : outcomes_) {
       probabilities.push_back(std::move(one.probabilities));
       one.probabilities.clear();
