@@ -52,9 +52,10 @@ at::Tensor EmbedRepeated(const BaseModel& model,
 
 absl::StatusOr<std::vector<int64_t>> TextTokens(const TaskProgram& program,
                                                 const std::string& text,
+                                                bool add_special_tokens,
                                                 std::string_view field) {
   absl::StatusOr<Encoding> tokens =
-      program.model().tokenizer->Encode(text, /*add_special_tokens=*/true);
+      program.model().tokenizer->Encode(text, add_special_tokens);
   if (!tokens.ok() || tokens->ids.empty()) {
     return InvalidField(field, tokens.ok()
                                    ? "has no tokens in this model"
@@ -63,15 +64,18 @@ absl::StatusOr<std::vector<int64_t>> TextTokens(const TaskProgram& program,
   return std::move(tokens->ids);
 }
 
-// What a person would ask for. Models know sentences better than words that
-// merely stand side by side: from those it takes about twice as many steps to
-// the same loss (SmolLM2-135M, seven intents).
-std::string LabelSentence(const TaskProgram& program) {
+// Where a language model says the words, what a person would ask for: it knows
+// sentences better than words that merely stand side by side, from which it
+// takes about twice as many steps to the same loss (SmolLM2-135M, seven
+// intents). Beside a head the words alone: nothing is said.
+std::string LabelText(const TaskProgram& program) {
   std::vector<std::string> words;
   for (const attune::v1::LabelWords& label : program.task().labels()) {
     words.insert(words.end(), label.words().begin(), label.words().end());
   }
-  return Concat("Classify the text: ", absl::StrJoin(words, ", "), ".");
+  return program.scores_by_head()
+             ? Concat(" ", absl::StrJoin(words, " "))
+             : Concat("Classify the text: ", absl::StrJoin(words, ", "), ".");
 }
 
 // Tokens drawn from the training inputs, common ones more often; none twice
@@ -296,13 +300,16 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
   switch (method.initialisation()) {
     case PromptTuning::INITIALISATION_TEXT: {
       ATTUNE_ASSIGN_OR_RETURN(ids, TextTokens(program, method.init_text(),
+                                              /*add_special_tokens=*/true,
                                               "spec.method.prompt_tuning."
                                               "init_text"));
       break;
     }
     case PromptTuning::INITIALISATION_CLASS_LABELS: {
       ATTUNE_ASSIGN_OR_RETURN(
-          ids, TextTokens(program, LabelSentence(program), "spec.task.labels"));
+          ids, TextTokens(program, LabelText(program),
+                          /*add_special_tokens=*/!program.scores_by_head(),
+                          "spec.task.labels"));
       break;
     }
     case PromptTuning::INITIALISATION_SAMPLED_VOCABULARY:
