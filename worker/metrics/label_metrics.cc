@@ -67,6 +67,7 @@ LabelSetRows::LabelSetRows(absl::Span<const std::vector<int>> right,
     const std::set<int> is_right(right[i].begin(), right[i].end());
     const std::set<int> is_given(given[i].begin(), given[i].end());
     std::vector<std::pair<int, ClassCount>> row;
+    row.reserve(is_right.size() + is_given.size());
     for (const int label : is_right) {
       row.emplace_back(label,
                        is_given.contains(label) ? kRightAndGiven : kOnlyRight);
