@@ -37,6 +37,21 @@ bool IsRight(const TaskProgram& program, const PreparedExample& example,
   return IsSameAnswer(outcome.text, example.answer);
 }
 
+// What became of a row.
+struct RowChange {
+  bool was_right = false;
+  bool is_right = false;
+
+  bool gained() const { return is_right && !was_right; }
+  bool lost() const { return was_right && !is_right; }
+};
+
+RowChange ChangeOf(const AnswerPair& pair, size_t row) {
+  const PreparedExample& example = pair.examples[row];
+  return {.was_right = IsRight(pair.program, example, pair.before[row]),
+          .is_right = IsRight(pair.program, example, pair.after[row])};
+}
+
 // Whether `metric` is the share of rows that IsRight calls right.
 bool CountsRightRows(const TaskProgram& program, const std::string& metric) {
   return metric == (program.is_classification() ? "accuracy" : "exact_match");
@@ -131,10 +146,9 @@ void CountChangedRows(const AnswerPair& pair, VersionComparison& comparison) {
   int64_t gained = 0;
   int64_t lost = 0;
   for (size_t i = 0; i < pair.examples.size(); ++i) {
-    const bool was = IsRight(pair.program, pair.examples[i], pair.before[i]);
-    const bool is = IsRight(pair.program, pair.examples[i], pair.after[i]);
-    gained += is && !was ? 1 : 0;
-    lost += was && !is ? 1 : 0;
+    const RowChange change = ChangeOf(pair, i);
+    gained += change.gained() ? 1 : 0;
+    lost += change.lost() ? 1 : 0;
   }
   comparison.set_num_gained_rows(gained);
   comparison.set_num_lost_rows(lost);
@@ -178,9 +192,11 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
                      AnswerText(pair.program, pair.after[i]))) {
       continue;
     }
-    const bool was = IsRight(pair.program, pair.examples[i], pair.before[i]);
-    const bool is = IsRight(pair.program, pair.examples[i], pair.after[i]);
-    rows[was == is ? kOther : is ? kGained : kLost].push_back(i);
+    const RowChange change = ChangeOf(pair, i);
+    rows[change.gained() ? kGained
+         : change.lost() ? kLost
+                         : kOther]
+        .push_back(i);
   }
   for (int kind = 0; kind < kNumKinds; ++kind) {
     for (const size_t i : SpreadOver(rows[kind])) {
@@ -193,8 +209,9 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
       one.set_right_answer(Abbreviated(RightText(pair.program, example)));
       one.set_before(Abbreviated(AnswerText(pair.program, pair.before[i])));
       one.set_after(Abbreviated(AnswerText(pair.program, pair.after[i])));
-      one.set_was_right(IsRight(pair.program, example, pair.before[i]));
-      one.set_is_right(IsRight(pair.program, example, pair.after[i]));
+      const RowChange change = ChangeOf(pair, i);
+      one.set_was_right(change.was_right);
+      one.set_is_right(change.is_right);
     }
   }
   return found;

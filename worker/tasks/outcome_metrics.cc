@@ -133,37 +133,37 @@ class ReportFiller {
                        All(examples_, &PreparedExample::tags),
                        All<RowOutcome>(outcomes_, &RowOutcome::labels),
                        report_);
-      if (intervals_) Bound(TagRows(program_, examples_, outcomes_));
+      if (intervals_)
+        AddIntervals(TagRows(program_, examples_, outcomes_), report_);
     } else if (program_.is_extraction()) {
       const auto [exact, f1] = MatchRows(program_, examples_, outcomes_);
       exact.MeasureAll(*report_.mutable_metrics());
       f1.MeasureAll(*report_.mutable_metrics());
-      Bound(exact);
-      Bound(f1);
+      if (intervals_) {
+        AddIntervals(exact, report_);
+        AddIntervals(f1, report_);
+      }
     } else if (program_.is_label_set()) {
       AddLabelSetMetrics(All(examples_, &PreparedExample::labels),
                          All<RowOutcome>(outcomes_, &RowOutcome::labels),
                          program_.labels(), report_);
-      if (intervals_) Bound(LabelSetRowsOf(program_, examples_, outcomes_));
+      if (intervals_)
+        AddIntervals(LabelSetRowsOf(program_, examples_, outcomes_), report_);
     } else if (program_.is_regression()) {
       AddNumberMetrics(All(examples_, &PreparedExample::number),
                        All<RowOutcome>(outcomes_, &RowOutcome::number),
                        report_);
-      if (intervals_) Bound(NumberRowsOf(examples_, outcomes_));
+      if (intervals_) AddIntervals(NumberRowsOf(examples_, outcomes_), report_);
     } else if (texts) {
       const TextRows rows = TextRowsOf(program_, examples_, outcomes_);
       AddTextMetrics(rows, All<RowOutcome>(outcomes_, &RowOutcome::text),
                      report_);
-      Bound(rows);
+      if (intervals_) AddIntervals(rows, report_);
     }
-    if (intervals_) Bound(LossRows(outcomes_));
+    if (intervals_) AddIntervals(LossRows(outcomes_), report_);
   }
 
  private:
-  void Bound(const RowMetrics& metrics) {
-    if (intervals_) AddIntervals(metrics, report_);
-  }
-
   void FillLabels() {
     const std::vector<int> right = All(examples_, &PreparedExample::label);
     const std::vector<int> given =
@@ -172,14 +172,14 @@ class ReportFiller {
     std::vector<std::vector<double>> probabilities;
     probabilities.reserve(outcomes_.size());
     for (RowOutcome& one : outcomes_) {
-      probabilities.push_back(std::move(one.probabilities));
-      one.probabilities.clear();
+      probabilities.push_back(std::exchange(one.probabilities, {}));
     }
     const ClassScoreRows scores(right, given, probabilities);
     AddClassScores(scores, report_);
-    if (intervals_) Bound(LabelRows(program_, examples_, outcomes_));
+    if (!intervals_) return;
+    AddIntervals(LabelRows(program_, examples_, outcomes_), report_);
     if (right.size() * program_.labels().size() <= kMaxDrawnProbabilities) {
-      Bound(scores);
+      AddIntervals(scores, report_);
     }
   }
 
