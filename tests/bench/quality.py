@@ -317,6 +317,15 @@ def seconds_to_losses(outcomes):
     return None if None in seconds else statistics.mean(seconds)
 
 
+def run_seed(name, side, runner, seed):
+    """One of minutes: says on standard error what it came to."""
+    outcome = runner.run(seed)
+    print(f"{name} {side} seed {seed}: {outcome.before:.3f} to "
+          f"{outcome.after:.3f}, loss {outcome.losses[-1][1]:.3f}, "
+          f"{outcome.seconds:.1f} s", file=sys.stderr, flush=True)
+    return outcome
+
+
 def print_rows(name, outcomes):
     to_loss = seconds_to_losses(outcomes)
     means = {}
@@ -360,7 +369,8 @@ def main():
         for side, make in (("peft", PeftSide), ("attune", AttuneSide)):
             if side in arguments.sides:
                 runner = make(arguments, SETS[name], splits)
-                outcomes[side] = [runner.run(seed) for seed in arguments.seeds]
+                outcomes[side] = [run_seed(name, side, runner, seed)
+                                  for seed in arguments.seeds]
         print_rows(name, outcomes)
         measured += 1
     if not measured:
