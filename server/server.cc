@@ -164,7 +164,7 @@ class Server::Impl {
   std::optional<PromptService> prompt_service_;
   std::optional<InferenceService> inference_service_;
   std::optional<ModelService> model_service_;
-  EvaluationService evaluation_service_;
+  std::optional<EvaluationService> evaluation_service_;
   std::optional<WorkerControlService> worker_control_;
 
   std::unique_ptr<grpc::Server> grpc_;
@@ -221,11 +221,16 @@ void Server::Impl::MakeServices() {
   ShowExecutor(*metrics_, control_);
   ShowExecutor(*metrics_, inference_);
 
-  tuning_.emplace(host_, *jobs_, *datasets_, fleet_, watches);
+  tuning_.emplace(
+      host_,
+      TuningService::Parts{*jobs_, *datasets_, *prompts_, fleet_, engines_},
+      watches);
   dataset_service_.emplace(host_, *datasets_);
   prompt_service_.emplace(host_, *prompts_, *artifacts_);
   inference_service_.emplace(host_, *prompts_, fleet_, engines_);
   model_service_.emplace(host_, fleet_, database_->page_tokens());
+  evaluation_service_.emplace(
+      host_, EvaluateCall::Parts{*prompts_, *datasets_, fleet_, engines_});
   worker_control_.emplace(host_, *jobs_, fleet_, *artifacts_, *metrics_);
 }
 
@@ -246,7 +251,7 @@ absl::Status Server::Impl::Listen() {
   builder.RegisterService(&*prompt_service_);
   builder.RegisterService(&*inference_service_);
   builder.RegisterService(&*model_service_);
-  builder.RegisterService(&evaluation_service_);
+  builder.RegisterService(&*evaluation_service_);
   builder.RegisterService(&*worker_control_);
   std::vector<std::string> counted = ServiceNames();
   counted.push_back("grpc.health.v1.Health");

@@ -24,6 +24,7 @@
 #include "worker/models/device.h"
 #include "worker/models/machine_memory.h"
 #include "worker/tuning/attempt.h"
+#include "worker/tuning/preflight.h"
 
 namespace attune::worker {
 namespace {
@@ -31,6 +32,8 @@ namespace {
 constexpr char kEngineService[] = "attune.worker.v1.Engine";
 // A request may hold 256 inputs of several kilobytes each.
 constexpr int kMaxRequestBytes = 16 << 20;
+// Evaluations and preflights that wait for the one that runs.
+constexpr int kMaxWaitingWork = 4;
 constexpr absl::Duration kRegistrationPace = absl::Milliseconds(200);
 
 std::string HostName() {
@@ -95,6 +98,30 @@ absl::StatusOr<int64_t> ChooseModelMemory(const ServeOptions& options,
   return *machine / 4 * 3;
 }
 
+// Evaluations take turns with jobs, as one more of them.
+class TurnWithJobs final : public BackgroundWork::Turn {
+ public:
+  explicit TurnWithJobs(TrainingTurns& turns) : place_(turns) {}
+  void Take() override { place_.Take(); }
+
+ private:
+  TrainingTurns::Place place_;
+};
+
+// A preflight between the pieces of work of others.
+absl::StatusOr<attune::v1::PreflightTuningJobResponse> PreflightInTurns(
+    const attune::v1::PreflightTuningJobRequest& request,
+    const std::vector<std::string>& rows, ModelStore& models,
+    const Clock& clock, const BackgroundWork::Pause& pause) {
+  absl::Status stopped;
+  PreflightHooks hooks;
+  hooks.before_step = [&] { stopped.Update(pause()); };
+  hooks.stop_requested = [&] { return !stopped.ok(); };
+  auto response = Preflight(request, rows, models, clock, hooks);
+  if (!stopped.ok()) return stopped;
+  return response;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(
@@ -147,11 +174,20 @@ Worker::Worker(const ServeOptions& options, const ModelStore::Options& models,
       train_metrics_(*metrics_, clock),
       models_(models),
       budget_(threads),
+      turns_(clock),
       stub_(ConnectToServer(options.server)),
       artifacts_(*stub_, clock),
       engine_({}, models_, artifacts_, budget_, inference_metrics_, clock),
+      work_(
+          kMaxWaitingWork, budget_,
+          [this] { return std::make_unique<TurnWithJobs>(turns_); }, clock),
       health_(live_calls_, {kEngineService}),
-      service_(engine_, live_calls_) {
+      service_(
+          engine_, work_,
+          [this](const auto& job, const auto& rows, const auto& pause) {
+            return PreflightInTurns(job, rows, models_, clock_, pause);
+          },
+          live_calls_) {
   metrics_
       ->MakeGauge("attune_build_info", "What runs; always 1.",
                   {{"version", std::string(kVersion)},
@@ -224,7 +260,7 @@ void Worker::BeginControl(const ServeOptions& options) {
   control.max_jobs = options.max_jobs;
   report_ = std::make_unique<ModelReport>(models_, control.worker_id, clock_);
   auto runner = std::make_unique<AttemptRunner>(
-      AttemptRunner::Options{}, *stub_, budget_, train_metrics_,
+      AttemptRunner::Options{}, *stub_, budget_, turns_, train_metrics_,
       [this](const AttemptInput& input, AttemptListener& listener) {
         return RunAttempt(input, models_, clock_, listener);
       },
@@ -251,6 +287,7 @@ void Worker::Drain(absl::Duration limit) {
   spdlog::info("draining");
   health_.SetReady(false);
   loop_->RequestDrain();
+  work_.BeginDrain();
   if (!engine_.Drain(limit)) {
     spdlog::warn("predictions are cut off: the drain's time is over");
   }
@@ -269,6 +306,7 @@ void Worker::Stop() {
     loop_thread_.join();
   }
   // Answers every call, so that the gRPC server has none left to wait for.
+  work_.Stop();
   engine_.Stop();
   live_calls_.Drain();
   ticker_.reset();

@@ -21,7 +21,9 @@
 #include "worker/agent/remote_artifact_source.h"
 #include "worker/agent/server_stub.h"
 #include "worker/agent/train_metrics.h"
+#include "worker/agent/training_turns.h"
 #include "worker/api/engine_service.h"
+#include "worker/inference/background_work.h"
 #include "worker/inference/compute_budget.h"
 #include "worker/inference/engine.h"
 #include "worker/inference/inference_metrics.h"
@@ -73,9 +75,11 @@ class Worker {
   TrainMetrics train_metrics_;
   ModelStore models_;
   ComputeBudget budget_;
+  TrainingTurns turns_;
   std::unique_ptr<ServerStub> stub_;
   RemoteArtifactSource artifacts_;
   Engine engine_;
+  BackgroundWork work_;
   LiveCalls live_calls_;
   HealthService health_;
   EngineService service_;

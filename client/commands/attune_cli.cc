@@ -7,6 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "client/commands/datasets.h"
 #include "client/commands/durations.h"
+#include "client/commands/evaluate.h"
 #include "client/commands/generate.h"
 #include "client/commands/jobs.h"
 #include "client/commands/models.h"
@@ -26,8 +27,8 @@ constexpr char kFooter[] =
     "\n"
     "Exit codes:\n"
     "  0    done\n"
-    "  1    the job failed or was cancelled, an input has no answer, data is "
-    "damaged\n"
+    "  1    the job failed or was cancelled, a preflight found errors, an "
+    "input has no answer, data is damaged\n"
     "  2    flags, files or the request are wrong\n"
     "  3    something is missing, exists already, or is in the wrong state\n"
     "  4    the server cannot be reached, is busy or not ready: try again\n"
@@ -100,6 +101,7 @@ int RunAttune(std::vector<std::string> arguments, Session& session) {
   AddPromptsCommands(app, session);
   AddPredictCommand(app, session);
   AddGenerateCommand(app, session);
+  AddEvaluateCommand(app, session);
   AddModelsCommands(app, session);
   AddStatusCommand(app, session);
   app.footer(kFooter);

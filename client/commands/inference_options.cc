@@ -46,6 +46,14 @@ void AddDecodingOptions(CLI::App& command, InferenceOptions& options) {
                   "A text that ends the answer, many times")
       ->allow_extra_args(false)
       ->group(group);
+  command
+      .add_option("--beams", options.num_beams,
+                  "Search the likeliest answer among this many side by side")
+      ->group(group);
+  command
+      .add_option("--length-penalty", options.length_penalty,
+                  "With --beams: above 0 favours longer answers")
+      ->group(group);
 }
 
 absl::StatusOr<v1::InferenceTarget> TargetOf(Session& session,
@@ -83,6 +91,10 @@ v1::Decoding DecodingOf(const InferenceOptions& options) {
   decoding.set_seed(options.seed);
   for (const std::string& stop : options.stop) {
     decoding.add_stop(stop);
+  }
+  decoding.set_num_beams(options.num_beams);
+  if (options.length_penalty) {
+    decoding.mutable_length_penalty()->set_value(*options.length_penalty);
   }
   return decoding;
 }

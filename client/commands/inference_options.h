@@ -2,6 +2,7 @@
 #define ATTUNE_CLIENT_COMMANDS_INFERENCE_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ struct InferenceOptions {
   double top_p = 0;
   uint64_t seed = 0;
   std::vector<std::string> stop;
+  int32_t num_beams = 0;
+  std::optional<double> length_penalty;
 };
 
 // Adds the options for who answers (a prompt, or --base with --task).

@@ -10,6 +10,7 @@
 #include "client/commands/document.h"
 #include "client/commands/files.h"
 #include "client/commands/job_file.h"
+#include "client/commands/job_preflight.h"
 #include "client/commands/job_progress.h"
 #include "client/commands/job_report.h"
 #include "client/commands/job_watch.h"
@@ -376,6 +377,7 @@ void AddJobsCommands(CLI::App& root, Session& session) {
   CLI::App* jobs = root.add_subcommand("jobs", "Tuning jobs");
   jobs->require_subcommand(1);
   AddCreateJob(*jobs, session);
+  AddJobPreflight(*jobs, session);
   AddOnJob(*jobs, session, "get", "Show a job", GetJob);
   AddList(*jobs, session);
   AddWatch(*jobs, session);

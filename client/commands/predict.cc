@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,6 +77,23 @@ std::string LabelSetText(const v1::LabelSetAnswer& answer) {
   return text;
 }
 
+// The likeliest choice and, of more than one, the places of the likeliest `top`
+// in their row.
+std::string ChoiceText(const v1::ChoiceAnswer& answer, int top) {
+  if (top <= 1) return answer.text();
+  std::vector<int> order(answer.scores_size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return answer.scores(a) > answer.scores(b);
+  });
+  std::string places;
+  for (size_t i = 0; i < order.size() && static_cast<int>(i) < top; ++i) {
+    places += Concat(i == 0 ? "" : ", ", order[i], ": ",
+                     FormatPercent(answer.scores(order[i])));
+  }
+  return Concat(answer.text(), " (", places, ")");
+}
+
 // The answer and its probability, the likeliest `top` labels.
 std::pair<std::string, std::string> AnswerText(const v1::PredictResult& result,
                                                int top) {
@@ -97,10 +115,15 @@ std::pair<std::string, std::string> AnswerText(const v1::PredictResult& result,
     // All the digits that mean something, whatever the unit.
     return {absl::StrFormat("%.10g", result.answer().number().value()), ""};
   }
+  if (result.answer().has_choice()) {
+    const v1::ChoiceAnswer& choice = result.answer().choice();
+    return {ChoiceText(choice, top), FormatPercent(choice.score())};
+  }
   if (!result.answer().has_label()) return {result.answer().text().text(), ""};
   const v1::LabelAnswer& label = result.answer().label();
   if (top <= 1 || label.scores().empty()) {
-    return {label.label(), FormatPercent(label.score())};
+    return {label.abstained() ? "not sure" : label.label(),
+            FormatPercent(label.score())};
   }
   std::string text;
   for (int i = 0; i < std::min(top, label.scores_size()); ++i) {
@@ -195,7 +218,9 @@ void AddPredictCommand(CLI::App& root, Session& session) {
   inputs->add_option("--input", options->input,
                      "Inputs, one JSON object a line; '-' is standard input");
   inputs->require_option(1);
-  command->add_option("--top", options->top, "Show this many likeliest labels")
+  command
+      ->add_option("--top", options->top,
+                   "Show this many likeliest labels or choices")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   AddDecodingOptions(*command, options->inference);

@@ -126,25 +126,28 @@ Verdict VerdictOf(const v1::TuningReport& report) {
   return comparison.improvement() > 0 ? Verdict::kBetter : Verdict::kWorse;
 }
 
-std::string VerdictText(const v1::TuningReport& report) {
+std::string VerdictText(const v1::TuningReport& report,
+                        std::string_view other) {
   std::string text;
   switch (VerdictOf(report)) {
     case Verdict::kNotCompared:
       return report.has_before()
-                 ? "The report has no comparison with the base row by row: "
-                   "whether the difference is more than chance is open."
-                 : "Not compared with the base, which was not measured.";
+                 ? Concat("The report has no comparison with the ", other,
+                          " row by row: whether the difference is more than "
+                          "chance is open.")
+                 : Concat("Not compared with the ", other,
+                          ", which was not measured.");
     case Verdict::kUntested:
       text = "Not held against chance: ";
       break;
     case Verdict::kUnclear:
-      text = "No clear difference from the base: ";
+      text = Concat("No clear difference from the ", other, ": ");
       break;
     case Verdict::kBetter:
-      text = "Better than the base: ";
+      text = Concat("Better than the ", other, ": ");
       break;
     case Verdict::kWorse:
-      text = "Worse than the base: ";
+      text = Concat("Worse than the ", other, ": ");
       break;
   }
   const v1::VersionComparison& comparison = report.comparison();
@@ -230,6 +233,24 @@ std::optional<double> CalibrationError(const v1::EvaluationReport& evaluation) {
   }
   if (num_rows <= 0) return std::nullopt;
   return distance / num_rows;
+}
+
+std::vector<const v1::ValidationReport*> ShownValidations(
+    const v1::TuningReport& report, size_t max_shown) {
+  const size_t count = report.validations_size();
+  const size_t num_shown = std::min(count, max_shown);
+  std::vector<const v1::ValidationReport*> shown;
+  shown.reserve(num_shown);
+  for (size_t i = 1; i <= num_shown; ++i) {
+    const size_t place = i * count / num_shown - 1;
+    shown.push_back(&report.validations(static_cast<int>(place)));
+  }
+  return shown;
+}
+
+std::map<std::string, double> SortedMetrics(
+    const v1::EvaluationReport& report) {
+  return {report.metrics().begin(), report.metrics().end()};
 }
 
 const v1::TrainingSeries* FindSeries(const v1::TuningReport& report,

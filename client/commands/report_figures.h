@@ -1,7 +1,9 @@
 #ifndef ATTUNE_CLIENT_COMMANDS_REPORT_FIGURES_H_
 #define ATTUNE_CLIENT_COMMANDS_REPORT_FIGURES_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,8 +37,10 @@ std::string IntervalText(std::string_view metric,
 // leaves out 0 and its test is below 0.05.
 enum class Verdict { kNotCompared, kUntested, kUnclear, kBetter, kWorse };
 Verdict VerdictOf(const v1::TuningReport& report);
-// The same as a sentence with the numbers behind it.
-std::string VerdictText(const v1::TuningReport& report);
+// The same as a sentence with the numbers behind it. other: what the result is
+// held against.
+std::string VerdictText(const v1::TuningReport& report,
+                        std::string_view other = "base");
 
 // "150 rows of test"
 std::string RowsText(const v1::EvaluationReport& evaluation);
@@ -64,6 +68,13 @@ std::vector<Confusion> LargestConfusions(const v1::ConfusionMatrix& matrix,
 // The mean distance of confidence and accuracy over the rows (expected
 // calibration error), 0 to 1; nullopt without rows.
 std::optional<double> CalibrationError(const v1::EvaluationReport& evaluation);
+
+// At most `max_shown` (at least 2) of the validations, evenly spread, the last
+// one among them.
+std::vector<const v1::ValidationReport*> ShownValidations(
+    const v1::TuningReport& report, size_t max_shown);
+// The metrics by name.
+std::map<std::string, double> SortedMetrics(const v1::EvaluationReport& report);
 
 // Null where there is none.
 const v1::TrainingSeries* FindSeries(const v1::TuningReport& report,

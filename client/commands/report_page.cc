@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "client/commands/data_summary.h"
 #include "client/commands/report_figures.h"
 #include "client/commands/report_plots.h"
 #include "client/commands/spec_text.h"
@@ -234,9 +235,10 @@ std::string ReportPage(const v1::PromptVersion& version) {
                       ClassFigures(after.tags(), before.tags(), "tag")) +
           HtmlSection("Reliability", ReliabilityFigures(report)) +
           HtmlSection("Changed answers", ExampleFigures(report)) +
+          HtmlSection("Data", DataFigures(report.splits(), report.samples())) +
           HtmlSection("Task", TaskFigures(version.task())) +
           HtmlSection("Method and training", MethodFigures(version)) +
-          HtmlSection("Data and files", SourceFigures(version)));
+          HtmlSection("Origin and files", SourceFigures(version)));
 }
 
 }  // namespace attune::client

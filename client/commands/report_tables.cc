@@ -4,7 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "client/commands/data_summary.h"
 #include "client/commands/report_figures.h"
 #include "client/commands/spec_text.h"
 #include "client/commands/tuning_report.h"
@@ -22,6 +24,9 @@ using Classes = google::protobuf::RepeatedPtrField<v1::ClassReport>;
 // More labels than this make a matrix that nobody reads.
 constexpr int kMaxMatrixLabels = 12;
 constexpr size_t kMaxConfusions = 15;
+// Columns and lines that fit on a screen.
+constexpr size_t kMaxValidations = 8;
+constexpr int kMaxF1Lines = 24;
 
 void PrintHeading(std::string_view title, Stream& out) {
   *out.stream << '\n' << out.Paint(Style::kBold, title) << '\n';
@@ -48,32 +53,44 @@ void PrintSummary(const v1::PromptVersion& version, Stream& out) {
   details.Print(out);
 }
 
-void PrintMetrics(const v1::TuningReport& report, Stream& out) {
+void PrintMetrics(const v1::TuningReport& report, const ReportColumns& columns,
+                  std::string_view other, Stream& out) {
   const std::vector<MetricRow> rows = MetricRows(report);
   if (rows.empty()) return;
   *out.stream << '\n';
-  Table table({{"METRIC"},
-               {"BASE", Align::kRight},
-               {"TUNED", Align::kRight},
-               {"CHANGE", Align::kRight}});
+  const bool compares = !other.empty();
+  std::vector<Table::Column> titles = {{"METRIC"},
+                                       {columns.result, Align::kRight}};
+  if (compares) {
+    titles.insert(titles.begin() + 1, {columns.base, Align::kRight});
+    titles.push_back({"CHANGE", Align::kRight});
+  }
+  Table table(titles);
   bool intervals = false;
   for (const MetricRow& row : rows) {
-    table.Add(
-        {row.name,
-         row.base ? BoundedText(row.name, *row.base, row.base_interval) : "-",
-         BoundedText(row.name, row.tuned, row.tuned_interval),
-         row.base ? FormatChange(row.name, *row.base, row.tuned) : "-"});
+    std::vector<std::string> cells = {
+        row.name, BoundedText(row.name, row.tuned, row.tuned_interval)};
+    if (compares) {
+      cells.insert(
+          cells.begin() + 1,
+          row.base ? BoundedText(row.name, *row.base, row.base_interval) : "-");
+      cells.push_back(row.base ? FormatChange(row.name, *row.base, row.tuned)
+                               : "-");
+    }
+    table.Add(cells);
     intervals = intervals || row.tuned_interval || row.base_interval;
   }
   table.Print(out);
   if (intervals) {
     *out.stream << "in brackets: 95 % intervals, over draws of these rows\n";
   }
-  *out.stream << '\n' << OneLine(VerdictText(report)) << '\n';
+  if (other.empty()) return;
+  *out.stream << '\n' << OneLine(VerdictText(report, other)) << '\n';
 }
 
 void PrintClasses(std::string_view title, const Classes& classes,
-                  const Classes& base, Stream& out) {
+                  const Classes& base, const std::string& base_name,
+                  Stream& out) {
   if (classes.empty()) return;
   PrintHeading(title, out);
   std::vector<Table::Column> columns = {{"LABEL"},
@@ -81,7 +98,7 @@ void PrintClasses(std::string_view title, const Classes& classes,
                                         {"RECALL", Align::kRight},
                                         {"F1", Align::kRight},
                                         {"SUPPORT", Align::kRight}};
-  if (!base.empty()) columns.push_back({"BASE F1", Align::kRight});
+  if (!base.empty()) columns.push_back({base_name + " F1", Align::kRight});
   Table table(columns);
   for (const v1::ClassReport& one : classes) {
     const v1::ClassReport* before = FindClass(base, one.label());
@@ -149,13 +166,14 @@ void PrintReliability(const v1::EvaluationReport& evaluation, Stream& out) {
   *out.stream << "mean distance of the two: " << FormatPercent(*error) << '\n';
 }
 
-void PrintExamples(const v1::TuningReport& report, Stream& out) {
+void PrintExamples(const v1::TuningReport& report, const ReportColumns& columns,
+                   Stream& out) {
   for (const ExampleGroup& group : ExampleGroups(report)) {
     PrintHeading(group.title, out);
     Table table({{"ROW", Align::kRight},
                  {"RIGHT ANSWER"},
-                 {"BASE"},
-                 {"TUNED"},
+                 {columns.base},
+                 {columns.result},
                  {"INPUT"}});
     for (const v1::ChangedExample* example : group.examples) {
       table.Add({FormatCount(example->row()), example->right_answer(),
@@ -163,6 +181,60 @@ void PrintExamples(const v1::TuningReport& report, Stream& out) {
     }
     table.Print(out);
   }
+}
+
+// A line of F1 for each label or tag, a column for each validation.
+void AddF1Lines(const std::vector<const v1::ValidationReport*>& shown,
+                const Classes& (v1::EvaluationReport::*classes)() const,
+                Table& table) {
+  for (const v1::ClassReport& one : (shown.back()->report().*classes)()) {
+    std::vector<std::string> cells = {Concat("f1 of ", one.label())};
+    for (const v1::ValidationReport* validation : shown) {
+      const v1::ClassReport* then =
+          FindClass((validation->report().*classes)(), one.label());
+      cells.push_back(then == nullptr ? "-" : FormatPercent(then->f1()));
+    }
+    table.Add(cells);
+  }
+}
+
+void PrintValidations(const v1::TuningReport& report, Stream& out) {
+  if (report.validations_size() < 2) return;
+  const std::vector<const v1::ValidationReport*> shown =
+      ShownValidations(report, kMaxValidations);
+  PrintHeading("validations", out);
+  std::vector<Table::Column> columns = {{"AFTER STEP"}};
+  for (const v1::ValidationReport* one : shown) {
+    columns.push_back({FormatCount(one->step()), Align::kRight});
+  }
+  Table table(columns);
+  const auto add = [&](const std::string& title, auto text_of) {
+    std::vector<std::string> cells = {title};
+    for (const v1::ValidationReport* one : shown)
+      cells.push_back(text_of(*one));
+    table.Add(cells);
+  };
+  add("passes", [](const v1::ValidationReport& one) {
+    return absl::StrFormat("%.1f", one.epoch());
+  });
+  add("loss", [](const v1::ValidationReport& one) {
+    return FormatMetric("loss", one.report().loss());
+  });
+  for (const auto& [name, value] : SortedMetrics(shown.back()->report())) {
+    add(name, [&name = name](const v1::ValidationReport& one) {
+      const auto found = one.report().metrics().find(name);
+      return found == one.report().metrics().end()
+                 ? std::string("-")
+                 : FormatMetric(name, found->second);
+    });
+  }
+  if (shown.back()->report().classes_size() <= kMaxF1Lines) {
+    AddF1Lines(shown, &v1::EvaluationReport::classes, table);
+  }
+  if (shown.back()->report().tags_size() <= kMaxF1Lines) {
+    AddF1Lines(shown, &v1::EvaluationReport::tags, table);
+  }
+  table.Print(out);
 }
 
 void PrintTraining(const v1::TuningReport& report, Console& console) {
@@ -191,22 +263,36 @@ void PrintTraining(const v1::TuningReport& report, Console& console) {
   PrintCurves(report, console);
 }
 
+void PrintData(const v1::TuningReport& report, Stream& out) {
+  if (report.splits().empty() && report.samples().empty()) return;
+  PrintHeading("data", out);
+  PrintSplits(report.splits(), out);
+  PrintLabelBalance(report.splits(), out);
+  PrintSamples(report.samples(), out);
+}
+
 }  // namespace
 
-void PrintReport(const v1::PromptVersion& version, Console& console) {
-  Stream& out = console.out;
-  const v1::TuningReport& report = version.report();
+void PrintEvaluation(const v1::TuningReport& report,
+                     const ReportColumns& columns, std::string_view other,
+                     Stream& out) {
   const v1::EvaluationReport& after = report.after();
-  PrintSummary(version, out);
-  PrintMetrics(report, out);
+  PrintMetrics(report, columns, other, out);
   PrintClasses(after.tags_size() > 0 ? "per type of entity" : "per label",
-               after.classes(), report.before().classes(), out);
+               after.classes(), report.before().classes(), columns.base, out);
   PrintClasses("per tag, over words", after.tags(), report.before().tags(),
-               out);
+               columns.base, out);
   PrintConfusions(after.confusion_matrix(), out);
   PrintReliability(after, out);
-  PrintExamples(report, out);
-  PrintTraining(report, console);
+  PrintExamples(report, columns, out);
+}
+
+void PrintReport(const v1::PromptVersion& version, Console& console) {
+  PrintSummary(version, console.out);
+  PrintEvaluation(version.report(), {}, "base", console.out);
+  PrintData(version.report(), console.out);
+  PrintTraining(version.report(), console);
+  PrintValidations(version.report(), console.out);
 }
 
 }  // namespace attune::client

@@ -118,6 +118,10 @@ std::string LowerWords(std::string_view name) {
 
 std::string ExampleCall(const std::string& prompt, const v1::TaskSpec& task) {
   const std::string field = FirstField(task.template_());
+  // A list of choices is no option of the command line.
+  if (task.type() == v1::TASK_TYPE_MULTIPLE_CHOICE) {
+    return Concat("attune predict ", ShortName(prompt), " --input rows.jsonl");
+  }
   const bool generation = task.type() == v1::TASK_TYPE_TEXT_GENERATION;
   return Concat("attune ", generation ? "generate " : "predict ",
                 ShortName(prompt),

@@ -61,6 +61,7 @@ Connection::Connection(Options options, Interrupt& interrupt)
       prompts_(v1::PromptService::NewStub(channel_)),
       inference_(v1::InferenceService::NewStub(channel_)),
       models_(v1::ModelService::NewStub(channel_)),
+      evaluations_(v1::EvaluationService::NewStub(channel_)),
       health_(grpc::health::v1::Health::NewStub(channel_)) {}
 
 absl::StatusOr<bool> Connection::CheckHealth() {

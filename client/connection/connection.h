@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "attune/v1/dataset_service.grpc.pb.h"
+#include "attune/v1/evaluation_service.grpc.pb.h"
 #include "attune/v1/inference_service.grpc.pb.h"
 #include "attune/v1/model_service.grpc.pb.h"
 #include "attune/v1/prompt_service.grpc.pb.h"
@@ -69,6 +70,7 @@ class Connection {
   v1::PromptService::Stub& prompts() { return *prompts_; }
   v1::InferenceService::Stub& inference() { return *inference_; }
   v1::ModelService::Stub& models() { return *models_; }
+  v1::EvaluationService::Stub& evaluations() { return *evaluations_; }
 
   // Makes a unary call with `timeout` for each try. Errors are the server's,
   // UNAVAILABLE naming the address when it cannot be reached, and CANCELLED
@@ -118,6 +120,7 @@ class Connection {
   const std::unique_ptr<v1::PromptService::Stub> prompts_;
   const std::unique_ptr<v1::InferenceService::Stub> inference_;
   const std::unique_ptr<v1::ModelService::Stub> models_;
+  const std::unique_ptr<v1::EvaluationService::Stub> evaluations_;
   const std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

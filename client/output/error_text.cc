@@ -74,7 +74,7 @@ std::string_view RemedyFor(Reason reason) {
     case Reason::kRequestIdReused:
       return "take another --request-id, or leave it out";
     case Reason::kInvalidData:
-      return "mend the rows named above and upload them to a new dataset";
+      return "mend the rows named above and upload them again";
     case Reason::kInvalidTemplate:
       return "mend spec.task.template; every field it names must be in every "
              "row";

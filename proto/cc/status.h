@@ -105,16 +105,18 @@ class FieldViolations {
   // Adds the fields named by `status` under `prefix` (or the whole message).
   void AddAll(std::string_view prefix, const absl::Status& status);
   bool empty() const { return violations_.empty(); }
-  // OK when empty; UNIMPLEMENTED (kUnsupportedField) when all are unsupported
-  // fields; else INVALID_ARGUMENT (kInvalidField). Names at most 16 fields.
-  absl::Status ToStatus() const;
 
- private:
   struct Violation {
     std::string path;
     std::string description;
     bool unsupported;
   };
+  const std::vector<Violation>& violations() const { return violations_; }
+  // OK when empty; UNIMPLEMENTED (kUnsupportedField) when all are unsupported
+  // fields; else INVALID_ARGUMENT (kInvalidField). Names at most 16 fields.
+  absl::Status ToStatus() const;
+
+ private:
   std::vector<Violation> violations_;
 };
 

@@ -1,7 +1,10 @@
 #ifndef ATTUNE_SERVER_API_API_HOST_H_
 #define ATTUNE_SERVER_API_API_HOST_H_
 
+#include <chrono>
+
 #include "absl/time/time.h"
+#include "grpcpp/server_context.h"
 #include "proto/cc/clock.h"
 #include "proto/cc/executor.h"
 #include "proto/cc/live_calls.h"
@@ -24,6 +27,17 @@ struct ApiHost {
   absl::Duration heartbeat = absl::Seconds(15);
   // For inference calls that come without a deadline.
   absl::Duration default_deadline = absl::Seconds(120);
+  // For evaluations that come without one.
+  absl::Duration default_evaluation_deadline = absl::Hours(4);
+
+  // The caller's, or `otherwise` from now on.
+  absl::Time DeadlineOf(const grpc::CallbackServerContext& context,
+                        absl::Duration otherwise) const {
+    const auto deadline = context.deadline();
+    return deadline == std::chrono::system_clock::time_point::max()
+               ? clock.Now() + otherwise
+               : absl::FromChrono(deadline);
+  }
 
   StreamHost ControlStream() const {
     return {&control, &live_calls, stall_limit};

@@ -1,16 +1,13 @@
 #include "server/api/evaluation_service.h"
 
-#include "proto/cc/unary_call.h"
-#include "server/api/unsupported.h"
-
 namespace attune::server {
 
-grpc::ServerUnaryReactor* EvaluationService::EvaluatePrompt(
-    grpc::CallbackServerContext* /*context*/,
-    const v1::EvaluatePromptRequest* /*request*/,
-    v1::EvaluatePromptResponse* /*response*/) {
-  return UnaryCall::Answer(
-      MethodNotServed("attune.v1.EvaluationService.EvaluatePrompt"));
+grpc::ServerWriteReactor<v1::EvaluatePromptResponse>*
+EvaluationService::EvaluatePrompt(grpc::CallbackServerContext* context,
+                                  const v1::EvaluatePromptRequest* request) {
+  return EvaluateCall::Begin<EvaluateCall>(
+      host_, parts_, *request,
+      host_.DeadlineOf(*context, host_.default_evaluation_deadline));
 }
 
 }  // namespace attune::server

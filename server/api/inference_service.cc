@@ -1,22 +1,11 @@
 #include "server/api/inference_service.h"
 
-#include <chrono>
 #include <memory>
 
-#include "absl/time/time.h"
 #include "server/api/generate_call.h"
 #include "server/api/predict_call.h"
 
 namespace attune::server {
-
-absl::Time InferenceService::DeadlineOf(
-    const grpc::CallbackServerContext& context) const {
-  const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) {
-    return host_.clock.Now() + host_.default_deadline;
-  }
-  return absl::FromChrono(deadline);
-}
 
 grpc::ServerUnaryReactor* InferenceService::Predict(
     grpc::CallbackServerContext* context, const v1::PredictRequest* request,
@@ -24,7 +13,7 @@ grpc::ServerUnaryReactor* InferenceService::Predict(
   const std::shared_ptr<UnaryCall> call = UnaryCall::Begin();
   auto predict = std::make_shared<PredictCall>(
       PredictCall::Parts{prompts_, fleet_, engines_}, call, *request, response,
-      DeadlineOf(*context));
+      host_.DeadlineOf(*context, host_.default_deadline));
   const absl::Status taken =
       host_.inference.Offer([predict] { predict->Run(); });
   if (!taken.ok()) call->Finish(taken);
@@ -34,8 +23,9 @@ grpc::ServerUnaryReactor* InferenceService::Predict(
 grpc::ServerWriteReactor<v1::StreamGenerateResponse>*
 InferenceService::StreamGenerate(grpc::CallbackServerContext* context,
                                  const v1::StreamGenerateRequest* request) {
-  return GenerateCall::Begin<GenerateCall>(host_, prompts_, fleet_, engines_,
-                                           *request, DeadlineOf(*context));
+  return GenerateCall::Begin<GenerateCall>(
+      host_, prompts_, fleet_, engines_, *request,
+      host_.DeadlineOf(*context, host_.default_deadline));
 }
 
 }  // namespace attune::server

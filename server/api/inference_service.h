@@ -25,9 +25,6 @@ class InferenceService final : public v1::InferenceService::CallbackService {
       const v1::StreamGenerateRequest* request) override;
 
  private:
-  // The caller's, or the default from now on.
-  absl::Time DeadlineOf(const grpc::CallbackServerContext& context) const;
-
   const ApiHost& host_;
   const PromptRegistry& prompts_;
   Fleet& fleet_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -20,6 +21,11 @@ std::string DefaultWord(std::string label) {
       ' ');
   absl::StripAsciiWhitespace(&label);
   return label;
+}
+
+// A field's name as the worker fills it in.
+std::string OrDefault(const std::string& field, std::string_view usual) {
+  return field.empty() ? std::string(usual) : field;
 }
 
 bool IsBlank(std::string_view text) {
@@ -67,7 +73,8 @@ void CheckLabels(const v1::TaskSpec& task, bool required,
   const bool tags = task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION;
   if ((task.type() == v1::TASK_TYPE_TEXT_GENERATION ||
        task.type() == v1::TASK_TYPE_REGRESSION ||
-       task.type() == v1::TASK_TYPE_EXTRACTIVE_QA) &&
+       task.type() == v1::TASK_TYPE_EXTRACTIVE_QA ||
+       task.type() == v1::TASK_TYPE_MULTIPLE_CHOICE) &&
       task.labels_size() > 0) {
     violations.Add(path, "is only for classifications");
   }
@@ -154,14 +161,9 @@ void CheckHeadTask(const v1::TaskSpec& task, const std::string& path,
 void CheckReading(const v1::TaskSpec& task, const std::string& path,
                   FieldViolations& violations) {
   const v1::SpanReading& reading = task.span_reading();
-  // As the worker fills them in.
-  const auto or_default = [](const std::string& field, const char* usual) {
-    return field.empty() ? std::string(usual) : field;
-  };
-  const std::string context = or_default(reading.context_field(), "context");
-  const std::string starts =
-      or_default(reading.starts_field(), "answer_starts");
-  const std::string answers = or_default(task.answer_field(), "answers");
+  const std::string context = OrDefault(reading.context_field(), "context");
+  const std::string starts = OrDefault(reading.starts_field(), "answer_starts");
+  const std::string answers = OrDefault(task.answer_field(), "answers");
   if (context == answers) {
     violations.Add(path + ".context_field",
                    Concat("is '", context, "', as answer_field is"));
@@ -191,6 +193,102 @@ void CheckReading(const v1::TaskSpec& task, const std::string& path,
   if (reading.starts_field().size() > kMaxLabelBytes) {
     violations.Add(path + ".starts_field",
                    Concat("is longer than ", kMaxLabelBytes, " bytes"));
+  }
+}
+
+void CheckCalibration(const v1::TaskSpec& task, bool labels_required,
+                      const std::string& path, FieldViolations& violations) {
+  const v1::LabelCalibration& calibration = task.calibration();
+  if (task.type() != v1::TASK_TYPE_TEXT_CLASSIFICATION || task.multi_label()) {
+    violations.Add(path,
+                   "is only for TASK_TYPE_TEXT_CLASSIFICATION by one label");
+    return;
+  }
+  if (calibration.content_free() &&
+      task.label_scoring() == v1::LABEL_SCORING_HEAD) {
+    violations.Add(path + ".content_free",
+                   "is for label words: a head learns what labels are likely");
+  }
+  // Where no job comes before the answers.
+  if (labels_required &&
+      (calibration.content_free() || calibration.fit_temperature())) {
+    violations.Add(path + (calibration.content_free() ? ".content_free"
+                                                      : ".fit_temperature"),
+                   "is for tuning jobs: give log_priors and temperature here");
+  }
+  if (calibration.abstain_below() < 0 || calibration.abstain_below() >= 1) {
+    violations.Add(path + ".abstain_below",
+                   Concat("is ", calibration.abstain_below(),
+                          "; must be 0 or more and below 1"));
+  }
+  if (calibration.has_temperature()) {
+    const double temperature = calibration.temperature().value();
+    if (temperature < kMinLabelTemperature ||
+        temperature > kMaxLabelTemperature) {
+      violations.Add(path + ".temperature",
+                     Concat("is ", temperature, "; ", kMinLabelTemperature,
+                            " to ", kMaxLabelTemperature));
+    }
+  }
+  if (calibration.log_priors_size() > 0 &&
+      calibration.log_priors_size() != task.labels_size()) {
+    violations.Add(path + ".log_priors",
+                   Concat("has ", calibration.log_priors_size(), " for ",
+                          task.labels_size(),
+                          " labels: name all labels and give one for each"));
+  }
+}
+
+void CheckChoices(const v1::TaskSpec& task, const std::string& path,
+                  FieldViolations& violations) {
+  if (task.type() != v1::TASK_TYPE_MULTIPLE_CHOICE) {
+    if (!task.choices_field().empty()) {
+      violations.Add(path + ".choices_field",
+                     "is only for TASK_TYPE_MULTIPLE_CHOICE");
+    }
+    return;
+  }
+  if (task.choices_field().size() > kMaxLabelBytes) {
+    violations.Add(path + ".choices_field",
+                   Concat("is longer than ", kMaxLabelBytes, " bytes"));
+  }
+  if (OrDefault(task.choices_field(), "choices") ==
+      OrDefault(task.answer_field(), "label")) {
+    violations.Add(path + ".choices_field", "must not be the answer_field");
+  }
+  if (task.label_scoring() != v1::LABEL_SCORING_UNSPECIFIED) {
+    violations.Add(path + ".label_scoring", "is only for classifications");
+  }
+}
+
+void CheckTruncation(const v1::TaskSpec& task, const std::string& path,
+                     FieldViolations& violations) {
+  const v1::Truncation& truncation = task.truncation();
+  if (truncation.max_input_tokens() < 0) {
+    violations.Add(path + ".max_input_tokens",
+                   "must be at least 1, or 0 for the default");
+  }
+  const std::string& field = truncation.field();
+  if (field.empty()) return;
+  const std::string field_path = path + ".field";
+  if (field.size() > kMaxLabelBytes) {
+    violations.Add(field_path,
+                   Concat("is longer than ", kMaxLabelBytes, " bytes"));
+  }
+  if (truncation.side() == v1::TRUNCATION_SIDE_REFUSE) {
+    violations.Add(field_path, "nothing is cut with TRUNCATION_SIDE_REFUSE");
+  }
+  if (task.type() == v1::TASK_TYPE_EXTRACTIVE_QA) {
+    violations.Add(field_path,
+                   "is not for TASK_TYPE_EXTRACTIVE_QA, which "
+                   "reads a long context in windows");
+  } else if (task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION &&
+             field != OrDefault(task.tokens_field(), "tokens")) {
+    violations.Add(field_path,
+                   "a token classification cuts its tokens_field only");
+  } else if (task.type() == v1::TASK_TYPE_MULTIPLE_CHOICE &&
+             field == OrDefault(task.choices_field(), "choices")) {
+    violations.Add(field_path, "choices are never cut");
   }
 }
 
@@ -263,6 +361,24 @@ void CheckDemonstrations(const v1::TaskSpec& task, const std::string& path,
   }
 }
 
+void CheckBeams(const v1::Decoding& decoding, std::string_view path,
+                FieldViolations& violations) {
+  if (decoding.num_beams() < 0 || decoding.num_beams() > kMaxBeams) {
+    violations.Add(Concat(path, ".num_beams"),
+                   Concat("is ", decoding.num_beams(), "; 0 to ", kMaxBeams));
+  } else if (decoding.num_beams() > 1 && decoding.temperature() > 0) {
+    violations.Add(Concat(path, ".num_beams"),
+                   "needs a temperature of 0: a beam search does not sample");
+  }
+  if (!decoding.has_length_penalty()) return;
+  const double penalty = decoding.length_penalty().value();
+  if (!(std::abs(penalty) <= kMaxLengthPenalty)) {
+    violations.Add(Concat(path, ".length_penalty"),
+                   Concat("is ", penalty, "; ", -kMaxLengthPenalty, " to ",
+                          kMaxLengthPenalty));
+  }
+}
+
 }  // namespace
 
 bool NeedsHead(const v1::TaskSpec& task) {
@@ -293,10 +409,7 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
   }
   CheckLabels(task, labels_required, at("labels"), violations);
   CheckDemonstrations(task, at("demonstrations"), violations);
-  if (task.truncation().max_input_tokens() < 0) {
-    violations.Add(at("truncation.max_input_tokens"),
-                   "must be at least 1, or 0 for the default");
-  }
+  CheckTruncation(task, at("truncation"), violations);
   if (task.has_decoding()) {
     if (task.type() != v1::TASK_TYPE_TEXT_GENERATION) {
       violations.Add(at("decoding"), "is only for TASK_TYPE_TEXT_GENERATION");
@@ -309,11 +422,19 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
     if (!samples && task.decoding().has_top_p()) {
       violations.Add(at("decoding.top_p"), "needs a temperature above 0");
     }
+    if (task.decoding().has_length_penalty() &&
+        task.decoding().num_beams() <= 1) {
+      violations.Add(at("decoding.length_penalty"), "needs num_beams above 1");
+    }
   }
   if (!task.system_message().empty() && !task.use_chat_template()) {
     violations.Add(at("system_message"), "is only for use_chat_template");
   }
   CheckOwnFields(task, std::string(path), violations);
+  if (task.has_calibration()) {
+    CheckCalibration(task, labels_required, at("calibration"), violations);
+  }
+  CheckChoices(task, std::string(path), violations);
   if (task.type() == v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
     CheckTagging(task, std::string(path), violations);
   }
@@ -349,6 +470,7 @@ void CheckDecoding(const v1::Decoding& decoding, std::string_view path,
                      Concat("is ", top_p, "; above 0 and at most 1"));
     }
   }
+  CheckBeams(decoding, path, violations);
   if (decoding.stop_size() > kMaxStops) {
     violations.Add(at("stop"), Concat("has ", decoding.stop_size(),
                                       " texts; at most ", kMaxStops));

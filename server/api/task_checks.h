@@ -25,6 +25,10 @@ inline constexpr int kMaxOverlapTokens = 2'048;
 inline constexpr int kMaxStops = 8;
 inline constexpr size_t kMaxStopBytes = 64;
 inline constexpr double kMaxTemperature = 2;
+inline constexpr double kMinLabelTemperature = 0.05;
+inline constexpr double kMaxLabelTemperature = 20;
+inline constexpr int kMaxBeams = 16;
+inline constexpr double kMaxLengthPenalty = 4;
 
 // Whether only a trained head can answer, whatever the base model.
 bool NeedsHead(const v1::TaskSpec& task);

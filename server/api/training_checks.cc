@@ -282,6 +282,8 @@ std::vector<std::string> MetricsOf(const v1::TaskSpec& task) {
               "rouge_2",     "rouge_l", "loss"};
     case v1::TASK_TYPE_EXTRACTIVE_QA:
       return {"f1", "exact_match", "loss"};
+    case v1::TASK_TYPE_MULTIPLE_CHOICE:
+      return {"accuracy", "loss"};
     case v1::TASK_TYPE_REGRESSION:
       return {"pearson", "spearman", "mse", "mae", "loss"};
     default:
@@ -307,7 +309,8 @@ void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
         .CheckRange("num_demonstrations",
                     method.hard_prompt().num_demonstrations(), 0,
                     kMaxDemonstrations);
-    if (task == v1::TASK_TYPE_TEXT_GENERATION &&
+    if ((task == v1::TASK_TYPE_TEXT_GENERATION ||
+         task == v1::TASK_TYPE_MULTIPLE_CHOICE) &&
         method.hard_prompt().selection() ==
             v1::HardPrompt::SELECTION_BALANCED) {
       violations.Add(Concat(path, ".hard_prompt.selection"),
@@ -360,6 +363,8 @@ void CheckTraining(const v1::TrainingConfig& training, std::string_view path,
       training.max_steps() > 0 ? training.max_steps() : kMaxSteps;
   fields.CheckCount("validation_interval_steps",
                     training.validation_interval_steps(), max_steps);
+  fields.CheckRange("validation_interval_epochs",
+                    training.validation_interval_epochs(), 0, kMaxEpochs);
   fields.CheckCount("checkpoint_interval_steps",
                     training.checkpoint_interval_steps(), max_steps);
   fields.CheckRange("early_stopping.patience",

@@ -165,6 +165,10 @@ void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
 }  // namespace
 
 absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request) {
+  return FindViolations(request).ToStatus();
+}
+
+FieldViolations FindViolations(const v1::CreateTuningJobRequest& request) {
   FieldViolations violations;
   CheckSupported(request, "", violations);
   if (!request.tuning_job_id().empty() &&
@@ -176,7 +180,7 @@ absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request) {
   }
   if (!request.has_tuning_job()) {
     violations.Add("tuning_job", "is required");
-    return violations.ToStatus();
+    return violations;
   }
   CheckDisplayName(request.tuning_job().display_name(),
                    "tuning_job.display_name", violations);
@@ -186,7 +190,7 @@ absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request) {
   } else {
     CheckSpec(request.tuning_job().spec(), violations);
   }
-  return violations.ToStatus();
+  return violations;
 }
 
 absl::Status CheckSplits(const v1::TuningData& data, const PinnedRows& rows) {

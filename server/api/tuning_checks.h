@@ -40,6 +40,9 @@ inline constexpr int kMaxEncoderHiddenSize = 8'192;
 // INVALID_ARGUMENT or UNIMPLEMENTED naming every field that is wrong.
 absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request);
 
+// The same as a list: every field, with its path in the request.
+FieldViolations FindViolations(const v1::CreateTuningJobRequest& request);
+
 // FAILED_PRECONDITION when `rows`, dealt out as `data` says, leave none to
 // train on.
 absl::Status CheckSplits(const v1::TuningData& data, const PinnedRows& rows);

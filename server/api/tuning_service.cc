@@ -1,10 +1,12 @@
 #include "server/api/tuning_service.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "proto/cc/resource_names.h"
 #include "proto/cc/status_macros.h"
+#include "server/api/preflight_call.h"
 #include "server/api/serve_unary.h"
 #include "server/api/tuning_checks.h"
 #include "server/api/watch_call.h"
@@ -21,14 +23,9 @@ absl::StatusOr<std::string> JobId(const std::string& name) {
 
 }  // namespace
 
-TuningService::TuningService(const ApiHost& host, JobManager& jobs,
-                             DatasetCatalog& datasets, Fleet& fleet,
+TuningService::TuningService(const ApiHost& host, const Parts& parts,
                              Metrics::Gauge watch_streams)
-    : host_(host),
-      jobs_(jobs),
-      datasets_(datasets),
-      fleet_(fleet),
-      watch_streams_(watch_streams) {}
+    : host_(host), parts_(parts), watch_streams_(watch_streams) {}
 
 grpc::ServerUnaryReactor* TuningService::CreateTuningJob(
     grpc::CallbackServerContext* /*context*/,
@@ -44,10 +41,10 @@ absl::StatusOr<v1::TuningJob> TuningService::Create(
     const v1::CreateTuningJobRequest& request) {
   ATTUNE_RETURN_IF_ERROR(CheckCreateTuningJob(request));
   ATTUNE_ASSIGN_OR_RETURN(std::optional<v1::TuningJob> created,
-                          jobs_.FindCreated(request));
+                          parts_.jobs.FindCreated(request));
   if (created) return *std::move(created);
   const v1::TuningJobSpec& spec = request.tuning_job().spec();
-  ATTUNE_RETURN_IF_ERROR(fleet_.CheckModelForJob(spec.base_model()));
+  ATTUNE_RETURN_IF_ERROR(parts_.fleet.CheckModelForJob(spec.base_model()));
   PinnedRows rows;
   if (spec.data().has_inline_()) {
     ATTUNE_ASSIGN_OR_RETURN(rows,
@@ -58,10 +55,10 @@ absl::StatusOr<v1::TuningJob> TuningService::Create(
         const std::string dataset,
         ParseResourceName(kDatasetCollection, spec.data().dataset(),
                           "tuning_job.spec.data.dataset"));
-    ATTUNE_ASSIGN_OR_RETURN(rows, datasets_.Pin(dataset));
+    ATTUNE_ASSIGN_OR_RETURN(rows, parts_.datasets.Pin(dataset));
   }
   ATTUNE_RETURN_IF_ERROR(CheckSplits(spec.data(), rows));
-  return jobs_.CreateJob(request, rows);
+  return parts_.jobs.CreateJob(request, rows);
 }
 
 grpc::ServerUnaryReactor* TuningService::GetTuningJob(
@@ -71,7 +68,7 @@ grpc::ServerUnaryReactor* TuningService::GetTuningJob(
                     [this](const auto& get) -> absl::StatusOr<v1::TuningJob> {
                       ATTUNE_ASSIGN_OR_RETURN(const std::string id,
                                               JobId(get.name()));
-                      return jobs_.GetJob(id);
+                      return parts_.jobs.GetJob(id);
                     });
 }
 
@@ -83,8 +80,9 @@ grpc::ServerUnaryReactor* TuningService::ListTuningJobs(
       host_.control, request, response,
       [this](const auto& list) -> absl::StatusOr<v1::ListTuningJobsResponse> {
         ATTUNE_ASSIGN_OR_RETURN(
-            auto page, jobs_.ListJobs({list.page_size(), list.page_token(),
-                                       list.filter()}));
+            auto page,
+            parts_.jobs.ListJobs(
+                {list.page_size(), list.page_token(), list.filter()}));
         v1::ListTuningJobsResponse answer;
         for (v1::TuningJob& job : page.items) {
           *answer.add_tuning_jobs() = std::move(job);
@@ -101,7 +99,7 @@ grpc::ServerUnaryReactor* TuningService::CancelTuningJob(
       host_.control, request, response,
       [this](const auto& cancel) -> absl::StatusOr<v1::TuningJob> {
         ATTUNE_ASSIGN_OR_RETURN(const std::string id, JobId(cancel.name()));
-        return jobs_.CancelJob(id);
+        return parts_.jobs.CancelJob(id);
       });
 }
 
@@ -112,7 +110,7 @@ grpc::ServerUnaryReactor* TuningService::RetryTuningJob(
                     [this](const auto& retry) -> absl::StatusOr<v1::TuningJob> {
                       ATTUNE_ASSIGN_OR_RETURN(const std::string id,
                                               JobId(retry.name()));
-                      return jobs_.RetryJob(id);
+                      return parts_.jobs.RetryJob(id);
                     });
 }
 
@@ -123,22 +121,31 @@ grpc::ServerUnaryReactor* TuningService::DeleteTuningJob(
   return ServeEmpty(
       host_.control, request, [this](const auto& remove) -> absl::Status {
         ATTUNE_ASSIGN_OR_RETURN(const std::string id, JobId(remove.name()));
-        return jobs_.DeleteJob(id);
+        return parts_.jobs.DeleteJob(id);
       });
 }
 
 grpc::ServerWriteReactor<v1::WatchTuningJobResponse>*
 TuningService::WatchTuningJob(grpc::CallbackServerContext* /*context*/,
                               const v1::WatchTuningJobRequest* request) {
-  return WatchCall::Begin<WatchCall>(host_, jobs_, watch_streams_, *request);
+  return WatchCall::Begin<WatchCall>(host_, parts_.jobs, watch_streams_,
+                                     *request);
 }
 
 grpc::ServerUnaryReactor* TuningService::PreflightTuningJob(
-    grpc::CallbackServerContext* /*context*/,
-    const v1::PreflightTuningJobRequest* /*request*/,
-    v1::PreflightTuningJobResponse* /*response*/) {
-  return UnaryCall::Answer(
-      MethodNotServed("attune.v1.TuningService.PreflightTuningJob"));
+    grpc::CallbackServerContext* context,
+    const v1::PreflightTuningJobRequest* request,
+    v1::PreflightTuningJobResponse* response) {
+  const std::shared_ptr<UnaryCall> call = UnaryCall::Begin();
+  auto preflight = std::make_shared<PreflightCall>(
+      PreflightCall::Parts{parts_.prompts, parts_.datasets, parts_.fleet,
+                           parts_.engines, host_.control},
+      call, *request, response,
+      host_.DeadlineOf(*context, host_.default_deadline));
+  const absl::Status taken =
+      host_.control.Offer([preflight] { preflight->Run(); });
+  if (!taken.ok()) call->Finish(taken);
+  return call.get();
 }
 
 }  // namespace attune::server

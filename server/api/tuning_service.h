@@ -5,20 +5,30 @@
 #include "attune/v1/tuning_service.grpc.pb.h"
 #include "proto/cc/metrics.h"
 #include "server/api/api_host.h"
+#include "server/api/engine_pool.h"
 
 namespace attune::server {
 
 class DatasetCatalog;
 class Fleet;
 class JobManager;
+class PromptRegistry;
 
 // attune.v1.TuningService: checks requests and hands them to the job manager.
 // Thread-safe.
 class TuningService final : public v1::TuningService::CallbackService {
  public:
+  struct Parts {
+    JobManager& jobs;
+    DatasetCatalog& datasets;
+    const PromptRegistry& prompts;
+    Fleet& fleet;
+    EnginePool& engines;
+  };
+
   // watch_streams: how many watches are open. All must outlive this.
-  TuningService(const ApiHost& host, JobManager& jobs, DatasetCatalog& datasets,
-                Fleet& fleet, Metrics::Gauge watch_streams);
+  TuningService(const ApiHost& host, const Parts& parts,
+                Metrics::Gauge watch_streams);
 
   grpc::ServerUnaryReactor* CreateTuningJob(
       grpc::CallbackServerContext* context,
@@ -56,9 +66,7 @@ class TuningService final : public v1::TuningService::CallbackService {
       const v1::CreateTuningJobRequest& request);
 
   const ApiHost& host_;
-  JobManager& jobs_;
-  DatasetCatalog& datasets_;
-  Fleet& fleet_;
+  const Parts parts_;
   const Metrics::Gauge watch_streams_;
 };
 

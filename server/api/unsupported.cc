@@ -19,27 +19,15 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 constexpr UnsupportedMethod kMethods[] = {
-    {"attune.v1.TuningService.PreflightTuningJob",
-     "call CreateTuningJob with validate_only for every check of the server"},
     {"attune.v1.PromptService.ImportPromptVersion",
      "versions come from tuning jobs only"},
     {"attune.v1.PromptService.InspectPromptVersion",
      "prompt rows are not compared with tokens yet"},
-    {"attune.v1.EvaluationService.EvaluatePrompt",
-     "the report of a tuning job holds the evaluation before and after"},
 };
 
-constexpr std::string_view kTaskHint =
-    "this task type is not served yet; all others are";
-
 constexpr UnsupportedValue kValues[] = {
-    {"attune.v1.TASK_TYPE_MULTIPLE_CHOICE", kTaskHint},
     {"attune.v1.PROMPT_PLACEMENT_MARKERS",
      "templates have no soft-prompt markers yet; the rows stand in front"},
-    {"attune.v1.Truncation.field",
-     "single fields are not cut yet; the rendered text is cut as a whole"},
-    {"attune.v1.Decoding.num_beams",
-     "beam search is not built yet; leave it 0 or 1", 1},
 };
 
 const UnsupportedValue* FindUnsupported(const std::string& full_name) {
@@ -113,7 +101,6 @@ void CheckValue(const Place& at, const std::string& path,
     return;
   }
   if (const auto* row = FindUnsupported(at.field->full_name())) {
-    if (number && *number == row->also_accepted) return;
     violations.AddUnsupported(path, row->why);
     return;
   }

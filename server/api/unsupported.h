@@ -23,9 +23,6 @@ absl::Span<const UnsupportedMethod> UnsupportedMethods();
 struct UnsupportedValue {
   std::string_view name;  // full name of the field or enum value
   std::string_view why;
-  // For numbers: the one value besides 0 that is accepted, since it asks for
-  // what is done anyway.
-  double also_accepted = 0;
 };
 absl::Span<const UnsupportedValue> UnsupportedValues();
 

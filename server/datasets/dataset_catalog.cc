@@ -264,4 +264,10 @@ absl::StatusOr<PinnedRows> DatasetCatalog::Pin(std::string_view id) const {
   return pinned;
 }
 
+SnapshotReader DatasetCatalog::OpenRows(const PinnedRows& rows) const {
+  return SnapshotReader(database_, {.dataset_number = rows.dataset_number,
+                                    .num_rows = rows.snapshot.num_rows(),
+                                    .digest = rows.snapshot.digest()});
+}
+
 }  // namespace attune::server

@@ -62,6 +62,9 @@ class DatasetCatalog {
   // (kIllegalState): it has no rows.
   absl::StatusOr<PinnedRows> Pin(std::string_view id) const;
 
+  // Reads rows that Pin gave. Must not outlive the database.
+  SnapshotReader OpenRows(const PinnedRows& rows) const;
+
  private:
   DatasetCatalog(Database& database, const Clock& clock)
       : database_(database), clock_(clock) {}

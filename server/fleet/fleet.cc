@@ -30,6 +30,21 @@ bool IsLoaded(const v1::Model& model) {
                      [](const v1::ModelHolder& h) { return h.loaded(); });
 }
 
+// "models/a and models/b", each once.
+std::string JoinModels(absl::Span<const Fleet::Need> needs) {
+  std::string joined;
+  std::vector<std::string> named;
+  named.reserve(needs.size());
+  for (const Fleet::Need& need : needs) {
+    if (std::find(named.begin(), named.end(), need.model) != named.end()) {
+      continue;
+    }
+    named.push_back(need.model);
+    joined += Concat(joined.empty() ? "" : " and ", need.model);
+  }
+  return joined;
+}
+
 }  // namespace
 
 WorkerLoan::WorkerLoan(Fleet* fleet, std::string id, std::string instance_id,
@@ -124,43 +139,62 @@ void Fleet::Remove(std::string_view id, std::string_view instance_id) {
 absl::StatusOr<WorkerLoan> Fleet::Choose(std::string_view model,
                                          std::string_view fingerprint,
                                          std::string_view artifact_digest) {
+  return ChooseForAll({{std::string(model), std::string(fingerprint),
+                        std::string(artifact_digest)}});
+}
+
+std::optional<WorkerCandidate> Fleet::CandidateFor(const Entry& entry,
+                                                   absl::Span<const Need> needs,
+                                                   bool& other_weights) {
+  WorkerCandidate candidate;
+  candidate.id = entry.state.id();
+  candidate.warm = true;
+  candidate.loaded = true;
+  for (const Need& need : needs) {
+    const v1::Model* held = FindModel(entry.state, need.model);
+    if (held == nullptr) return std::nullopt;
+    // A worker that has not computed the fingerprint yet checks it itself.
+    if (!need.fingerprint.empty() && !held->fingerprint().empty() &&
+        held->fingerprint() != need.fingerprint) {
+      other_weights = true;
+      return std::nullopt;
+    }
+    candidate.warm = candidate.warm && !need.artifact_digest.empty() &&
+                     entry.warm.contains(need.artifact_digest);
+    candidate.loaded = candidate.loaded && IsLoaded(*held);
+  }
+  candidate.suspect = entry.suspect;
+  candidate.outstanding = entry.outstanding;
+  candidate.reported_waiting = entry.state.num_waiting_requests();
+  return candidate;
+}
+
+absl::StatusOr<WorkerLoan> Fleet::ChooseForAll(absl::Span<const Need> needs) {
   const absl::Duration now = clock_.Monotonic();
+  const std::string models = JoinModels(needs);
   absl::MutexLock lock(&mutex_);
   std::vector<WorkerCandidate> candidates;
+  candidates.reserve(workers_.size());
   bool other_weights = false;
   for (const auto& [id, entry] : workers_) {
     if (!Serves(entry, now)) continue;
-    const v1::Model* held = FindModel(entry.state, model);
-    if (held == nullptr) continue;
-    // A worker that has not computed the fingerprint yet checks it itself.
-    if (!fingerprint.empty() && !held->fingerprint().empty() &&
-        held->fingerprint() != fingerprint) {
-      other_weights = true;
-      continue;
-    }
-    WorkerCandidate candidate;
-    candidate.id = id;
-    candidate.warm = !artifact_digest.empty() &&
-                     entry.warm.contains(ToAbsl(artifact_digest));
-    candidate.loaded = IsLoaded(*held);
-    candidate.suspect = entry.suspect;
-    candidate.outstanding = entry.outstanding;
-    candidate.reported_waiting = entry.state.num_waiting_requests();
-    candidates.push_back(std::move(candidate));
+    std::optional<WorkerCandidate> candidate =
+        CandidateFor(entry, needs, other_weights);
+    if (candidate) candidates.push_back(*std::move(candidate));
   }
   std::optional<size_t> best = ChooseWorker(candidates);
   if (!best) {
     if (other_weights) {
       return MakeError(Reason::kModelMismatch,
-                       Concat("every worker that holds ", model,
+                       Concat("every worker that holds ", models,
                               " has other weights than the prompt was made "
                               "for; tune it again"),
-                       {{"model", std::string(model)}});
+                       {{"model", models}});
     }
     return MakeError(Reason::kNoWorker,
-                     Concat("no live worker holds ", model,
+                     Concat("no live worker holds ", models,
                             "; start one that does and try again"),
-                     {{"model", std::string(model)}});
+                     {{"model", models}});
   }
   Entry& entry = workers_[candidates[*best].id];
   ++entry.outstanding;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +14,11 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "attune/v1/model_service.pb.h"
 #include "attune/worker/v1/control.pb.h"
 #include "proto/cc/clock.h"
+#include "server/fleet/worker_choice.h"
 #include "server/store/page.h"
 
 namespace attune::server {
@@ -85,6 +88,16 @@ class Fleet {
                                     std::string_view fingerprint,
                                     std::string_view artifact_digest);
 
+  // What a request computes with.
+  struct Need {
+    std::string model;
+    std::string fingerprint;      // empty: any
+    std::string artifact_digest;  // empty: the bare model
+  };
+  // One worker for a request that computes with all of `needs`. Errors as
+  // above; kNoWorker also where live workers hold each model, but none all.
+  absl::StatusOr<WorkerLoan> ChooseForAll(absl::Span<const Need> needs);
+
   // The models of all live workers, by name, with their holders.
   std::vector<v1::Model> Models() const;
   // NOT_FOUND (kResourceNotFound): no live worker has it.
@@ -118,6 +131,10 @@ class Fleet {
   bool IsLive(const Entry& entry, absl::Duration now) const;
   // Whether it lives and does not drain.
   bool Serves(const Entry& entry, absl::Duration now) const;
+  // `entry` as one that may take the request; nothing if it lacks a model.
+  // other_weights: set if it has one with another fingerprint.
+  static std::optional<WorkerCandidate> CandidateFor(
+      const Entry& entry, absl::Span<const Need> needs, bool& other_weights);
   std::map<std::string, v1::Model> LiveModels() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Return(const WorkerLoan& loan);

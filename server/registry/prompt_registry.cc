@@ -300,6 +300,9 @@ absl::StatusOr<Page<v1::PromptVersion>> PromptRegistry::ListVersions(
       if (record.version.has_report()) {
         record.version.mutable_report()->clear_series();
         record.version.mutable_report()->clear_changed_examples();
+        record.version.mutable_report()->clear_validations();
+        record.version.mutable_report()->clear_splits();
+        record.version.mutable_report()->clear_samples();
       }
       num_bytes += static_cast<int64_t>(record.version.ByteSizeLong());
       bool full = static_cast<int>(page.items.size()) == size ||

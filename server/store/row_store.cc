@@ -121,7 +121,7 @@ absl::StatusOr<std::vector<std::string>> SnapshotReader::Next() {
     }));
     if (!found) {
       return MakeError(Reason::kResourceNotFound,
-                       "the rows of this job were deleted");
+                       "the rows were deleted meanwhile");
     }
   }
   std::vector<std::string> rows = SplitLines(lines);

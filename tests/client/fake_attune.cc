@@ -77,6 +77,11 @@ class FakeTuning final : public v1::TuningService::Service {
       grpc::ServerWriter<v1::WatchTuningJobResponse>* writer) override {
     return Stream(scripts_.watch_job, request, writer);
   }
+  grpc::Status PreflightTuningJob(
+      ServerContext*, const v1::PreflightTuningJobRequest* request,
+      v1::PreflightTuningJobResponse* response) override {
+    return Answer(scripts_.preflight_job, request, response);
+  }
 
  private:
   const Scripts& scripts_;
@@ -190,6 +195,19 @@ class FakeInference final : public v1::InferenceService::Service {
   const Scripts& scripts_;
 };
 
+class FakeEvaluation final : public v1::EvaluationService::Service {
+ public:
+  explicit FakeEvaluation(const Scripts& scripts) : scripts_(scripts) {}
+  grpc::Status EvaluatePrompt(
+      ServerContext*, const v1::EvaluatePromptRequest* request,
+      grpc::ServerWriter<v1::EvaluatePromptResponse>* writer) override {
+    return Stream(scripts_.evaluate, request, writer);
+  }
+
+ private:
+  const Scripts& scripts_;
+};
+
 class FakeModels final : public v1::ModelService::Service {
  public:
   explicit FakeModels(const Scripts& scripts) : scripts_(scripts) {}
@@ -229,6 +247,7 @@ FakeAttune::FakeAttune() {
   services_.push_back(std::make_unique<FakeDatasets>(scripts));
   services_.push_back(std::make_unique<FakePrompts>(scripts));
   services_.push_back(std::make_unique<FakeInference>(scripts));
+  services_.push_back(std::make_unique<FakeEvaluation>(scripts));
   services_.push_back(std::make_unique<FakeModels>(scripts));
   services_.push_back(std::make_unique<FakeHealth>(scripts));
   grpc::ServerBuilder builder;

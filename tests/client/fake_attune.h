@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "attune/v1/dataset_service.grpc.pb.h"
+#include "attune/v1/evaluation_service.grpc.pb.h"
 #include "attune/v1/inference_service.grpc.pb.h"
 #include "attune/v1/model_service.grpc.pb.h"
 #include "attune/v1/prompt_service.grpc.pb.h"
@@ -37,6 +38,8 @@ struct Scripts {
   Script<v1::RetryTuningJobRequest, v1::TuningJob> retry_job;
   Script<v1::DeleteTuningJobRequest, google::protobuf::Empty> delete_job;
   StreamScript<v1::WatchTuningJobRequest, v1::WatchTuningJobResponse> watch_job;
+  Script<v1::PreflightTuningJobRequest, v1::PreflightTuningJobResponse>
+      preflight_job;
 
   Script<v1::CreateDatasetRequest, v1::Dataset> create_dataset;
   Script<v1::GetDatasetRequest, v1::Dataset> get_dataset;
@@ -62,6 +65,8 @@ struct Scripts {
 
   Script<v1::PredictRequest, v1::PredictResponse> predict;
   StreamScript<v1::StreamGenerateRequest, v1::StreamGenerateResponse> generate;
+
+  StreamScript<v1::EvaluatePromptRequest, v1::EvaluatePromptResponse> evaluate;
 
   Script<v1::GetModelRequest, v1::Model> get_model;
   Script<v1::ListModelsRequest, v1::ListModelsResponse> list_models;

@@ -170,6 +170,36 @@ void Compare(v1::TuningReport& report, const std::string& metric,
                           : v1::VersionComparison::SIGNIFICANCE_TEST_BOOTSTRAP);
 }
 
+// Splits of even labels, and a row that was cut.
+void AddData(v1::TuningReport& report, const std::vector<std::string>& labels) {
+  for (const char* name : {"train", "validation", "test"}) {
+    const bool train = name == std::string("train");
+    const int64_t rows_of_label = train ? 100 : 10;
+    v1::SplitSummary& split = *report.add_splits();
+    split.set_split(name);
+    split.set_num_rows(static_cast<int64_t>(labels.size()) * rows_of_label);
+    split.mutable_input_tokens()->set_median(20);
+    split.mutable_input_tokens()->set_percentile_95(38);
+    split.mutable_input_tokens()->set_max(64);
+    split.set_num_truncated_rows(train ? 1 : 0);
+    split.set_num_duplicate_rows(train ? 2 : 0);
+    split.set_num_contradictory_rows(train ? 1 : 0);
+    split.set_num_leaked_rows(name == std::string("test") ? 1 : 0);
+    for (const std::string& label : labels) {
+      v1::LabelCount& count = *split.add_labels();
+      count.set_label(label);
+      count.set_count(rows_of_label);
+    }
+  }
+  v1::RenderedSample& sample = *report.add_samples();
+  sample.set_split("test");
+  sample.set_row(12);
+  sample.set_input("Text: <b>where</b> is it?\nLabel:\x1b[31m");
+  sample.set_answer(labels[0]);
+  sample.set_num_tokens(20);
+  sample.set_truncated(true);
+}
+
 }  // namespace
 
 v1::PromptVersion ClassificationSample(int num_labels) {
@@ -185,6 +215,7 @@ v1::PromptVersion ClassificationSample(int num_labels) {
   }
   v1::TuningReport& report = *version.mutable_report();
   AddTraining(report, "accuracy");
+  AddData(report, labels);
   struct Side {
     v1::EvaluationReport* evaluation;
     double level;

@@ -5,16 +5,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "attune/v1/evaluation_service.pb.h"
 #include "google/protobuf/util/json_util.h"
+#include "tests/integration/command_line.h"
 #include "tests/integration/sample_work.h"
-#include "tests/integration/service_test.h"
-#include "tests/testing/process.h"
 
 namespace attune::integration {
 namespace {
@@ -49,33 +48,9 @@ spec:
     validation_interval_steps: 4
 )";
 
-class Cli : public ServiceTest {
+class Cli : public CommandLineTest {
  protected:
   static void SetUpTestSuite() { StartForSuite({}); }
-
-  ProgramResult Attune(std::vector<std::string> arguments) {
-    std::vector<std::string> argv = {ProgramPath("attune"), "--server",
-                                     pair().server_address()};
-    argv.insert(argv.end(), arguments.begin(), arguments.end());
-    const auto result =
-        RunProgram(argv, {{"NO_COLOR", "1"}}, pair().directory(), kPatience);
-    EXPECT_TRUE(result.ok()) << result.status();
-    return result.ok() ? *result : ProgramResult{};
-  }
-
-  // Attune for what must work; gives its standard output.
-  std::string Works(const std::vector<std::string>& arguments) {
-    const ProgramResult result = Attune(arguments);
-    EXPECT_EQ(result.exit_code, 0)
-        << arguments[0] << ": " << result.output << result.error_output;
-    return result.output;
-  }
-
-  std::string Write(const std::string& name, std::string_view text) {
-    const std::string path = pair().directory() + "/" + name;
-    std::ofstream(path, std::ios::binary) << text;
-    return path;
-  }
 };
 
 TEST_F(Cli, TourFromDataToAnswers) {
@@ -225,6 +200,43 @@ TEST_F(Cli, PipedOutputHasNoEscapeSequences) {
   const std::string list = Works({"jobs", "list"});
 
   EXPECT_THAT(list, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Cli, EvaluatesOnAnotherDataset) {
+  std::string job(kJobFile);
+  for (size_t at; (at = job.find("/tour")) != std::string::npos;) {
+    job.replace(at, 5, "/measured");
+  }
+  Works({"datasets", "create", "measured"});
+  Works({"datasets", "upload", "measured",
+         Write("measured.jsonl", ReviewJsonLines(0, 20))});
+  Works({"jobs", "create", "-f", Write("measured.yaml", job), "--id",
+         "measured", "--watch"});
+  Works({"datasets", "create", "later"});
+  Works({"datasets", "upload", "later",
+         Write("later.jsonl", ReviewJsonLines(20, 32))});
+
+  const std::string tables =
+      Works({"evaluate", "measured", "--dataset", "later", "--split", "all",
+             "--against-base"});
+  EXPECT_THAT(tables, AllOf(HasSubstr("prompts/measured/versions/1"),
+                            HasSubstr("models/tiny, untuned"),
+                            HasSubstr("12 rows of all"), HasSubstr("accuracy"),
+                            HasSubstr("BASELINE"), HasSubstr("baseline: ")));
+
+  v1::EvaluatePromptResponse response;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(
+                  Works({"evaluate", "measured", "--dataset", "later",
+                         "--split", "train", "--max-rows", "5", "-o", "json"}),
+                  &response)
+                  .ok());
+  EXPECT_EQ(response.report().num_rows(), 5);
+  EXPECT_FALSE(response.has_comparison());
+
+  const ProgramResult empty =
+      Attune({"evaluate", "measured", "--dataset", "later"});
+  EXPECT_EQ(empty.exit_code, kExitPrecondition);
+  EXPECT_THAT(empty.error_output, HasSubstr("'test'"));
 }
 
 }  // namespace

@@ -74,6 +74,21 @@ class FakeWorker::Engine final : public worker::v1::Engine::Service {
     return worker_.on_generate(context, *request, writer);
   }
 
+  grpc::Status Evaluate(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::EvaluatePromptResponse,
+                               worker::v1::EngineEvaluateRequest>* stream)
+      override {
+    return worker_.on_evaluate(context, stream);
+  }
+
+  grpc::Status Preflight(
+      grpc::ServerContext* context,
+      grpc::ServerReader<worker::v1::EnginePreflightRequest>* reader,
+      v1::PreflightTuningJobResponse* response) override {
+    return worker_.on_preflight(context, reader, response);
+  }
+
  private:
   FakeWorker& worker_;
 };

@@ -48,6 +48,14 @@ class FakeWorker {
   using GenerateFunction = std::function<grpc::Status(
       grpc::ServerContext*, const worker::v1::EngineGenerateRequest&,
       grpc::ServerWriter<v1::StreamGenerateResponse>*)>;
+  using EvaluateFunction = std::function<grpc::Status(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::EvaluatePromptResponse,
+                               worker::v1::EngineEvaluateRequest>*)>;
+  using PreflightFunction = std::function<grpc::Status(
+      grpc::ServerContext*,
+      grpc::ServerReader<worker::v1::EnginePreflightRequest>*,
+      v1::PreflightTuningJobResponse*)>;
 
   // control: to the server.
   FakeWorker(const std::shared_ptr<grpc::Channel>& control,
@@ -58,6 +66,8 @@ class FakeWorker {
   // answers label "ok" with this worker's id as the version.
   PredictFunction on_predict;
   GenerateFunction on_generate;
+  EvaluateFunction on_evaluate;
+  PreflightFunction on_preflight;
 
   worker::v1::WorkerControl::Stub& control() { return *control_; }
   worker::v1::WorkerState State() const;

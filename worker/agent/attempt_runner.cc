@@ -76,15 +76,16 @@ std::optional<v1::FinishAttemptRequest> MakeOutcome(
 }
 
 AttemptRunner::AttemptRunner(const Options& options, ServerStub& stub,
-                             ComputeBudget& budget, TrainMetrics& metrics,
-                             RunFunction run, std::function<double()> uniform)
+                             ComputeBudget& budget, TrainingTurns& turns,
+                             TrainMetrics& metrics, RunFunction run,
+                             std::function<double()> uniform)
     : options_(options),
       stub_(stub),
       budget_(budget),
+      turns_(turns),
       metrics_(metrics),
       run_(std::move(run)),
-      uniform_(std::move(uniform)),
-      turns_(metrics.clock()) {}
+      uniform_(std::move(uniform)) {}
 
 AttemptRunner::~AttemptRunner() {
   for (Running& running : running_) {

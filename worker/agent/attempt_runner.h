@@ -38,7 +38,7 @@ class AttemptRunner {
   // Everything but `options` and `run` is borrowed. `uniform` gives numbers in
   // [0, 1) for jitter; several threads call it.
   AttemptRunner(const Options& options, ServerStub& stub, ComputeBudget& budget,
-                TrainMetrics& metrics, RunFunction run,
+                TrainingTurns& turns, TrainMetrics& metrics, RunFunction run,
                 std::function<double()> uniform);
   // Waits for all attempts; ask their sessions to stop before.
   ~AttemptRunner();
@@ -77,10 +77,10 @@ class AttemptRunner {
   const Options options_;
   ServerStub& stub_;
   ComputeBudget& budget_;
+  TrainingTurns& turns_;
   TrainMetrics& metrics_;
   const RunFunction run_;
   const std::function<double()> uniform_;
-  TrainingTurns turns_;
   std::vector<Running> running_;
 };
 

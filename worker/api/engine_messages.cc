@@ -1,5 +1,7 @@
 #include "worker/api/engine_messages.h"
 
+#include <utility>
+
 namespace attune::worker {
 namespace {
 
@@ -32,6 +34,18 @@ InferenceCall MakeCall(const v1::EngineGenerateRequest& request) {
   call.inputs.push_back({.target = 0,
                          .fields = request.fields(),
                          .decoding = request.decoding()});
+  return call;
+}
+
+EvaluationCall MakeCall(const v1::EngineEvaluateHeader& header,
+                        std::vector<std::string> rows) {
+  EvaluationCall call;
+  call.target = MakeTarget(header.target());
+  if (header.has_baseline()) call.baseline = MakeTarget(header.baseline());
+  call.choice = {.split = header.split(),
+                 .max_rows = header.max_rows(),
+                 .seed = header.seed()};
+  call.rows = std::move(rows);
   return call;
 }
 

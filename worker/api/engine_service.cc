@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "proto/cc/unary_call.h"
 #include "worker/api/engine_messages.h"
+#include "worker/api/evaluate_call.h"
 
 namespace attune::worker {
 namespace {
@@ -138,6 +139,20 @@ EngineService::StreamGenerate(grpc::CallbackServerContext* context,
     call->End(taken);
   }
   return begun;
+}
+
+grpc::ServerBidiReactor<v1::EngineEvaluateRequest,
+                        attune::v1::EvaluatePromptResponse>*
+EngineService::Evaluate(grpc::CallbackServerContext* context) {
+  return EvaluateCall::Begin<EvaluateCall>(
+      stream_host_, work_, engine_.targets(), MakeContext(*context));
+}
+
+grpc::ServerReadReactor<v1::EnginePreflightRequest>* EngineService::Preflight(
+    grpc::CallbackServerContext* context,
+    attune::v1::PreflightTuningJobResponse* response) {
+  return PreflightCall::Begin<PreflightCall>(stream_host_, work_, preflight_,
+                                             MakeContext(*context), response);
 }
 
 }  // namespace attune::worker

@@ -13,7 +13,9 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
+#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/head_scorer.h"
+#include "worker/tasks/label_calibration.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/language_batch.h"
 #include "worker/tasks/span_scorer.h"
@@ -74,20 +76,47 @@ absl::StatusOr<attune::v1::PredictResult> OutputResult(
 
 // log_probabilities: one per label. Internal if one is not a number.
 absl::StatusOr<attune::v1::PredictResult> LabelResult(
-    const WorkItem& item, const std::vector<double>& log_probabilities) {
+    const WorkItem& item, std::vector<double> log_probabilities) {
   if (std::any_of(log_probabilities.begin(), log_probabilities.end(),
                   [](double value) { return std::isnan(value); })) {
     return MakeError(Reason::kInternal,
                      "the model's scores are not finite, so no label can be "
                      "picked");
   }
+  const attune::v1::LabelCalibration& calibration =
+      item.target->program->task().calibration();
+  Calibrate(calibration, log_probabilities);
   attune::v1::PredictResult result = item.MakeResult();
   attune::v1::LabelAnswer& answer = *result.mutable_answer()->mutable_label();
   AddScores(
       item, log_probabilities, [](double value) { return std::exp(value); },
       *answer.mutable_scores());
-  answer.set_label(answer.scores(0).label());
   answer.set_score(answer.scores(0).score());
+  answer.set_abstained(Abstains(calibration, answer.score()));
+  if (!answer.abstained()) answer.set_label(answer.scores(0).label());
+  return result;
+}
+
+// log_probabilities: one per choice. Internal if one is not a number.
+absl::StatusOr<attune::v1::PredictResult> ChoiceResult(
+    const WorkItem& item, const std::vector<double>& log_probabilities) {
+  if (std::any_of(log_probabilities.begin(), log_probabilities.end(),
+                  [](double value) { return std::isnan(value); })) {
+    return MakeError(Reason::kInternal,
+                     "the model's scores are not finite, so no choice can be "
+                     "picked");
+  }
+  attune::v1::PredictResult result = item.MakeResult();
+  attune::v1::ChoiceAnswer& answer = *result.mutable_answer()->mutable_choice();
+  for (const double value : log_probabilities) {
+    answer.add_scores(std::exp(value));
+  }
+  const auto best =
+      std::max_element(log_probabilities.begin(), log_probabilities.end()) -
+      log_probabilities.begin();
+  answer.set_index(static_cast<int>(best));
+  answer.set_text(item.input.choices.texts[best]);
+  answer.set_score(std::exp(log_probabilities[best]));
   return result;
 }
 
@@ -153,33 +182,38 @@ attune::v1::PredictResult TextResult(const WorkItem& item) {
   return result;
 }
 
-// Runs the pending rows of `items` in one forward -> logits behind the last of
-// each, [items, vocab], fp32 on the CPU. After an error the generations are as
-// they were.
-absl::StatusOr<at::Tensor> NextLogits(
+// Runs the next steps of `items` in one forward -> for each item the logits
+// behind its steps, [steps, vocab], fp32 on the CPU. After an error the
+// generations are as they were.
+absl::StatusOr<std::vector<at::Tensor>> NextLogits(
     const LanguageModel& model,
     absl::Span<const std::unique_ptr<WorkItem>> items) {
   LanguageBatch batch(model);
   std::vector<int64_t> last_rows;
-  std::vector<int64_t> lengths;
+  std::vector<int64_t> counts;  // of each item's steps
+  std::vector<std::pair<KvSequence*, int64_t>> lengths;
+  counts.reserve(items.size());
   for (const auto& item : items) {
-    KvSequence& sequence = item->generation->sequence();
-    const auto pending = item->generation->pending();
-    const int segment = batch.AddStep({pending.data(), pending.size()},
-                                      item->target->attached(), &sequence,
-                                      item->generation->memory());
-    last_rows.push_back(batch.LastRowOf(segment));
-    lengths.push_back(sequence.length());
+    const std::vector<DecodingStep> steps = item->generation->Steps();
+    counts.push_back(static_cast<int64_t>(steps.size()));
+    for (const DecodingStep& step : steps) {
+      const int segment =
+          batch.AddStep(step.ids, item->target->attached(), step.sequence,
+                        item->generation->memory());
+      last_rows.push_back(batch.LastRowOf(segment));
+      lengths.emplace_back(step.sequence, step.sequence->length());
+    }
   }
   absl::StatusOr<at::Tensor> logits =
       CatchTorchErrors(kContext, [&]() -> absl::StatusOr<at::Tensor> {
         ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run(last_rows));
         return model.Logits(hidden).cpu().contiguous();
       });
-  for (size_t i = 0; !logits.ok() && i < items.size(); ++i) {
-    items[i]->generation->sequence().Truncate(lengths[i]);
+  if (!logits.ok()) {
+    for (const auto& [sequence, length] : lengths) sequence->Truncate(length);
+    return logits.status();
   }
-  return logits;
+  return logits->split_with_sizes(counts);
 }
 
 // Has an encoder read the inputs of `items`.
@@ -188,7 +222,7 @@ absl::Status ReadApart(const EncoderDecoderModel& model,
   return CatchTorchErrors(kContext, [&]() -> absl::Status {
     std::vector<MemoryText> texts;
     for (const auto& item : items) {
-      const auto input = item->generation->pending();
+      const auto input = item->generation->input();
       texts.push_back({{input.data(), input.size()}, item->target->attached()});
     }
     ATTUNE_ASSIGN_OR_RETURN(
@@ -203,7 +237,7 @@ absl::Status ReadApart(const EncoderDecoderModel& model,
 }
 
 // -> the answers of `items`, which have one model and are of one form: labels,
-// tags, or what a head's outputs say.
+// choices, tags, or what a head's outputs say.
 absl::StatusOr<std::vector<absl::StatusOr<attune::v1::PredictResult>>> Answer(
     const BaseModel& model, absl::Span<const std::unique_ptr<WorkItem>> items) {
   using Results = std::vector<absl::StatusOr<attune::v1::PredictResult>>;
@@ -216,6 +250,17 @@ absl::StatusOr<std::vector<absl::StatusOr<attune::v1::PredictResult>>> Answer(
                               ScoreTags(AsEncoder(model), queries));
       for (size_t i = 0; i < items.size(); ++i) {
         results.push_back(TagResult(*items[i], scores[i]));
+      }
+      return results;
+    }
+    if (items.front()->form() == AnswerForm::kChoice) {
+      std::vector<ChoiceQuery> queries;
+      queries.reserve(items.size());
+      for (const auto& item : items) queries.push_back(item->choice_query());
+      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
+                              ScoreChoices(AsLanguage(model), queries));
+      for (size_t i = 0; i < items.size(); ++i) {
+        results.push_back(ChoiceResult(*items[i], scores[i]));
       }
       return results;
     }
@@ -315,11 +360,12 @@ BatchRunner::Items BatchRunner::TakeChosen(Lane& lane) {
   std::vector<WaitingInput> waiting;
   waiting.reserve(lane.waiting.size());
   for (const auto& item : lane.waiting) {
-    waiting.push_back({item->rows, item->is_generation()});
+    waiting.push_back({item->rows, item->num_sequences()});
   }
+  int64_t running = 0;
+  for (const auto& item : lane.running) running += item->num_sequences();
   Items chosen;
-  for (size_t index : ChooseInputs(
-           waiting, static_cast<int64_t>(lane.running.size()), limits_)) {
+  for (size_t index : ChooseInputs(waiting, running, limits_)) {
     chosen.push_back(std::move(lane.waiting[index]));
   }
   std::erase(lane.waiting, nullptr);
@@ -416,15 +462,15 @@ void BatchRunner::Generate(Lane& lane) {
     const absl::Status status =
         CatchTorchErrors(kContext, [&]() -> absl::Status {
           if (all.ok()) {
-            return Advance(*items[i], all->select(0, static_cast<int64_t>(i)));
+            return Advance(*items[i], (*all)[i]);
           }
           if (items.size() == 1) {
             return all.status();
           }
           // As in Classify: only those that fail alone end.
-          ATTUNE_ASSIGN_OR_RETURN(const at::Tensor one,
+          ATTUNE_ASSIGN_OR_RETURN(const std::vector<at::Tensor> one,
                                   NextLogits(model, items.subspan(i, 1)));
-          return Advance(*items[i], one.select(0, 0));
+          return Advance(*items[i], one.front());
         });
     if (!status.ok()) {
       items[i]->Finish(status, clock_.Monotonic());
@@ -450,6 +496,10 @@ absl::Status BatchRunner::Advance(WorkItem& item, const at::Tensor& logits) {
       std::string text,
       generation.Advance({logits.const_data_ptr<float>(),
                           static_cast<size_t>(logits.numel())}));
+  // The tokens of a beam search come when it has chosen its text.
+  if (generation.is_beam_search() && !generation.finished()) {
+    return absl::OkStatus();
+  }
   const absl::Duration now = clock_.Monotonic();
   item.series->generated_tokens->Increment(generation.num_generated_tokens() -
                                            tokens_before);

@@ -64,7 +64,7 @@ class BatchRunner {
   // One token for all running generations. Those that end or fail are
   // answered; the others go on.
   void Generate(Lane& lane);
-  // Gives a running generation its logits, [vocab].
+  // Gives a running generation its logits, [steps, vocab].
   absl::Status Advance(WorkItem& item, const at::Tensor& logits);
 
   const BatchLimits limits_;

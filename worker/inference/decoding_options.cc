@@ -1,5 +1,6 @@
 #include "worker/inference/decoding_options.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "proto/cc/status.h"
@@ -10,6 +11,8 @@ namespace {
 
 constexpr int kMaxStops = 8;
 constexpr size_t kMaxStopBytes = 64;
+constexpr int kMaxBeams = 16;
+constexpr double kMaxLengthPenalty = 4;
 
 // `request` over `task`, field by field.
 attune::v1::Decoding Override(const attune::v1::Decoding& task,
@@ -22,7 +25,36 @@ attune::v1::Decoding Override(const attune::v1::Decoding& task,
   if (request.has_top_p()) {
     *merged.mutable_top_p() = request.top_p();  // its 0 must not get lost
   }
+  if (request.has_length_penalty()) {
+    *merged.mutable_length_penalty() = request.length_penalty();
+  }
   return merged;
+}
+
+// `merged`: `request` over the task's.
+void CheckBeams(const attune::v1::Decoding& merged,
+                const attune::v1::Decoding& request, FieldViolations& wrong) {
+  if (merged.num_beams() < 0 || merged.num_beams() > kMaxBeams) {
+    wrong.Add("decoding.num_beams",
+              Concat("is ", merged.num_beams(), "; must be 0 to ", kMaxBeams));
+  } else if (merged.num_beams() > 1 && merged.temperature() > 0) {
+    wrong.Add("decoding.num_beams",
+              Concat("is ", merged.num_beams(), " beside a temperature of ",
+                     merged.temperature(),
+                     "; a beam search does not sample: set it to 1 or leave "
+                     "the temperature at 0"));
+  }
+  const double penalty = merged.length_penalty().value();
+  if (!(std::abs(penalty) <= kMaxLengthPenalty)) {
+    wrong.Add("decoding.length_penalty",
+              Concat("is ", penalty, "; must be ", -kMaxLengthPenalty, " to ",
+                     kMaxLengthPenalty));
+  }
+  // A request may switch the task's beams off and leave the rest alone.
+  if (request.has_length_penalty() && merged.num_beams() <= 1) {
+    wrong.Add("decoding.length_penalty",
+              "has no effect without a beam search: set num_beams above 1");
+  }
 }
 
 }  // namespace
@@ -60,12 +92,7 @@ absl::StatusOr<DecodingOptions> ResolveDecoding(
       break;
     }
   }
-  if (merged.num_beams() > 1) {
-    wrong.AddUnsupported("decoding.num_beams",
-                         "beam search is not supported: leave it at 0");
-  } else if (merged.num_beams() < 0) {
-    wrong.Add("decoding.num_beams", "must be 0 or 1");
-  }
+  CheckBeams(merged, request, wrong);
   if (!wrong.empty()) {
     return wrong.ToStatus();
   }
@@ -78,6 +105,10 @@ absl::StatusOr<DecodingOptions> ResolveDecoding(
     options.max_new_tokens = merged.max_new_tokens();
   }
   options.stop.assign(merged.stop().begin(), merged.stop().end());
+  options.num_beams = std::max(1, merged.num_beams());
+  if (merged.has_length_penalty()) {
+    options.length_penalty = merged.length_penalty().value();
+  }
   return options;
 }
 

@@ -16,6 +16,8 @@ struct DecodingOptions {
   SamplingOptions sampling = {};
   int64_t max_new_tokens = 64;
   std::vector<std::string> stop = {};
+  int64_t num_beams = 1;  // above 1: beam search
+  double length_penalty = 1;
 };
 
 // The request's settings over the task's, field by field: what the request

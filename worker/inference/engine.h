@@ -69,6 +69,10 @@ class Engine {
   absl::StatusOr<std::shared_ptr<const LoadedModel>> Preload(
       const std::string& model_name);
 
+  // What it answers with: models and prompts that are warm for requests are so
+  // for other work, too.
+  TargetResolver& targets() { return resolver_; }
+
   // Takes no more calls and waits until those taken are answered, at most for
   // `limit`. False if some were not.
   bool Drain(absl::Duration limit);

@@ -23,9 +23,16 @@ AnswerForm WorkItem::form() const {
   const TaskProgram& program = *target->program;
   if (program.is_tagging()) return AnswerForm::kTags;
   if (program.is_extraction()) return AnswerForm::kSpan;
+  if (program.is_choice()) return AnswerForm::kChoice;
   return program.is_label_set() || program.is_regression()
              ? AnswerForm::kOutputs
              : AnswerForm::kLabel;
+}
+
+ChoiceQuery WorkItem::choice_query() const {
+  return {.text = input.ids,
+          .choices = input.choices.ids,
+          .prompt = target->attached()};
 }
 
 TagQuery WorkItem::tag_query() const {
@@ -90,6 +97,8 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
     item->rows = NumSpanRows(item->span_query());
   } else if (program.is_tagging()) {
     item->rows = NumTagRows(item->tag_query());
+  } else if (program.is_choice()) {
+    item->rows = NumChoiceRows(item->choice_query());
   } else {
     item->rows = program.scores_by_head() ? NumHeadRows(item->head_query())
                                           : NumScoringRows(item->label_query());

@@ -13,6 +13,7 @@
 #include "worker/inference/inference_call.h"
 #include "worker/inference/inference_metrics.h"
 #include "worker/inference/target_resolver.h"
+#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/span_scorer.h"
@@ -48,6 +49,7 @@ struct WorkOrigin {
 // What a model that does not generate is asked for.
 enum class AnswerForm {
   kLabel,    // probabilities of all labels
+  kChoice,   // probabilities of the choices that came along
   kTags,     // probabilities of all tags of every word
   kSpan,     // an answer in a context
   kOutputs,  // a head's outputs: labels, each by itself, or a number
@@ -67,11 +69,18 @@ struct WorkItem {
   absl::Duration last_token;               // monotonic
 
   bool is_generation() const { return target->program->is_generation(); }
+  // What a generation keeps keys and values of at the same time; 0: no
+  // generation.
+  int64_t num_sequences() const {
+    return is_generation() ? decoding.num_beams : 0;
+  }
   // Not of a generation.
   AnswerForm form() const;
   // Only of a classification; by words or by a head.
   LabelQuery label_query() const;
   HeadQuery head_query() const;
+  // Only of a multiple choice.
+  ChoiceQuery choice_query() const;
   // Only of a token classification.
   TagQuery tag_query() const;
   // Only of an extractive QA.

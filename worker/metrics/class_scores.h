@@ -7,20 +7,15 @@
 
 #include "absl/types/span.h"
 #include "attune/v1/report.pb.h"
+#include "worker/metrics/calibration.h"
 #include "worker/metrics/roc_auc.h"
 #include "worker/metrics/row_metrics.h"
 
 namespace attune::worker {
 
 // What a classification's labels and their probabilities tell beside
-// AddClassificationMetrics:
-// - "auc": as RocAuc; not set where that is absent.
-// - "ece": the expected calibration error (Guo et al. 2017): over the bins of
-//   EvaluationReport.reliability, the mean distance of the answers' probability
-//   and the share of right ones, weighted by rows. A probability between two
-//   bins is in the lower one, as in the paper.
-// - "brier": the squared error of the probabilities, summed over labels, mean
-//   over rows (Brier 1950), 0 to 2.
+// AddClassificationMetrics: "auc", as RocAuc, not set where that is absent, and
+// what CalibrationRows measure.
 class ClassScoreRows : public RowMetrics {
  public:
   // right, given: indices of labels, for each row. probabilities:
@@ -28,28 +23,18 @@ class ClassScoreRows : public RowMetrics {
   ClassScoreRows(absl::Span<const int> right, absl::Span<const int> given,
                  absl::Span<const std::vector<double>> probabilities);
 
-  size_t num_rows() const override { return bins_.size(); }
+  size_t num_rows() const override { return calibration_.num_rows(); }
   void Measure(absl::Span<const int32_t> rows,
                MetricValues& values) const override;
 
-  // Appends the bins of all rows to report.reliability.
-  void AddReliability(attune::v1::EvaluationReport& report) const;
+  // As of CalibrationRows.
+  void AddReliability(attune::v1::EvaluationReport& report) const {
+    calibration_.AddReliability(report);
+  }
 
  private:
-  struct Bin {
-    double confidence = 0;  // sum
-    int64_t num_right = 0;
-    int64_t num_rows = 0;
-  };
-
-  std::vector<Bin> BinsOf(absl::Span<const int32_t> rows) const;
-
   RocAuc auc_;
-  // By row.
-  std::vector<double> squared_errors_;
-  std::vector<double> confidences_;
-  std::vector<int> bins_;
-  std::vector<char> is_right_;
+  CalibrationRows calibration_;
 };
 
 // Fills metrics and reliability of `report`.

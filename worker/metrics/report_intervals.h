@@ -11,8 +11,9 @@
 namespace attune::worker {
 
 // Fills intervals of `report` with bounds of all metrics of `rows`, whichever
-// kind they are: ClassificationRows, ClassScoreRows, LabelSetRows, NumberRows,
-// EntityRows, TextRows, or MeanRows for the loss and other means. A metric that
+// kind they are: ClassificationRows, ClassScoreRows, CalibrationRows,
+// LabelSetRows, NumberRows, EntityRows, TextRows, or MeanRows for the loss and
+// other means. A metric that
 // has no meaning on some draws, or is no finite number there, has none. Draws
 // are the same for all kinds of the same number of rows.
 void AddIntervals(const RowMetrics& rows, attune::v1::EvaluationReport& report);

@@ -5,16 +5,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <utility>
 
-#include "absl/strings/str_join.h"
 #include "worker/metrics/answer_match.h"
 #include "worker/metrics/mcnemar.h"
 #include "worker/metrics/report_intervals.h"
 #include "worker/metrics/text_metrics.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/outcome_metrics.h"
+#include "worker/tasks/shown_text.h"
 
 namespace attune::worker {
 namespace {
@@ -23,11 +22,12 @@ using attune::v1::ChangedExample;
 using attune::v1::VersionComparison;
 
 constexpr size_t kMaxExamplesOfAKind = 8;
-constexpr size_t kMaxTextBytes = 500;
 
 bool IsRight(const TaskProgram& program, const PreparedExample& example,
              const RowOutcome& outcome) {
-  if (program.is_classification()) return outcome.label == example.label;
+  if (program.is_classification() || program.is_choice()) {
+    return outcome.label == example.label;
+  }
   if (program.is_tagging()) return outcome.labels == example.tags;
   if (program.is_label_set()) return outcome.labels == example.labels;
   if (program.is_regression()) return false;
@@ -54,52 +54,18 @@ RowChange ChangeOf(const AnswerPair& pair, size_t row) {
 
 // Whether `metric` is the share of rows that IsRight calls right.
 bool CountsRightRows(const TaskProgram& program, const std::string& metric) {
-  return metric == (program.is_classification() ? "accuracy" : "exact_match");
+  const bool one_of_some = program.is_classification() || program.is_choice();
+  return metric == (one_of_some ? "accuracy" : "exact_match");
 }
 
-std::string JoinLabels(const TaskProgram& program,
-                       const std::vector<int>& labels, const char* separator) {
-  std::vector<std::string> names;
-  names.reserve(labels.size());
-  for (const int label : labels) names.push_back(program.labels()[label]);
-  return absl::StrJoin(names, separator);
-}
-
-std::string AnswerText(const TaskProgram& program, const RowOutcome& outcome) {
+std::string AnswerText(const TaskProgram& program,
+                       const PreparedExample& example,
+                       const RowOutcome& outcome) {
   if (program.is_classification()) return program.labels()[outcome.label];
+  if (program.is_choice()) return example.input.choices.texts[outcome.label];
   if (program.is_tagging()) return JoinLabels(program, outcome.labels, " ");
   if (program.is_label_set()) return JoinLabels(program, outcome.labels, ", ");
   return outcome.text;
-}
-
-std::string RightText(const TaskProgram& program,
-                      const PreparedExample& example) {
-  if (program.is_extraction()) {
-    return absl::StrJoin(RightTexts(program, example), " / ");
-  }
-  if (program.is_label_set()) return JoinLabels(program, example.labels, ", ");
-  return example.answer;
-}
-
-bool BeginsCodePoint(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
-}
-
-// At most kMaxTextBytes of a text: what is too much is left out in its middle.
-std::string Abbreviated(std::string text) {
-  constexpr std::string_view kGap = " ... ";
-  if (text.size() <= kMaxTextBytes) return text;
-  size_t begin = (kMaxTextBytes - kGap.size()) / 2;
-  size_t end = text.size() - begin;
-  while (begin > 0 && !BeginsCodePoint(text[begin])) --begin;
-  while (end < text.size() && !BeginsCodePoint(text[end])) ++end;
-  return text.replace(begin, end - begin, kGap);
-}
-
-std::string DecodedInput(const TaskProgram& program, const TaskInput& input) {
-  absl::StatusOr<std::string> text = program.model().tokenizer->Decode(
-      input.ids, /*skip_special_tokens=*/true);
-  return text.ok() ? *std::move(text) : std::string();
 }
 
 // At most kMaxExamplesOfAKind of the rows, evenly spread.
@@ -110,6 +76,17 @@ std::vector<size_t> SpreadOver(const std::vector<size_t>& rows) {
     chosen.push_back(rows[i * rows.size() / kMaxExamplesOfAKind]);
   }
   return chosen;
+}
+
+// Whether both versions answer a row alike.
+bool AnswerAlike(const AnswerPair& pair, size_t row) {
+  const RowOutcome& before = pair.before[row];
+  const RowOutcome& after = pair.after[row];
+  // Choices may differ by a capital letter.
+  if (pair.program.is_choice()) return before.label == after.label;
+  const PreparedExample& example = pair.examples[row];
+  return IsSameAnswer(AnswerText(pair.program, example, before),
+                      AnswerText(pair.program, example, after));
 }
 
 // How much better the second is by a metric.
@@ -188,10 +165,7 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
   enum Kind { kGained, kLost, kOther, kNumKinds };
   std::array<std::vector<size_t>, kNumKinds> rows;
   for (size_t i = 0; i < pair.examples.size(); ++i) {
-    if (IsSameAnswer(AnswerText(pair.program, pair.before[i]),
-                     AnswerText(pair.program, pair.after[i]))) {
-      continue;
-    }
+    if (AnswerAlike(pair, i)) continue;
     const RowChange change = ChangeOf(pair, i);
     rows[change.gained() ? kGained
          : change.lost() ? kLost
@@ -207,8 +181,10 @@ std::vector<ChangedExample> FindChangedExamples(const AnswerPair& pair) {
           pair.base_examples.empty() ? example : pair.base_examples[i];
       one.set_input(Abbreviated(DecodedInput(pair.program, read.input)));
       one.set_right_answer(Abbreviated(RightText(pair.program, example)));
-      one.set_before(Abbreviated(AnswerText(pair.program, pair.before[i])));
-      one.set_after(Abbreviated(AnswerText(pair.program, pair.after[i])));
+      one.set_before(
+          Abbreviated(AnswerText(pair.program, example, pair.before[i])));
+      one.set_after(
+          Abbreviated(AnswerText(pair.program, example, pair.after[i])));
       const RowChange change = ChangeOf(pair, i);
       one.set_was_right(change.was_right);
       one.set_is_right(change.is_right);

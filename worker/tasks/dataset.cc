@@ -4,7 +4,6 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -30,41 +29,33 @@ constexpr uint64_t kValidationStream = 1;
 constexpr uint64_t kTestStream = 2;
 
 enum class Split { kTrain, kValidation, kTest };
-
-struct Row {
-  Example example;
-  std::optional<Split> split;
-};
+constexpr Split kSplits[] = {Split::kTrain, Split::kValidation, Split::kTest};
 
 absl::StatusOr<Split> ParseSplit(const std::string& name, int64_t row) {
   if (name == "train") return Split::kTrain;
   if (name == "validation" || name == "dev") return Split::kValidation;
   if (name == "test") return Split::kTest;
-  return RowError(row, Concat("field 'split' is '", name,
-                              "'; it must be 'train', 'validation' (or 'dev') "
-                              "or 'test'"));
+  return RowError(row,
+                  Concat("field 'split' is '", name,
+                         "'; it must be 'train', 'validation' (or 'dev') or "
+                         "'test'"),
+                  kSplitField);
 }
 
-absl::StatusOr<Row> ReadRow(const std::string& text, const TaskSpec& task,
-                            int64_t number) {
-  json fields = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!fields.is_object()) {
-    return RowError(number, "it is not a JSON object in UTF-8");
-  }
-  Row row;
-  row.example.row = number;
-  ATTUNE_ASSIGN_OR_RETURN(row.example.answer, TakeAnswer(fields, task, number));
-  if (row.example.answer.empty()) {
-    return RowError(number,
-                    Concat("field '", task.answer_field(), "' is empty"));
-  }
-  if (fields.contains(kSplitField)) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string name,
-                            TakeText(fields, kSplitField, number));
-    ATTUNE_ASSIGN_OR_RETURN(row.split, ParseSplit(name, number));
-  }
-  row.example.fields = fields.dump();
-  return row;
+// Takes the row's split out of its fields; training has those without.
+absl::StatusOr<Split> TakeSplit(json& fields, int64_t row) {
+  if (!fields.contains(kSplitField)) return Split::kTrain;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string name,
+                          TakeText(fields, kSplitField, row));
+  return ParseSplit(name, row);
+}
+
+absl::StatusOr<std::string> TakeSomeAnswer(json& fields, const TaskSpec& task,
+                                           int64_t row) {
+  ATTUNE_ASSIGN_OR_RETURN(std::string answer, TakeAnswer(fields, task, row));
+  if (!answer.empty()) return answer;
+  return RowError(row, Concat("field '", task.answer_field(), "' is empty"),
+                  task.answer_field());
 }
 
 // Moves about `fraction` of `num_rows` rows from `train` to the result: of
@@ -98,119 +89,242 @@ std::vector<Example> DealOut(std::vector<Example>& train, double fraction,
 
 double FractionOf(double given) { return given > 0 ? given : kDefaultFraction; }
 
-absl::Status CheckNotEmpty(const std::vector<Example>& split,
-                           std::string_view name) {
-  if (!split.empty()) return absl::OkStatus();
-  return MakeError(
-      Reason::kInvalidData,
-      Concat("the ", name, " split has no rows: add rows with \"split\": \"",
-             name, "\", or more rows, or a larger data.fractions"));
-}
+// A share of the rows; nonsense is refused elsewhere, and does no harm here.
+double ShareOf(double given) { return std::min(FractionOf(given), 1.0); }
 
-absl::Status CheckKnownLabels(const std::vector<Example>& split,
-                              const std::set<std::string>& labels,
-                              std::string_view field, std::string_view origin) {
-  for (const Example& example : split) {
-    if (!labels.contains(example.answer)) {
-      return RowError(example.row,
-                      Concat("field '", field, "': '", example.answer,
-                             "' is not among the ", origin));
+// Reads one set of rows. Made for one call of ReadSplits.
+class SplitReader {
+ public:
+  SplitReader(const attune::v1::TuningData& data, TaskSpec& task,
+              const FaultHandler& on_fault)
+      : data_(data), task_(task), on_fault_(on_fault) {}
+
+  absl::StatusOr<Splits> Run(absl::Span<const std::string> rows) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ATTUNE_RETURN_IF_ERROR(ReadRow(rows[i], static_cast<int64_t>(i) + 1));
+    }
+    ATTUNE_RETURN_IF_ERROR(DealOutSplits());
+    if (task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+        !task_.multi_label()) {
+      ATTUNE_RETURN_IF_ERROR(ResolveLabels());
+    } else if (task_.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+               task_.multi_label()) {
+      ATTUNE_RETURN_IF_ERROR(ResolveNames());
+    }
+    if (task_.type() == attune::v1::TASK_TYPE_REGRESSION) {
+      ATTUNE_RETURN_IF_ERROR(ResolveScale());
+    }
+    return std::move(splits_);
+  }
+
+ private:
+  std::vector<Example>& Rows(Split split) {
+    switch (split) {
+      case Split::kValidation:
+        return splits_.validation;
+      case Split::kTest:
+        return splits_.test;
+      default:
+        return splits_.train;
     }
   }
-  return absl::OkStatus();
-}
 
-// The labels or tags of all splits, unless the task names them: those that
-// training never sees are only never right.
-absl::Status ResolveNames(const Splits& splits, TaskSpec& task) {
-  const bool tags = task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION;
-  const bool given = task.labels_size() > 0;
-  std::set<std::string> known;
-  for (const auto& label : task.labels()) known.insert(label.label());
-  for (const auto* split : {&splits.train, &splits.validation, &splits.test}) {
-    for (const Example& example : *split) {
-      for (const std::string& name :
-           tags ? SplitTags(example.answer) : SplitLabels(example.answer)) {
-        if (!given) {
-          known.insert(name);
-        } else if (!known.contains(name)) {
-          return RowError(example.row,
-                          Concat("field '", task.answer_field(), "': '", name,
-                                 "' is not among the task's labels"));
-        }
+  absl::Status ReadRow(const std::string& text, int64_t number) {
+    json fields = json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!fields.is_object()) {
+      left_out_.insert(Split::kTrain);
+      return Meet(on_fault_,
+                  RowError(number, "it is not a JSON object in UTF-8"));
+    }
+    absl::StatusOr<std::string> answer = TakeSomeAnswer(fields, task_, number);
+    ATTUNE_RETURN_IF_ERROR(Meet(on_fault_, answer.status()));
+    const absl::StatusOr<Split> split = TakeSplit(fields, number);
+    ATTUNE_RETURN_IF_ERROR(Meet(on_fault_, split.status()));
+    if (!answer.ok() || !split.ok()) {
+      left_out_.insert(split.ok() ? *split : Split::kTrain);
+      return absl::OkStatus();
+    }
+    Rows(*split).push_back(
+        {.row = number, .fields = fields.dump(), .answer = *std::move(answer)});
+    return absl::OkStatus();
+  }
+
+  absl::Status DealOutSplits() {
+    ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(Split::kTrain, "train"));
+    const bool classifies =
+        task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+        !task_.multi_label();
+    const int64_t num_rows = static_cast<int64_t>(splits_.train.size());
+    const attune::v1::SplitFractions& fractions = data_.fractions();
+    if (splits_.test.empty()) {
+      splits_.test =
+          DealOut(splits_.train, ShareOf(fractions.test()), num_rows,
+                  classifies, SeededRandom(data_.split_seed(), kTestStream));
+    }
+    if (splits_.validation.empty()) {
+      splits_.validation = DealOut(
+          splits_.train, ShareOf(fractions.validation()), num_rows, classifies,
+          SeededRandom(data_.split_seed(), kValidationStream));
+    }
+    ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(Split::kValidation, "validation"));
+    return CheckNotEmpty(Split::kTest, "test");
+  }
+
+  // Rows that were left out may be all that is missing.
+  absl::Status CheckNotEmpty(Split split, std::string_view name) {
+    if (!Rows(split).empty() || left_out_.contains(split) ||
+        left_out_.contains(Split::kTrain)) {
+      return absl::OkStatus();
+    }
+    return Meet(
+        on_fault_,
+        MakeError(Reason::kInvalidData,
+                  Concat("the ", name, " split has no rows: add rows with ",
+                         "\"split\": \"", name,
+                         "\", or more rows, or a larger data.fractions")));
+  }
+
+  // Labels or tags of a row.
+  std::vector<std::string> NamesOf(const Example& example) const {
+    if (task_.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
+      return SplitTags(example.answer);
+    }
+    if (task_.multi_label()) return SplitLabels(example.answer);
+    return {example.answer};
+  }
+
+  // Leaves rows out that have a name which is not among `known`.
+  absl::Status CheckNames(Split split, const std::set<std::string>& known,
+                          std::string_view origin) {
+    absl::Status status;
+    const size_t erased =
+        std::erase_if(Rows(split), [&](const Example& example) {
+          if (!status.ok()) return false;
+          for (const std::string& name : NamesOf(example)) {
+            if (known.contains(name)) continue;
+            status =
+                Meet(on_fault_,
+                     RowError(example.row,
+                              Concat("field '", task_.answer_field(), "': '",
+                                     name, "' is not among the ", origin),
+                              task_.answer_field(), name));
+            return true;
+          }
+          return false;
+        });
+    if (erased > 0) left_out_.insert(split);
+    return status;
+  }
+
+  absl::Status CheckAllNames(const std::set<std::string>& known,
+                             std::string_view origin) {
+    for (const Split split : kSplits) {
+      ATTUNE_RETURN_IF_ERROR(CheckNames(split, known, origin));
+    }
+    return absl::OkStatus();
+  }
+
+  std::set<std::string> GivenLabels() const {
+    std::set<std::string> given;
+    for (const auto& label : task_.labels()) given.insert(label.label());
+    return given;
+  }
+
+  void SetLabels(const std::set<std::string>& labels) {
+    for (const std::string& label : labels) {
+      task_.add_labels()->set_label(label);
+    }
+    FillTaskDefaults(task_);
+  }
+
+  absl::Status ResolveLabels() {
+    const bool given = task_.labels_size() > 0;
+    std::set<std::string> in_train;
+    for (const Example& example : splits_.train) {
+      in_train.insert(example.answer);
+    }
+    if (in_train.size() == 1 && left_out_.empty()) {
+      ATTUNE_RETURN_IF_ERROR(Meet(
+          on_fault_,
+          MakeError(Reason::kInvalidData,
+                    Concat("all ", splits_.train.size(),
+                           " training rows have the label '", *in_train.begin(),
+                           "'; a classification needs at least two"))));
+    }
+    if (!given) SetLabels(in_train);
+    return CheckAllNames(
+        GivenLabels(), given ? "task's labels" : "labels of the training rows");
+  }
+
+  // The labels or tags of all splits, unless the task names them: those that
+  // training never sees are only never right.
+  absl::Status ResolveNames() {
+    if (task_.labels_size() > 0) {
+      return CheckAllNames(GivenLabels(), "task's labels");
+    }
+    std::set<std::string> known;
+    for (const Split split : kSplits) {
+      for (const Example& example : Rows(split)) {
+        for (const std::string& name : NamesOf(example)) known.insert(name);
       }
     }
-  }
-  if (given) return absl::OkStatus();
-  if (tags) known.insert(std::string(kOutsideTag));
-  if (known.size() < 2) {
-    return MakeError(
-        Reason::kInvalidData,
-        Concat(
-            "field '", task.answer_field(), "' of all rows has ",
-            known.empty() ? "no labels" : Concat("'", *known.begin(), "' only"),
-            ": there is nothing to learn"));
-  }
-  for (const std::string& name : known) task.add_labels()->set_label(name);
-  FillTaskDefaults(task);
-  return absl::OkStatus();
-}
-
-// Mean and deviation of the training rows' numbers, unless the task has them.
-absl::Status ResolveScale(const Splits& splits, TaskSpec& task) {
-  if (task.has_number_scale()) return absl::OkStatus();
-  std::vector<double> numbers;
-  for (const Example& one : splits.train) {
-    numbers.push_back(NumberOf(one.answer));
-  }
-  const double count = static_cast<double>(numbers.size());
-  double mean = 0;
-  for (const double number : numbers) mean += number / count;
-  double variance = 0;
-  for (const double number : numbers) {
-    variance += (number - mean) * (number - mean) / count;
-  }
-  const auto [least, most] =
-      std::minmax_element(numbers.begin(), numbers.end());
-  if (*least == *most || !(variance > 0) || !std::isfinite(variance)) {
-    return MakeError(
-        Reason::kInvalidData,
-        Concat("field '", task.answer_field(), "' of the ", numbers.size(),
-               " training rows is ", *least, " to ", *most,
-               *least == *most ? ": there is nothing to learn"
-                               : ": give them in another unit"));
-  }
-  task.mutable_number_scale()->set_mean(mean);
-  task.mutable_number_scale()->set_deviation(std::sqrt(variance));
-  return absl::OkStatus();
-}
-
-absl::Status ResolveLabels(const Splits& splits, TaskSpec& task) {
-  std::set<std::string> in_train;
-  for (const Example& example : splits.train) in_train.insert(example.answer);
-  if (in_train.size() < 2) {
-    return MakeError(
-        Reason::kInvalidData,
-        Concat("all ", splits.train.size(), " training rows have the label '",
-               *in_train.begin(), "'; a classification needs at least two"));
-  }
-  const bool given = task.labels_size() > 0;
-  if (!given) {
-    for (const std::string& label : in_train) {
-      task.add_labels()->set_label(label);
+    if (task_.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
+      known.insert(std::string(kOutsideTag));
     }
-    FillTaskDefaults(task);
+    if (known.size() < 2 && left_out_.empty()) {
+      return Meet(
+          on_fault_,
+          MakeError(
+              Reason::kInvalidData,
+              Concat("field '", task_.answer_field(), "' of all rows has ",
+                     known.empty() ? "no labels"
+                                   : Concat("'", *known.begin(), "' only"),
+                     ": there is nothing to learn")));
+    }
+    SetLabels(known);
+    return absl::OkStatus();
   }
-  std::set<std::string> known;
-  for (const auto& label : task.labels()) known.insert(label.label());
-  const std::string_view origin =
-      given ? "task's labels" : "labels of the training rows";
-  for (const auto* split : {&splits.train, &splits.validation, &splits.test}) {
-    ATTUNE_RETURN_IF_ERROR(
-        CheckKnownLabels(*split, known, task.answer_field(), origin));
+
+  // Mean and deviation of the training rows' numbers, unless the task has them.
+  absl::Status ResolveScale() {
+    if (task_.has_number_scale() || splits_.train.empty()) {
+      return absl::OkStatus();
+    }
+    std::vector<double> numbers;
+    numbers.reserve(splits_.train.size());
+    for (const Example& one : splits_.train) {
+      numbers.push_back(NumberOf(one.answer));
+    }
+    const double count = static_cast<double>(numbers.size());
+    double mean = 0;
+    for (const double number : numbers) mean += number / count;
+    double variance = 0;
+    for (const double number : numbers) {
+      variance += (number - mean) * (number - mean) / count;
+    }
+    const auto [least, most] =
+        std::minmax_element(numbers.begin(), numbers.end());
+    if (*least == *most || !(variance > 0) || !std::isfinite(variance)) {
+      return Meet(
+          on_fault_,
+          MakeError(Reason::kInvalidData,
+                    Concat("field '", task_.answer_field(), "' of the ",
+                           numbers.size(), " training rows is ", *least, " to ",
+                           *most,
+                           *least == *most ? ": there is nothing to learn"
+                                           : ": give them in another unit")));
+    }
+    task_.mutable_number_scale()->set_mean(mean);
+    task_.mutable_number_scale()->set_deviation(std::sqrt(variance));
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
-}
+
+  const attune::v1::TuningData& data_;
+  TaskSpec& task_;
+  const FaultHandler& on_fault_;
+  Splits splits_;
+  std::set<Split> left_out_;  // splits that lack rows with faults
+};
 
 }  // namespace
 
@@ -222,45 +336,9 @@ void FillDataDefaults(attune::v1::TuningData& data) {
 
 absl::StatusOr<Splits> ReadSplits(absl::Span<const std::string> rows,
                                   const attune::v1::TuningData& data,
-                                  TaskSpec& task) {
-  Splits splits;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    ATTUNE_ASSIGN_OR_RETURN(
-        Row row, ReadRow(rows[i], task, static_cast<int64_t>(i) + 1));
-    const Split split = row.split.value_or(Split::kTrain);
-    std::vector<Example>& target =
-        split == Split::kTrain
-            ? splits.train
-            : (split == Split::kTest ? splits.test : splits.validation);
-    target.push_back(std::move(row.example));
-  }
-  ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(splits.train, "train"));
-  const bool classifies =
-      task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
-      !task.multi_label();
-  const int64_t num_rows = static_cast<int64_t>(splits.train.size());
-  const attune::v1::SplitFractions& fractions = data.fractions();
-  if (splits.test.empty()) {
-    splits.test =
-        DealOut(splits.train, FractionOf(fractions.test()), num_rows,
-                classifies, SeededRandom(data.split_seed(), kTestStream));
-  }
-  if (splits.validation.empty()) {
-    splits.validation =
-        DealOut(splits.train, FractionOf(fractions.validation()), num_rows,
-                classifies, SeededRandom(data.split_seed(), kValidationStream));
-  }
-  ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(splits.validation, "validation"));
-  ATTUNE_RETURN_IF_ERROR(CheckNotEmpty(splits.test, "test"));
-  if (classifies) ATTUNE_RETURN_IF_ERROR(ResolveLabels(splits, task));
-  if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
-      task.multi_label()) {
-    ATTUNE_RETURN_IF_ERROR(ResolveNames(splits, task));
-  }
-  if (task.type() == attune::v1::TASK_TYPE_REGRESSION) {
-    ATTUNE_RETURN_IF_ERROR(ResolveScale(splits, task));
-  }
-  return splits;
+                                  TaskSpec& task,
+                                  const FaultHandler& on_fault) {
+  return SplitReader(data, task, on_fault).Run(rows);
 }
 
 }  // namespace attune::worker

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "attune/v1/task.pb.h"
 #include "attune/v1/tuning_service.pb.h"
+#include "worker/tasks/faults.h"
 
 namespace attune::worker {
 
@@ -18,11 +19,13 @@ struct Example {
   int64_t row = 0;     // its place among the rows, counted from 1
   std::string fields;  // JSON object without the answer and the split
   // Of a token classification its tags, joined by spaces; of labels a JSON
-  // list, of a regression a JSON number.
+  // list, of a regression a JSON number, of a multiple choice the right
+  // choice's text.
   std::string answer;
 };
 
-// The rows of a job by what they are used for. No split is empty.
+// The rows of a job by what they are used for. No split is empty, unless faults
+// were let pass.
 struct Splits {
   std::vector<Example> train;
   std::vector<Example> validation;
@@ -44,10 +47,13 @@ void FillDataDefaults(attune::v1::TuningData& data);
 // INVALID_ARGUMENT (kInvalidData) naming row and field: no JSON object, no
 // answer or one of another form, a split of another name, a label that is not
 // among the task's or, where rows have one, not in the training rows; rows from
-// which there is nothing to learn; a split without rows.
+// which there is nothing to learn; a split without rows. Where `on_fault` lets
+// these pass, the result has the sound rows, splits may be empty, and nothing
+// is filled in that they don't decide.
 absl::StatusOr<Splits> ReadSplits(absl::Span<const std::string> rows,
                                   const attune::v1::TuningData& data,
-                                  attune::v1::TaskSpec& task);
+                                  attune::v1::TaskSpec& task,
+                                  const FaultHandler& on_fault = nullptr);
 
 }  // namespace attune::worker
 

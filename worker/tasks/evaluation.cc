@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/beam_decoder.h"
+#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
+#include "worker/tasks/label_calibration.h"
 #include "worker/tasks/label_scorer.h"
 #include "worker/tasks/outcome_metrics.h"
 #include "worker/tasks/pass_size.h"
@@ -21,8 +24,8 @@ namespace {
 using attune::v1::EvaluationReport;
 using Examples = absl::Span<const PreparedExample>;
 
-// Sequences that are decoded at once, and the rows of their first pass: these
-// bound the memory of their keys and values.
+// Sequences that are decoded at once, every beam being one, and the rows of
+// their inputs: these bound the memory of their keys and values.
 constexpr size_t kMaxDecodings = 32;
 constexpr int64_t kMaxDecodingRows = 4096;
 
@@ -61,7 +64,7 @@ class Evaluator {
   }
 
   absl::StatusOr<std::vector<RowOutcome>> Run() {
-    if (program_.is_classification()) {
+    if (program_.is_classification() || program_.is_choice()) {
       ATTUNE_RETURN_IF_ERROR(ScoreAll());
     } else if (program_.is_tagging()) {
       ATTUNE_RETURN_IF_ERROR(TagAll());
@@ -120,14 +123,29 @@ class Evaluator {
     return {.text = example.input.ids, .prompt = options_.prompt};
   }
 
+  ChoiceQuery ChoiceQueryOf(const PreparedExample& example) const {
+    return {.text = example.input.ids,
+            .choices = example.input.choices.ids,
+            .prompt = options_.prompt};
+  }
+
   // Rows that scoring an example runs.
   int64_t NumRows(const PreparedExample& example) const {
+    if (program_.is_choice()) return NumChoiceRows(ChoiceQueryOf(example));
     return program_.scores_by_head() ? NumHeadRows(HeadQueryOf(example))
                                      : NumScoringRows(QueryOf(example));
   }
 
-  // -> log-probabilities of all labels of each example.
+  // -> log-probabilities of all labels or choices of each example.
   absl::StatusOr<std::vector<std::vector<double>>> Score(Examples batch) const {
+    if (program_.is_choice()) {
+      std::vector<ChoiceQuery> queries;
+      queries.reserve(batch.size());
+      for (const PreparedExample& one : batch) {
+        queries.push_back(ChoiceQueryOf(one));
+      }
+      return ScoreChoices(AsLanguage(model()), queries);
+    }
     if (program_.scores_by_head()) {
       std::vector<HeadQuery> queries;
       for (const PreparedExample& one : batch) {
@@ -145,6 +163,7 @@ class Evaluator {
       ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<double>> scores,
                               Score(batch));
       for (size_t i = 0; i < batch.size(); ++i) {
+        Calibrate(program_.task().calibration(), scores[i]);
         RowOutcome& outcome = AddOutcome(batch[i], -scores[i][batch[i].label]);
         outcome.label = static_cast<int>(
             std::max_element(scores[i].begin(), scores[i].end()) -
@@ -271,18 +290,21 @@ class Evaluator {
   }
 
   absl::Status DecodeAll() {
+    const int64_t beams = NumBeams(program_.task());
+    const auto decode = beams > 1 ? DecodeByBeams : DecodeGreedily;
+    const size_t most = std::max<size_t>(1, kMaxDecodings / beams);
     for (size_t done = 0; done < examples_.size();) {
       const Examples rest = examples_.subspan(done);
       const Examples batch = rest.first(
-          PassSize(rest.first(std::min(kMaxDecodings, rest.size())),
-                   kMaxDecodingRows, [](const PreparedExample& one) {
-                     return static_cast<int64_t>(one.input.ids.size());
+          PassSize(rest.first(std::min(most, rest.size())), kMaxDecodingRows,
+                   [beams](const PreparedExample& one) {
+                     return static_cast<int64_t>(one.input.ids.size()) * beams;
                    }));
       std::vector<const TaskInput*> inputs;
       for (const PreparedExample& one : batch) inputs.push_back(&one.input);
       ATTUNE_ASSIGN_OR_RETURN(std::vector<std::string> answers,
-                              DecodeGreedily(program_, options_.prompt, inputs,
-                                             [&] { return BeforePass(done); }));
+                              decode(program_, options_.prompt, inputs,
+                                     [&] { return BeforePass(done); }));
       for (std::string& answer : answers) {
         outcomes_[done++].text = std::move(answer);
       }
@@ -303,6 +325,13 @@ absl::StatusOr<EvaluationReport> Evaluate(const TaskProgram& program,
                                           const EvaluationOptions& options) {
   ATTUNE_ASSIGN_OR_RETURN(std::vector<RowOutcome> outcomes,
                           Evaluator(program, examples, options).Run());
+  if (options.probabilities != nullptr) {
+    options.probabilities->clear();
+    options.probabilities->reserve(outcomes.size());
+    for (const RowOutcome& one : outcomes) {
+      options.probabilities->push_back(one.probabilities);
+    }
+  }
   EvaluationReport report;
   report.set_split(options.split);
   report.set_num_rows(static_cast<int64_t>(examples.size()));

@@ -34,6 +34,9 @@ struct EvaluationOptions {
       nullptr;
   // Set to what was answered to each example, if not null.
   std::vector<RowOutcome>* outcomes = nullptr;
+  // Set to the probabilities of all labels of each example of a classification,
+  // if not null.
+  std::vector<std::vector<double>>* probabilities = nullptr;
 };
 
 // Answers `examples` (at least one) and reports what MeasureOutcomes makes of

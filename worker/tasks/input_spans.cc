@@ -53,7 +53,7 @@ absl::StatusOr<std::vector<ContextWindow>> CutWindows(const Encoding& encoding,
   const int64_t around = size - (last - first);
   ATTUNE_ASSIGN_OR_RETURN(const int64_t room,
                           RoomOfWindow(last - first, around, limit));
-  const int64_t step = room - std::min(overlap, room / 2);
+  const int64_t step = room - std::clamp<int64_t>(overlap, 0, room / 2);
   const int64_t count = 1 + (last - first - room + step - 1) / step;
   if (count > kMaxWindows) {
     return MakeError(

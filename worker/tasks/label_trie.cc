@@ -28,18 +28,24 @@ int AddChild(std::vector<LabelTrie::Node>& nodes, int node, int64_t token) {
   return child;
 }
 
-absl::Status CheckWord(const LabelTrie::Word& word, int64_t end_token) {
+constexpr char kLabelsPath[] = "task.labels";
+
+// Whether a word can stand in the tree.
+bool CheckWord(const LabelTrie::Word& word, int64_t end_token,
+               FieldViolations& violations) {
   if (word.ids.empty()) {
-    return InvalidField("task.labels", Concat("the word '", word.text,
-                                              "' has no tokens in this model"));
+    violations.Add(kLabelsPath, Concat("the word '", word.text,
+                                       "' has no tokens in this model"));
+    return false;
   }
   if (std::find(word.ids.begin(), word.ids.end(), end_token) !=
       word.ids.end()) {
-    return InvalidField("task.labels",
-                        Concat("the word '", word.text,
-                               "' contains the model's end-of-text token"));
+    violations.Add(kLabelsPath,
+                   Concat("the word '", word.text,
+                          "' contains the model's end-of-text token"));
+    return false;
   }
-  return absl::OkStatus();
+  return true;
 }
 
 }  // namespace
@@ -47,15 +53,14 @@ absl::Status CheckWord(const LabelTrie::Word& word, int64_t end_token) {
 absl::StatusOr<LabelTrie> LabelTrie::Build(const std::vector<Word>& words,
                                            int num_labels, int64_t end_token) {
   LabelTrie trie;
+  FieldViolations violations;
   trie.num_labels_ = num_labels;
   trie.label_words_.resize(num_labels);
   trie.nodes_.emplace_back();
   std::vector<int> last_node(words.size());
   std::vector<int> word_at = {-1};  // node -> the word that ends there
   for (size_t w = 0; w < words.size(); ++w) {
-    if (absl::Status sound = CheckWord(words[w], end_token); !sound.ok()) {
-      return sound;
-    }
+    if (!CheckWord(words[w], end_token, violations)) continue;
     int node = 0;
     for (int64_t token : words[w].ids) {
       const int position = FindChild(trie.nodes_, node, token);
@@ -64,18 +69,20 @@ absl::StatusOr<LabelTrie> LabelTrie::Build(const std::vector<Word>& words,
     }
     word_at.resize(trie.nodes_.size(), -1);
     if (word_at[node] >= 0) {
-      return InvalidField(
-          "task.labels",
+      violations.Add(
+          kLabelsPath,
           Concat("the words '", words[word_at[node]].text, "' and '",
                  words[w].text, "' become the same tokens in this model"));
+      continue;
     }
     word_at[node] = static_cast<int>(w);
     last_node[w] = node;
     trie.label_words_[words[w].label].push_back(static_cast<int>(w));
   }
+  if (!violations.empty()) return violations.ToStatus();
   for (int label = 0; label < num_labels; ++label) {
     if (trie.label_words_[label].empty()) {
-      return InvalidField("task.labels",
+      return InvalidField(kLabelsPath,
                           Concat("label ", label, " has no words"));
     }
   }

@@ -41,8 +41,8 @@ class LabelTrie {
 
   // `words`: at least one for each of 0 .. num_labels - 1, num_labels >= 2.
   // `end_token` ends a word that another one continues. INVALID_ARGUMENT
-  // naming the words for a word without tokens, two words of the same tokens,
-  // or a label without words.
+  // naming all words without tokens or with those of another one, or a label
+  // without words.
   static absl::StatusOr<LabelTrie> Build(const std::vector<Word>& words,
                                          int num_labels, int64_t end_token);
 

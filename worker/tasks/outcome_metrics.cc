@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "worker/metrics/answer_match.h"
+#include "worker/metrics/calibration.h"
 #include "worker/metrics/class_scores.h"
 #include "worker/metrics/code_points.h"
 #include "worker/metrics/label_metrics.h"
@@ -14,6 +15,7 @@
 #include "worker/metrics/report_intervals.h"
 #include "worker/metrics/text_metrics.h"
 #include "worker/tasks/entity_metrics.h"
+#include "worker/tasks/label_calibration.h"
 
 namespace attune::worker {
 namespace {
@@ -94,6 +96,16 @@ ClassificationRows LabelRows(const TaskProgram& program, Examples examples,
                             program.labels().size());
 }
 
+// Whether each choice is the right one.
+MeanRows AccuracyRows(Examples examples, Outcomes outcomes) {
+  std::vector<double> is_right;
+  is_right.reserve(examples.size());
+  for (size_t i = 0; i < examples.size(); ++i) {
+    is_right.push_back(outcomes[i].label == examples[i].label ? 1 : 0);
+  }
+  return MeanRows("accuracy", std::move(is_right));
+}
+
 LabelSetRows LabelSetRowsOf(const TaskProgram& program, Examples examples,
                             Outcomes outcomes) {
   return LabelSetRows(All(examples, &PreparedExample::labels),
@@ -112,6 +124,26 @@ NumberRows NumberRowsOf(Examples examples, Outcomes outcomes) {
                     All(outcomes, &RowOutcome::number));
 }
 
+// How many answers are not withheld, and how many of these are right.
+std::pair<MeanRows, MeanRows> AnsweredRows(const TaskProgram& program,
+                                           Examples examples,
+                                           Outcomes outcomes) {
+  std::vector<double> answered;
+  std::vector<double> right;
+  answered.reserve(outcomes.size());
+  right.reserve(outcomes.size());
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const RowOutcome& one = outcomes[i];
+    answered.push_back(
+        Abstains(program.task().calibration(), one.probabilities[one.label])
+            ? 0
+            : 1);
+    right.push_back(one.label == examples[i].label ? answered.back() : 0);
+  }
+  MeanRows accuracy("answered_accuracy", std::move(right), answered);
+  return {MeanRows("coverage", std::move(answered)), std::move(accuracy)};
+}
+
 // Fills everything of a report but its loss. Made for one call of
 // MeasureOutcomes.
 class ReportFiller {
@@ -128,6 +160,8 @@ class ReportFiller {
   void Fill(bool texts) {
     if (program_.is_classification()) {
       FillLabels();
+    } else if (program_.is_choice()) {
+      FillChoices();
     } else if (program_.is_tagging()) {
       AddEntityMetrics(program_.tags(), program_.labels(),
                        All(examples_, &PreparedExample::tags),
@@ -164,22 +198,49 @@ class ReportFiller {
   }
 
  private:
-  void FillLabels() {
-    const std::vector<int> right = All(examples_, &PreparedExample::label);
-    const std::vector<int> given =
-        All<RowOutcome>(outcomes_, &RowOutcome::label);
-    AddClassificationMetrics(right, given, program_.labels(), report_);
+  std::vector<std::vector<double>> TakeProbabilities() {
     std::vector<std::vector<double>> probabilities;
     probabilities.reserve(outcomes_.size());
     for (RowOutcome& one : outcomes_) {
       probabilities.push_back(std::exchange(one.probabilities, {}));
     }
-    const ClassScoreRows scores(right, given, probabilities);
+    return probabilities;
+  }
+
+  void FillChoices() {
+    const MeanRows accuracy = AccuracyRows(examples_, outcomes_);
+    accuracy.MeasureAll(*report_.mutable_metrics());
+    const CalibrationRows calibration(
+        All(examples_, &PreparedExample::label),
+        All<RowOutcome>(outcomes_, &RowOutcome::label), TakeProbabilities());
+    calibration.MeasureAll(*report_.mutable_metrics());
+    calibration.AddReliability(report_);
+    if (!intervals_) return;
+    AddIntervals(accuracy, report_);
+    AddIntervals(calibration, report_);
+  }
+
+  void FillLabels() {
+    const std::vector<int> right = All(examples_, &PreparedExample::label);
+    const std::vector<int> given =
+        All<RowOutcome>(outcomes_, &RowOutcome::label);
+    AddClassificationMetrics(right, given, program_.labels(), report_);
+    if (program_.task().calibration().abstain_below() > 0) FillAnswered();
+    const ClassScoreRows scores(right, given, TakeProbabilities());
     AddClassScores(scores, report_);
     if (!intervals_) return;
     AddIntervals(LabelRows(program_, examples_, outcomes_), report_);
     if (right.size() * program_.labels().size() <= kMaxDrawnProbabilities) {
       AddIntervals(scores, report_);
+    }
+  }
+
+  void FillAnswered() {
+    const auto [coverage, accuracy] =
+        AnsweredRows(program_, examples_, outcomes_);
+    for (const MeanRows* rows : {&coverage, &accuracy}) {
+      rows->MeasureAll(*report_.mutable_metrics());
+      if (intervals_) AddIntervals(*rows, report_);
     }
   }
 
@@ -240,6 +301,7 @@ std::unique_ptr<RowMetrics> MetricRows(const TaskProgram& program,
   if (program.is_classification()) {
     return Owned(LabelRows(program, examples, outcomes));
   }
+  if (program.is_choice()) return Owned(AccuracyRows(examples, outcomes));
   return Owned(TextRowsOf(program, examples, outcomes));
 }
 

@@ -1,6 +1,9 @@
 #include "worker/tasks/prepared_example.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "proto/cc/status.h"
@@ -18,9 +21,9 @@ absl::StatusOr<std::vector<int>> FindLabels(
   for (const std::string& name : names) {
     const std::optional<int> label = program.FindLabel(name);
     if (!label.has_value()) {
-      return MakeError(Reason::kInvalidData,
-                       Concat(program.is_tagging() ? "tag '" : "label '", name,
-                              "' is not among the task's labels"));
+      return FieldFault(Reason::kInvalidData, program.task().answer_field(),
+                        Concat(program.is_tagging() ? "tag '" : "label '", name,
+                               "' is not among the task's labels"));
     }
     labels.push_back(*label);
   }
@@ -31,23 +34,24 @@ absl::Status CheckTagOfEveryWord(const TaskProgram& program,
                                  const PreparedExample& prepared) {
   const size_t num_words = prepared.input.words.words.size();
   if (prepared.tags.size() == num_words) return absl::OkStatus();
-  return MakeError(
-      Reason::kInvalidData,
+  return FieldFault(
+      Reason::kInvalidData, program.task().answer_field(),
       Concat("field '", program.task().tokens_field(), "' has ", num_words,
              " words, but field '", program.task().answer_field(), "' has ",
              prepared.tags.size(), " tags"));
 }
 
-absl::Status CheckSpansHaveTokens(const PreparedExample& prepared) {
+absl::Status CheckSpansHaveTokens(const TaskProgram& program,
+                                  const PreparedExample& prepared) {
   const InputContext& context = prepared.input.context;
   for (const ContextSpan& span : prepared.spans) {
     if (!std::any_of(context.windows.begin(), context.windows.end(),
                      [&](const ContextWindow& window) {
                        return HasTokenOf(window, span);
                      })) {
-      return MakeError(Reason::kInvalidData,
-                       Concat("answer '", context.TextOf(span),
-                              "' has no tokens: the model does not see it"));
+      return FieldFault(Reason::kInvalidData, program.task().answer_field(),
+                        Concat("answer '", context.TextOf(span),
+                               "' has no tokens: the model does not see it"));
     }
   }
   return absl::OkStatus();
@@ -69,9 +73,19 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
         program.PrepareInput(example.fields, /*answer_tokens=*/1));
   }
   if (program.is_classification()) return prepared;
+  if (program.is_choice()) {
+    const std::optional<int> right =
+        prepared.input.choices.Find(example.answer);
+    if (!right.has_value()) {
+      return MakeError(Reason::kInvalidData,
+                       Concat("'", example.answer, "' is none of the choices"));
+    }
+    prepared.label = *right;
+    return prepared;
+  }
   if (program.is_extraction()) {
     prepared.spans = SpansOf(example.answer);
-    ATTUNE_RETURN_IF_ERROR(CheckSpansHaveTokens(prepared));
+    ATTUNE_RETURN_IF_ERROR(CheckSpansHaveTokens(program, prepared));
     return prepared;
   }
   if (program.is_regression()) {
@@ -105,11 +119,30 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
   if (prepared.input.bare_answer) prepared.answer_ids = std::move(bare);
   const int64_t places = program.AnswerRoom(prepared.input);
   if (static_cast<int64_t>(prepared.answer_ids.size()) > places) {
-    return MakeError(Reason::kInputTooLong,
-                     Concat("the answer has ", prepared.answer_ids.size(),
-                            " tokens; the model's context takes ", places));
+    return FieldFault(Reason::kInputTooLong, program.task().answer_field(),
+                      Concat("the answer has ", prepared.answer_ids.size(),
+                             " tokens; the model's context takes ", places));
   }
   return prepared;
+}
+
+// The field that the template reads and `fields` has not; empty if there is
+// none.
+std::string MissingField(const TaskProgram& program, std::string_view fields) {
+  const nlohmann::json values =
+      nlohmann::json::parse(fields, nullptr, /*allow_exceptions=*/false);
+  for (const std::string& name : program.fields_read()) {
+    if (!values.contains(name)) return name;
+  }
+  return "";
+}
+
+absl::Status PreparationFault(const TaskProgram& program,
+                              const Example& example,
+                              const absl::Status& status) {
+  const bool renders = ReasonOf(status) != Reason::kInvalidTemplate;
+  return InRow(example.row,
+               renders ? "" : MissingField(program, example.fields), status);
 }
 
 constexpr size_t kRowsBetweenPauses = 128;
@@ -118,16 +151,18 @@ constexpr size_t kRowsBetweenPauses = 128;
 
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
     const TaskProgram& program, const std::vector<Example>& examples,
-    const std::function<void()>& pause) {
+    const std::function<void()>& pause, const FaultHandler& on_fault) {
   std::vector<PreparedExample> prepared;
   prepared.reserve(examples.size());
-  for (const Example& example : examples) {
-    if (pause && prepared.size() % kRowsBetweenPauses == 0) pause();
-    absl::StatusOr<PreparedExample> one = Prepare(program, example);
-    if (!one.ok()) {
-      return WithContext(one.status(), Concat("row ", example.row));
+  for (size_t i = 0; i < examples.size(); ++i) {
+    if (pause && i % kRowsBetweenPauses == 0) pause();
+    absl::StatusOr<PreparedExample> one = Prepare(program, examples[i]);
+    if (one.ok()) {
+      prepared.push_back(*std::move(one));
+      continue;
     }
-    prepared.push_back(*std::move(one));
+    ATTUNE_RETURN_IF_ERROR(
+        Meet(on_fault, PreparationFault(program, examples[i], one.status())));
   }
   return prepared;
 }

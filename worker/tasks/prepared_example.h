@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "worker/tasks/dataset.h"
+#include "worker/tasks/faults.h"
 #include "worker/tasks/task_program.h"
 
 namespace attune::worker {
@@ -16,7 +17,7 @@ namespace attune::worker {
 struct PreparedExample {
   int64_t row = 0;
   TaskInput input;
-  int label = -1;                   // of a classification
+  int label = -1;  // of a classification; of a multiple choice its place
   std::vector<int64_t> answer_ids;  // of a generation, with the end token
   std::vector<int> tags;            // of a token classification, one per word
   std::vector<int> labels;          // any number of them, ascending
@@ -30,11 +31,13 @@ struct PreparedExample {
 };
 
 // Renders and tokenises `examples`. The error of the first row that can't be
-// prepared, with "row N: " before it. `pause` may be empty; it is called now
-// and then, for many rows take long.
+// prepared, with "row N: " before it, or the sound rows where `on_fault` lets
+// such errors pass. `pause` may be empty; it is called now and then, for many
+// rows take long.
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
     const TaskProgram& program, const std::vector<Example>& examples,
-    const std::function<void()>& pause = nullptr);
+    const std::function<void()>& pause = nullptr,
+    const FaultHandler& on_fault = nullptr);
 
 // The windows of an example's context as examples of their own, so that passes
 // of training can be smaller than the row.

@@ -1,5 +1,6 @@
 #include "worker/tasks/row_answer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +11,8 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/faults.h"
+#include "worker/tasks/input_choices.h"
 #include "worker/tasks/tag_scheme.h"
 
 namespace attune::worker {
@@ -23,7 +26,7 @@ absl::StatusOr<json> TakeField(json& fields, const std::string& field,
                                int64_t row) {
   const auto found = fields.find(field);
   if (found == fields.end()) {
-    return RowError(row, Concat("field '", field, "' is missing"));
+    return RowError(row, Concat("field '", field, "' is missing"), field);
   }
   json value = std::move(*found);
   fields.erase(found);
@@ -32,8 +35,10 @@ absl::StatusOr<json> TakeField(json& fields, const std::string& field,
 
 absl::Status FieldError(int64_t row, const std::string& field,
                         std::string_view wanted, const json& value) {
-  return RowError(row, Concat("field '", field, "' must be ", wanted, ", not ",
-                              value.type_name()));
+  return RowError(row,
+                  Concat("field '", field, "' must be ", wanted, ", not ",
+                         value.type_name()),
+                  field);
 }
 
 // -> tags joined by spaces.
@@ -46,9 +51,11 @@ absl::StatusOr<std::string> TakeTags(json& fields, const std::string& field,
     if (!tag.is_string() ||
         !TagScheme::IsTag(tag.get_ref<const std::string&>())) {
       return RowError(
-          row, Concat("field '", field, "': ", tag.dump(),
-                      " is no tag: it must be \"O\", or B-, I-, E- or S- and "
-                      "the type of an entity without white space"));
+          row,
+          Concat("field '", field, "': ", tag.dump(),
+                 " is no tag: it must be \"O\", or B-, I-, E- or S- and "
+                 "the type of an entity without white space"),
+          field);
     }
     tags += Concat(tags.empty() ? "" : " ", tag.get_ref<const std::string&>());
   }
@@ -65,8 +72,10 @@ absl::StatusOr<std::string> TakeLabels(json& fields, const std::string& field,
   std::set<std::string> labels;
   for (const json& label : value) {
     if (!label.is_string() || label.get_ref<const std::string&>().empty()) {
-      return RowError(row, Concat("field '", field, "': ", label.dump(),
-                                  " is empty or no text"));
+      return RowError(
+          row,
+          Concat("field '", field, "': ", label.dump(), " is empty or no text"),
+          field);
     }
     labels.insert(label.get<std::string>());
   }
@@ -88,6 +97,38 @@ absl::StatusOr<std::string> TakeNumber(json& fields, const std::string& field,
     return FieldError(row, field, "a finite number", value);
   }
   return json(number).dump();
+}
+
+// -> the text of the right choice, of which the row has the place or the text.
+absl::StatusOr<std::string> TakeChoice(json& fields, const TaskSpec& task,
+                                       int64_t row) {
+  const absl::StatusOr<std::vector<std::string>> choices =
+      ReadChoices(fields, task.choices_field());
+  if (!choices.ok()) return RowError(row, ToStd(choices.status().message()));
+  const std::string& field = task.answer_field();
+  ATTUNE_ASSIGN_OR_RETURN(const json value, TakeField(fields, field, row));
+  if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    if (std::find(choices->begin(), choices->end(), text) != choices->end()) {
+      return text;
+    }
+    return RowError(row, Concat("field '", field, "': '", text,
+                                "' is none of the choices in field '",
+                                task.choices_field(), "'"));
+  }
+  if (!value.is_number()) {
+    return FieldError(row, field, "the right choice's place or its text",
+                      value);
+  }
+  const double place = value.get<double>();
+  if (!(place >= 0 && place < static_cast<double>(choices->size()) &&
+        place == std::floor(place))) {
+    return RowError(
+        row,
+        Concat("field '", field, "' is ", value.dump(), "; ", choices->size(),
+               " choices have the places 0 to ", choices->size() - 1));
+  }
+  return (*choices)[static_cast<size_t>(place)];
 }
 
 // No context is as long.
@@ -145,29 +186,37 @@ absl::StatusOr<std::string> TakeSpans(json& fields, const TaskSpec& task,
   const attune::v1::SpanReading& reading = task.span_reading();
   const auto context = fields.find(reading.context_field());
   if (context == fields.end() || !context->is_string()) {
-    return RowError(row, Concat("field '", reading.context_field(),
-                                "' with the context is missing or no text"));
+    return RowError(row,
+                    Concat("field '", reading.context_field(),
+                           "' with the context is missing or no text"),
+                    reading.context_field());
   }
   const std::string text = context->get<std::string>();
   const auto found = fields.find(task.answer_field());
   if (found == fields.end()) {
-    return RowError(row, Concat("field '", task.answer_field(),
-                                "' is missing: give a list of texts, an empty "
-                                "one where the context has no answer"));
+    return RowError(row,
+                    Concat("field '", task.answer_field(),
+                           "' is missing: give a list of texts, an empty one "
+                           "where the context has no answer"),
+                    task.answer_field());
   }
   const std::optional<std::vector<std::string>> answers = ReadTexts(*found);
   if (!answers.has_value()) {
-    return RowError(row, Concat("field '", task.answer_field(),
-                                "' must be a list of texts"));
+    return RowError(
+        row,
+        Concat("field '", task.answer_field(), "' must be a list of texts"),
+        task.answer_field());
   }
   const auto starts = fields.find(reading.starts_field());
   const bool has_starts = starts != fields.end();
   if (has_starts &&
       (!starts->is_array() || starts->size() != answers->size())) {
-    return RowError(row, Concat("field '", reading.starts_field(),
-                                "' must be a list of as many numbers as there "
-                                "are answers, ",
-                                answers->size()));
+    return RowError(row,
+                    Concat("field '", reading.starts_field(),
+                           "' must be a list of as many numbers as there are "
+                           "answers, ",
+                           answers->size()),
+                    reading.starts_field());
   }
   json places = json::array();
   for (size_t i = 0; i < answers->size(); ++i) {
@@ -176,18 +225,22 @@ absl::StatusOr<std::string> TakeSpans(json& fields, const TaskSpec& task,
       const json& place = (*starts)[i];
       const double at = place.is_number() ? place.get<double>() : -1;
       if (!(at >= 0 && at < kFarthest && at == std::floor(at))) {
-        return RowError(row, Concat("field '", reading.starts_field(),
-                                    "' must be a list of whole numbers from 0 "
-                                    "on, not ",
-                                    place.dump()));
+        return RowError(row,
+                        Concat("field '", reading.starts_field(),
+                               "' must be a list of whole numbers from 0 on, "
+                               "not ",
+                               place.dump()),
+                        reading.starts_field());
       }
       start = static_cast<int64_t>(at);
     }
     const absl::StatusOr<ContextSpan> span =
         FindSpan(text, (*answers)[i], start);
     if (!span.ok()) {
-      return RowError(row, Concat("field '", task.answer_field(),
-                                  "': ", ToStd(span.status().message())));
+      return RowError(row,
+                      Concat("field '", task.answer_field(),
+                             "': ", ToStd(span.status().message())),
+                      task.answer_field());
     }
     places.push_back({span->begin, span->end});
   }
@@ -197,11 +250,6 @@ absl::StatusOr<std::string> TakeSpans(json& fields, const TaskSpec& task,
 }
 
 }  // namespace
-
-absl::Status RowError(int64_t row, std::string_view what) {
-  return MakeError(Reason::kInvalidData, Concat("row ", row, ": ", what),
-                   {{"row", std::to_string(row)}});
-}
 
 absl::StatusOr<std::string> TakeText(json& fields, const std::string& field,
                                      int64_t row) {
@@ -220,6 +268,8 @@ absl::StatusOr<std::string> TakeAnswer(json& fields, const TaskSpec& task,
       return TakeSpans(fields, task, row);
     case attune::v1::TASK_TYPE_REGRESSION:
       return TakeNumber(fields, field, row);
+    case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
+      return TakeChoice(fields, task, row);
     default:
       return task.multi_label() ? TakeLabels(fields, field, row)
                                 : TakeText(fields, field, row);

@@ -7,26 +7,23 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "attune/v1/task.pb.h"
 #include "worker/tasks/input_spans.h"
 
 namespace attune::worker {
 
-// INVALID_ARGUMENT (kInvalidData) for a row of a dataset, counted from 1.
-absl::Status RowError(int64_t row, std::string_view what);
-
-// Takes the text of `field` out of `fields`. RowError if it is missing or
-// something else.
+// Takes the text of `field` out of `fields`. RowError (faults.h) if it is
+// missing or something else.
 absl::StatusOr<std::string> TakeText(nlohmann::json& fields,
                                      const std::string& field, int64_t row);
 
 // Takes the answer of a row out of its fields, as one text: of a token
 // classification its tags, joined by spaces; of several labels a JSON list; of
 // a regression a JSON number; of an extractive QA a JSON list of places in the
-// context; of the others as it is. `task` has its defaults
-// filled in. RowError naming the field for what is no such answer.
+// context; of a multiple choice the right choice's text; of the others as it
+// is. `task` has its defaults filled in. RowError naming the field for what is
+// no such answer, or for choices that are none.
 absl::StatusOr<std::string> TakeAnswer(nlohmann::json& fields,
                                        const attune::v1::TaskSpec& task,
                                        int64_t row);

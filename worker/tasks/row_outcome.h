@@ -13,8 +13,8 @@ struct RowOutcome {
   double weight = 0;
 
   // The answer, in the one that the task has.
-  int label = -1;  // of a classification
-  // Of all its labels, until MeasureOutcomes takes them.
+  int label = -1;  // of a classification; of a multiple choice its place
+  // Of all its labels or choices, until MeasureOutcomes takes them.
   std::vector<double> probabilities;
   // Of any number of labels those that were given, ascending; of a token
   // classification the tag of every word.

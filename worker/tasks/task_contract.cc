@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "proto/cc/status.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/label_calibration.h"
 
 namespace attune::worker {
 namespace {
@@ -25,6 +26,7 @@ constexpr int kDefaultSpanTokens = 30;
 constexpr int kMaxSpanTokens = 512;
 constexpr int kDefaultOverlap = 64;
 constexpr int kMaxOverlap = 2048;
+constexpr int kMaxBeams = 16;
 
 std::string WordOfLabel(std::string label) {
   std::replace(label.begin(), label.end(), '_', ' ');
@@ -167,8 +169,97 @@ void CheckExtraction(const TaskSpec& task, FieldViolations& violations) {
   }
 }
 
+void CheckCalibration(const TaskSpec& task, FieldViolations& violations) {
+  const attune::v1::LabelCalibration& calibration = task.calibration();
+  if (task.type() != attune::v1::TASK_TYPE_TEXT_CLASSIFICATION ||
+      task.multi_label()) {
+    violations.Add("task.calibration",
+                   "only a classification by one label has it");
+    return;
+  }
+  if (calibration.content_free() &&
+      task.label_scoring() == attune::v1::LABEL_SCORING_HEAD) {
+    violations.Add("task.calibration.content_free",
+                   "is for label words: a head learns what labels are likely");
+  }
+  const double abstain = calibration.abstain_below();
+  if (!(abstain >= 0 && abstain < 1)) {
+    violations.Add("task.calibration.abstain_below",
+                   Concat("is ", abstain, "; must be 0 or more and below 1"));
+  }
+  if (calibration.has_temperature() &&
+      !(calibration.temperature().value() >= kMinLabelTemperature &&
+        calibration.temperature().value() <= kMaxLabelTemperature)) {
+    violations.Add("task.calibration.temperature",
+                   Concat("is ", calibration.temperature().value(), "; ",
+                          kMinLabelTemperature, " to ", kMaxLabelTemperature));
+  }
+  // Of a task that leaves its labels to the rows, all there will be are known
+  // too late.
+  if (calibration.log_priors_size() > 0 &&
+      calibration.log_priors_size() != task.labels_size()) {
+    violations.Add("task.calibration.log_priors",
+                   Concat("are ", calibration.log_priors_size(), " for ",
+                          task.labels_size(),
+                          " labels that task.labels names: give one for each"));
+  }
+  if (!std::all_of(calibration.log_priors().begin(),
+                   calibration.log_priors().end(),
+                   [](double value) { return std::isfinite(value); })) {
+    violations.Add("task.calibration.log_priors", "must be finite");
+  }
+}
+
+void CheckChoice(const TaskSpec& task, FieldViolations& violations) {
+  if (task.labels_size() > 0) {
+    violations.Add("task.labels",
+                   "a multiple choice has no labels: choices come with the "
+                   "rows");
+  }
+  if (task.choices_field() == task.answer_field()) {
+    violations.Add("task.choices_field",
+                   Concat("is '", task.answer_field(),
+                          "', as task.answer_field is: name two fields"));
+  }
+}
+
+// What may be cut where an input is too long.
+void CheckTruncation(const TaskSpec& task, FieldViolations& violations) {
+  const attune::v1::Truncation& truncation = task.truncation();
+  if (truncation.max_input_tokens() < 0) {
+    violations.Add("task.truncation.max_input_tokens", "must be 1 or more");
+  }
+  if (!attune::v1::TruncationSide_IsValid(truncation.side())) {
+    violations.Add("task.truncation.side", "is unknown");
+  }
+  constexpr char kField[] = "task.truncation.field";
+  const std::string& field = truncation.field();
+  if (field.empty()) return;
+  if (truncation.side() == attune::v1::TRUNCATION_SIDE_REFUSE) {
+    violations.Add(kField, "nothing is cut with TRUNCATION_SIDE_REFUSE");
+  }
+  if (task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA) {
+    violations.Add(kField,
+                   "an extractive QA cuts nothing: it reads a long context in "
+                   "windows");
+  } else if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION &&
+             field != task.tokens_field()) {
+    violations.Add(kField,
+                   Concat("a token classification cuts its words only: name '",
+                          task.tokens_field(), "' or leave it out"));
+  } else if (task.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE &&
+             field == task.choices_field()) {
+    violations.Add(kField, "choices are never cut: name another field");
+  }
+}
+
 // Fields of one type of task in another.
 void CheckOwnFields(const TaskSpec& task, FieldViolations& violations) {
+  if (task.has_calibration()) CheckCalibration(task, violations);
+  if (!task.choices_field().empty() &&
+      task.type() != attune::v1::TASK_TYPE_MULTIPLE_CHOICE) {
+    violations.Add("task.choices_field", "only a multiple choice has it");
+  }
   if (!task.tokens_field().empty() &&
       task.type() != attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION) {
     violations.Add("task.tokens_field", "only a token classification has it");
@@ -207,10 +298,7 @@ void CheckType(const TaskSpec& task, FieldViolations& violations) {
     case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
       return CheckExtraction(task, violations);
     case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
-      violations.AddUnsupported("task.type",
-                                Concat(attune::v1::TaskType_Name(task.type()),
-                                       " is not served by this release"));
-      return;
+      return CheckChoice(task, violations);
     default:
       violations.Add("task.type", "is required");
   }
@@ -254,6 +342,10 @@ void FillTaskDefaults(TaskSpec& task) {
   if (task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA) {
     FillReading(*task.mutable_span_reading());
   }
+  if (task.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE &&
+      task.choices_field().empty()) {
+    task.set_choices_field("choices");
+  }
   for (attune::v1::LabelWords& label : *task.mutable_labels()) {
     if (label.words().empty() && !tags) {
       label.add_words(WordOfLabel(label.label()));
@@ -280,17 +372,7 @@ absl::Status CheckTask(const TaskSpec& task) {
   if (task.template_().empty() || task.template_().size() > kMaxTemplateBytes) {
     violations.Add("task.template", "must have 1 to 65,536 bytes");
   }
-  if (task.truncation().max_input_tokens() < 0) {
-    violations.Add("task.truncation.max_input_tokens", "must be 1 or more");
-  }
-  if (!task.truncation().field().empty()) {
-    violations.AddUnsupported("task.truncation.field",
-                              "cutting one field is not served by this "
-                              "release");
-  }
-  if (!attune::v1::TruncationSide_IsValid(task.truncation().side())) {
-    violations.Add("task.truncation.side", "is unknown");
-  }
+  CheckTruncation(task, violations);
   if (!task.system_message().empty() && !task.use_chat_template()) {
     violations.Add("task.system_message", "needs use_chat_template");
   }
@@ -306,11 +388,16 @@ absl::Status CheckTask(const TaskSpec& task) {
     violations.Add("task.label_scoring", "is unknown");
   }
   if (task.label_scoring() != attune::v1::LABEL_SCORING_UNSPECIFIED &&
-      task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION) {
+      (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION ||
+       task.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE)) {
     violations.Add("task.label_scoring", "only a classification has labels");
   }
   if (task.decoding().max_new_tokens() < 0) {
     violations.Add("task.decoding.max_new_tokens", "must be 1 or more");
+  }
+  if (task.decoding().num_beams() < 0 ||
+      task.decoding().num_beams() > kMaxBeams) {
+    violations.Add("task.decoding.num_beams", "must be 0 to 16");
   }
   CheckOwnFields(task, violations);
   return violations.ToStatus();
@@ -340,6 +427,14 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
                                        " can't generate text: choose a "
                                        "base model that predicts tokens"));
   }
+  if (task.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE && is_encoder) {
+    violations.AddUnsupported(
+        "task.type",
+        Concat("choices on ", model,
+               " are not served by this release: choose a base model that "
+               "predicts tokens, or make each choice a row of its own and "
+               "tell right from wrong, TASK_TYPE_TEXT_CLASSIFICATION"));
+  }
   if (!is_encoder &&
       (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
        task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
@@ -356,6 +451,11 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
                    Concat(model,
                           " does not answer behind a text: choose a base model "
                           "that predicts tokens, or leave them out"));
+  }
+  if (is_encoder && task.calibration().content_free()) {
+    violations.Add(
+        "task.calibration.content_free",
+        Concat("is for label words, and a head weighs the labels of ", model));
   }
   if (is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
     violations.AddUnsupported(
@@ -374,6 +474,7 @@ absl::Status CheckHasLabels(const TaskSpec& task) {
   if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION ||
       task.type() == attune::v1::TASK_TYPE_REGRESSION ||
       task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
+      task.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE ||
       (task.labels_size() >= 2 && task.labels_size() <= kMaxLabels)) {
     return absl::OkStatus();
   }

@@ -14,7 +14,7 @@ inline constexpr int kMaxDemonstrations = 256;
 inline constexpr size_t kMaxDemonstrationsBytes = size_t{1} << 20;
 
 // Fills in what task.proto promises for fields that are not set and that
-// neither rows nor model decide: answer field, label words, truncation side,
+// neither rows nor model decide: names of fields, label words, truncation side,
 // placement, number of new tokens. Idempotent.
 void FillTaskDefaults(attune::v1::TaskSpec& task);
 

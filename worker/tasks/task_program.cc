@@ -5,12 +5,12 @@
 #include <span>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
-#include "worker/tasks/cut_tokens.h"
+#include "worker/tasks/cut_field.h"
 #include "worker/tasks/row_fields.h"
+#include "worker/tasks/spaced_answer.h"
 #include "worker/tasks/task_contract.h"
 
 namespace attune::worker {
@@ -21,26 +21,13 @@ using nlohmann::json;
 
 // Cuts beyond these bring nothing any more.
 constexpr int kMaxCuts = 32;
-// Whether an answer behind `text` gets no space of its own.
-bool EndsInSpace(std::string_view text) {
-  return !text.empty() && absl::ascii_isspace(text.back());
-}
-
-// An answer as it stands behind a text: behind a space, unless one is there or
-// it stands bare.
-std::string SpacedAnswer(std::string_view answer, bool bare) {
-  const bool spaced =
-      !bare && !answer.empty() && !absl::ascii_isspace(answer.front());
-  return Concat(spaced ? " " : "", answer);
-}
 
 // Ends a demonstration.
 constexpr std::string_view kEmptyLine = "\n\n";
 
-// Stands in the template for a field that is put there afterwards, so that its
-// place is known. No text has it, for its characters of the private use area,
-// and filters change it: it has white space at its ends, letters of both cases,
-// a space, a dash.
+// Stands in the template for a field that is put there later, so that its place
+// is known. No text has it, for its characters of the private use area, and
+// filters change it: white space at its ends, both cases, a space, a dash.
 constexpr std::string_view kFieldMark = " \xee\x80\x80 aB-c \xee\x80\x81 ";
 
 absl::Status TemplateError(const absl::Status& status) {
@@ -90,63 +77,48 @@ TaskProgram::TaskProgram(TaskSpec task,
 
 absl::StatusOr<std::unique_ptr<const TaskProgram>> TaskProgram::Compile(
     const TaskSpec& task, std::shared_ptr<const LoadedModel> model,
-    int64_t num_prompt_rows) {
+    int64_t num_prompt_rows, const FaultHandler& on_fault) {
   TaskSpec filled = task;
   FillTaskDefaults(filled);
-  ATTUNE_RETURN_IF_ERROR(CheckTask(filled));
-  ATTUNE_RETURN_IF_ERROR(CheckHasLabels(filled));
+  ATTUNE_RETURN_IF_ERROR(Meet(on_fault, CheckTask(filled)));
+  ATTUNE_RETURN_IF_ERROR(Meet(on_fault, CheckHasLabels(filled)));
   const ModelInfo& info = model->info;
   FillModelDefaults(info.config.kind, filled);
-  ATTUNE_RETURN_IF_ERROR(CheckFitsModel(filled, info.config));
+  ATTUNE_RETURN_IF_ERROR(Meet(on_fault, CheckFitsModel(filled, info.config)));
   if (filled.use_chat_template() && model->chat_template == nullptr) {
-    return MakeError(Reason::kIllegalState,
-                     Concat("task.use_chat_template: model '", info.id,
-                            "' has no chat template"));
+    ATTUNE_RETURN_IF_ERROR(
+        Meet(on_fault, MakeError(Reason::kIllegalState,
+                                 Concat("task.use_chat_template: model '",
+                                        info.id, "' has no chat template"))));
+    filled.set_use_chat_template(false);
   }
   if (filled.truncation().max_input_tokens() > info.config.context_length) {
-    return InvalidField("task.truncation.max_input_tokens",
-                        Concat("must be at most the model's context of ",
-                               info.config.context_length, " tokens"));
+    ATTUNE_RETURN_IF_ERROR(Meet(
+        on_fault, InvalidField("task.truncation.max_input_tokens",
+                               Concat("must be at most the model's context of ",
+                                      info.config.context_length, " tokens"))));
   }
   std::unique_ptr<TaskProgram> program(
       new TaskProgram(std::move(filled), std::move(model), num_prompt_rows));
-  ATTUNE_RETURN_IF_ERROR(program->Initialise());
+  ATTUNE_RETURN_IF_ERROR(program->Initialise(on_fault));
   return std::unique_ptr<const TaskProgram>(std::move(program));
 }
 
-absl::Status TaskProgram::Initialise() {
-  absl::StatusOr<std::unique_ptr<Template>> compiled =
-      Template::Compile(task_.template_());
-  if (!compiled.ok()) return TemplateError(compiled.status());
-  template_ = *std::move(compiled);
-  if (template_->undeclared_variables().contains(task_.answer_field())) {
-    return MakeError(Reason::kInvalidTemplate,
-                     Concat("the template reads '", task_.answer_field(),
-                            "', which is the answer: it is not there when "
-                            "the prompt serves"));
-  }
-  if (!scores_by_head()) ATTUNE_RETURN_IF_ERROR(FindEndToken());
-  ATTUNE_ASSIGN_OR_RETURN(num_tokens_added_behind_,
-                          CountTokensAddedBehind(*model_->tokenizer));
+absl::Status TaskProgram::Initialise(const FaultHandler& on_fault) {
   for (const attune::v1::LabelWords& label : task_.labels()) {
     labels_.push_back(label.label());
   }
-  if (is_classification() && !scores_by_head()) {
-    ATTUNE_RETURN_IF_ERROR(BuildTries());
+  if (!scores_by_head() && !is_choice()) {
+    ATTUNE_RETURN_IF_ERROR(Meet(on_fault, FindEndToken()));
   }
-  if (is_extraction()) {
-    ATTUNE_RETURN_IF_ERROR(CheckReading(fields_read(), task_.span_reading()));
+  // Of a number of labels that was refused there is no tree.
+  if (is_classification() && !scores_by_head() && CheckHasLabels(task_).ok()) {
+    ATTUNE_RETURN_IF_ERROR(Meet(on_fault, BuildTries()));
   }
-  if (is_tagging()) {
-    if (!template_->undeclared_variables().contains(task_.tokens_field())) {
-      return UnusedField(task_.tokens_field());
-    }
-    absl::StatusOr<TagScheme> tags = TagScheme::Create(labels_);
-    if (!tags.ok()) {
-      return InvalidField("task.labels", ToStd(tags.status().message()));
-    }
-    tags_ = *std::move(tags);
-  }
+  ATTUNE_ASSIGN_OR_RETURN(num_tokens_added_behind_,
+                          CountTokensAddedBehind(*model_->tokenizer));
+  if (is_tagging()) ATTUNE_RETURN_IF_ERROR(Meet(on_fault, ReadTags()));
+  ATTUNE_RETURN_IF_ERROR(CompileTemplate());
   if (InputLimit(/*answer_tokens=*/1) < 1) {
     return MakeError(
         Reason::kInputTooLong,
@@ -154,18 +126,53 @@ absl::Status TaskProgram::Initialise() {
                " rows leaves no room for an input in the context of ",
                model_->info.config.context_length, " tokens"));
   }
-  return ShowDemonstrations();
+  return ShowDemonstrations(on_fault);
 }
 
-absl::Status TaskProgram::ShowDemonstrations() {
+absl::Status TaskProgram::CompileTemplate() {
+  absl::StatusOr<std::unique_ptr<Template>> compiled =
+      Template::Compile(task_.template_());
+  if (!compiled.ok()) return TemplateError(compiled.status());
+  template_ = *std::move(compiled);
+  if (fields_read().contains(task_.answer_field())) {
+    return MakeError(Reason::kInvalidTemplate,
+                     Concat("the template reads '", task_.answer_field(),
+                            "', which is the answer: it is not there when "
+                            "the prompt serves"));
+  }
+  const std::string& cut = task_.truncation().field();
+  if (!cut.empty() && !fields_read().contains(cut)) {
+    return InvalidField("task.truncation.field",
+                        Concat("the template does not read '", cut,
+                               "': there would be nothing to cut"));
+  }
+  if (is_extraction()) return CheckReading(fields_read(), task_.span_reading());
+  if (is_tagging() && !fields_read().contains(task_.tokens_field())) {
+    return UnusedField(task_.tokens_field());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TaskProgram::ReadTags() {
+  absl::StatusOr<TagScheme> tags = TagScheme::Create(labels_);
+  if (!tags.ok()) {
+    return InvalidField("task.labels", ToStd(tags.status().message()));
+  }
+  tags_ = *std::move(tags);
+  return absl::OkStatus();
+}
+
+absl::Status TaskProgram::ShowDemonstrations(const FaultHandler& on_fault) {
   std::vector<ShownExample> all;
   for (int i = 0; i < task_.demonstrations_size(); ++i) {
     absl::StatusOr<ShownExample> shown = Show(task_.demonstrations(i));
-    if (!shown.ok()) {
-      return WithContext(shown.status(),
-                         Concat("task.demonstrations[", i, "]"));
+    if (shown.ok()) {
+      all.push_back(*std::move(shown));
+      continue;
     }
-    all.push_back(*std::move(shown));
+    ATTUNE_RETURN_IF_ERROR(Meet(
+        on_fault,
+        WithContext(shown.status(), Concat("task.demonstrations[", i, "]"))));
   }
   if (all.empty()) return absl::OkStatus();
   ATTUNE_ASSIGN_OR_RETURN(const int64_t tokens, CountShownTokens(all));
@@ -345,6 +352,12 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
   ATTUNE_ASSIGN_OR_RETURN(json values, ParseFields(fields));
   if (is_tagging()) return PrepareWords(values);
   if (is_extraction()) return PrepareContext(values);
+  if (is_choice()) return PrepareChoices(values);
+  return PrepareText(std::move(values), answer_tokens);
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareText(
+    json values, int64_t answer_tokens) const {
   const int64_t limit = InputLimit(answer_tokens);
   TaskInput input;
   for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
@@ -355,13 +368,15 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
                        "the template renders to a text without tokens");
     }
     const int64_t size = static_cast<int64_t>(input.ids.size());
+    if (cuts == 0) input.num_whole_tokens = size;
     if (size <= limit) {
       input.bare_answer = !answers_behind_input() ||
                           task_.use_chat_template() || EndsInSpace(text);
       return input;
     }
     if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
-        !CutLongestField(values, size - limit)) {
+        !CutField(task_.truncation(), fields_read(), *model_->tokenizer,
+                  static_cast<size_t>(size - limit), values)) {
       return TooLong(size, limit, answer_tokens);
     }
     input.truncated = true;
@@ -382,7 +397,37 @@ absl::Status TaskProgram::TooLong(int64_t size, int64_t limit,
              demonstrations_.empty() ? "" : ", demonstrations included",
              task_.truncation().max_input_tokens() > 0
                  ? " under task.truncation.max_input_tokens"
-                 : ""));
+                 : "",
+             task_.truncation().field().empty()
+                 ? ""
+                 : Concat("; task.truncation.field lets no other field than '",
+                          task_.truncation().field(), "' be cut")));
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareChoices(
+    const json& fields) const {
+  const std::string& field = task_.choices_field();
+  InputChoices choices;
+  ATTUNE_ASSIGN_OR_RETURN(choices.texts, ReadChoices(fields, field));
+  // As of a generation: room is kept for the longer of the two forms.
+  InputChoices bare = choices;
+  const Tokenizer& tokenizer = *model_->tokenizer;
+  ATTUNE_ASSIGN_OR_RETURN(
+      choices.ids, EncodeChoices(tokenizer, choices.texts, /*bare=*/false));
+  ATTUNE_ASSIGN_OR_RETURN(bare.ids,
+                          EncodeChoices(tokenizer, bare.texts, /*bare=*/true));
+  const int64_t room = std::max(choices.max_tokens(), bare.max_tokens());
+  ATTUNE_ASSIGN_OR_RETURN(TaskInput input, PrepareText(fields, room));
+  input.choices = std::move(input.bare_answer ? bare : choices);
+  ATTUNE_RETURN_IF_ERROR(CheckChoiceTokens(input.choices, field));
+  const int64_t places = AnswerRoom(input);
+  if (input.choices.max_tokens() > places) {
+    return MakeError(
+        Reason::kInputTooLong,
+        Concat("field '", field, "': a choice has ", input.choices.max_tokens(),
+               " tokens; the model's context takes ", places));
+  }
+  return input;
 }
 
 absl::StatusOr<TaskProgram::Frame> TaskProgram::RenderAround(
@@ -416,6 +461,7 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareContext(
   if (!tokens.ok()) {
     return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
   }
+  input.num_whole_tokens = static_cast<int64_t>(tokens->ids.size());
   const size_t begin = frame.front.size();
   ATTUNE_ASSIGN_OR_RETURN(
       input.context.windows,
@@ -459,6 +505,7 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareWords(const json& fields) const {
     }
     const int64_t end = LocateTokens(*tokens, begin, begin + length, words);
     const int64_t size = static_cast<int64_t>(tokens->ids.size());
+    if (!input.truncated) input.num_whole_tokens = size;
     if (size <= limit) {
       input.ids = std::move(tokens->ids);
       return input;
@@ -471,26 +518,6 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareWords(const json& fields) const {
     count = left;
     input.truncated = true;
   }
-}
-
-bool TaskProgram::CutLongestField(json& fields, int64_t excess) const {
-  std::string* longest = nullptr;
-  Encoding longest_tokens;
-  for (const std::string& name : template_->undeclared_variables()) {
-    const auto field = fields.find(name);
-    if (field == fields.end() || !field->is_string()) continue;
-    std::string& value = field->get_ref<std::string&>();
-    absl::StatusOr<Encoding> tokens =
-        model_->tokenizer->Encode(value, /*add_special_tokens=*/false);
-    if (tokens.ok() && tokens->ids.size() > longest_tokens.ids.size()) {
-      longest = &value;
-      longest_tokens = *std::move(tokens);
-    }
-  }
-  if (longest == nullptr) return false;
-  *longest = CutTokens(*longest, longest_tokens, static_cast<size_t>(excess),
-                       task_.truncation().side());
-  return true;
 }
 
 absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeAnswer(

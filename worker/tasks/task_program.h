@@ -16,30 +16,13 @@
 #include "absl/types/span.h"
 #include "attune/v1/task.pb.h"
 #include "worker/models/model_store.h"
-#include "worker/tasks/input_spans.h"
-#include "worker/tasks/input_words.h"
+#include "worker/tasks/faults.h"
 #include "worker/tasks/label_trie.h"
 #include "worker/tasks/tag_scheme.h"
+#include "worker/tasks/task_input.h"
 #include "worker/text/template.h"
 
 namespace attune::worker {
-
-// An input as the model gets it.
-struct TaskInput {
-  std::vector<int64_t> ids;  // at least one
-  bool truncated = false;
-  // Answers do not follow the text with a space of their own: it ends in white
-  // space or is a chat turn, or the answer stands apart.
-  bool bare_answer = false;
-  InputText words = {};       // of a token classification
-  InputContext context = {};  // of an extractive QA; ids are its first window's
-
-  // Tokens that the model reads.
-  int64_t num_tokens() const {
-    return context.windows.empty() ? static_cast<int64_t>(ids.size())
-                                   : context.num_tokens();
-  }
-};
 
 // A task contract compiled for a model: turns the fields of a row into tokens
 // and answers into tokens, the same way in training, evaluation and serving.
@@ -52,21 +35,26 @@ class TaskProgram {
   // INVALID_ARGUMENT (kInvalidTemplate or naming the field) for a template that
   // does not compile or reads the answer, labels or words that are empty,
   // repeated or become the same tokens, demonstrations without a field that the
-  // template reads or with another label, limits outside their ranges;
+  // template reads or with another label, limits outside their ranges, a field
+  // that may be cut but is not read;
   // FAILED_PRECONDITION if the model has no chat template but one is asked for;
   // UNIMPLEMENTED for what is not served yet, also what a model of this kind
   // cannot do; kInputTooLong if prompt and demonstrations leave no room.
+  // Where `on_fault` lets faults pass, the program is good for preparing inputs
+  // only. It has not heard of an error that is returned all the same.
   static absl::StatusOr<std::unique_ptr<const TaskProgram>> Compile(
       const attune::v1::TaskSpec& task,
-      std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows);
+      std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows,
+      const FaultHandler& on_fault = nullptr);
 
   // Renders and tokenises an input. `fields`: a JSON object. `answer_tokens`:
   // room to keep for the answer in the context; of a classification the room
-  // for its longest word is kept in any case. An input that is too long loses
-  // tokens of its longest field, of a token classification its last words; the
-  // template's own text stays whole. INVALID_ARGUMENT: kInvalidTemplate naming
-  // a field that is missing; kInvalidData for a token classification's words;
-  // kInputTooLong.
+  // for its longest word is kept in any case, of a multiple choice that for its
+  // longest choice. An input that is too long loses tokens of the field that
+  // the task names or of its longest one, of a token classification its last
+  // words; the template's own text stays whole. INVALID_ARGUMENT:
+  // kInvalidTemplate naming a field that is missing; kInvalidData for a token
+  // classification's words and a multiple choice's choices; kInputTooLong.
   absl::StatusOr<TaskInput> PrepareInput(std::string_view fields,
                                          int64_t answer_tokens) const;
 
@@ -112,6 +100,10 @@ class TaskProgram {
   bool is_extraction() const {
     return task_.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA;
   }
+  // One of the choices that come with the input.
+  bool is_choice() const {
+    return task_.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE;
+  }
   bool is_regression() const {
     return task_.type() == attune::v1::TASK_TYPE_REGRESSION;
   }
@@ -156,10 +148,12 @@ class TaskProgram {
               std::shared_ptr<const LoadedModel> model,
               int64_t num_prompt_rows);
 
-  absl::Status Initialise();
+  absl::Status Initialise(const FaultHandler& on_fault);
   absl::Status FindEndToken();
   absl::Status BuildTries();
-  absl::Status ShowDemonstrations();
+  absl::Status CompileTemplate();
+  absl::Status ReadTags();
+  absl::Status ShowDemonstrations(const FaultHandler& on_fault);
   absl::StatusOr<ShownExample> Show(
       const attune::v1::Demonstration& demonstration) const;
   // Whether an answer stands behind the input, in the same context.
@@ -174,10 +168,8 @@ class TaskProgram {
   // chat template where that is used.
   absl::StatusOr<std::string> Compose(
       std::string_view question, absl::Span<const ShownExample> shown) const;
-  // The tokens that `shown` put before a question.
   absl::StatusOr<int64_t> CountShownTokens(
       absl::Span<const ShownExample> shown) const;
-  // The text of an input.
   absl::StatusOr<std::string> Render(const nlohmann::json& fields) const;
   absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
   // A row's text with the value of one field apart.
@@ -185,19 +177,16 @@ class TaskProgram {
     std::string front;
     std::string behind;
   };
-  // Renders `fields` around the value of `field`, which is put there
-  // afterwards.
+  // Renders `fields` around the value of `field`, which is put there later.
   absl::StatusOr<Frame> RenderAround(nlohmann::json fields,
                                      const std::string& field) const;
-  // PrepareInput of an extractive QA.
+  absl::StatusOr<TaskInput> PrepareText(nlohmann::json fields,
+                                        int64_t answer_tokens) const;
+  absl::StatusOr<TaskInput> PrepareChoices(const nlohmann::json& fields) const;
   absl::StatusOr<TaskInput> PrepareContext(const nlohmann::json& fields) const;
-  // PrepareInput of a token classification.
   absl::StatusOr<TaskInput> PrepareWords(const nlohmann::json& fields) const;
   absl::Status TooLong(int64_t size, int64_t limit,
                        int64_t answer_tokens) const;
-  // Takes about `excess` tokens from the field with the most tokens among those
-  // the template reads. False if there is nothing to take.
-  bool CutLongestField(nlohmann::json& fields, int64_t excess) const;
 
   const attune::v1::TaskSpec task_;
   const std::shared_ptr<const LoadedModel> model_;

@@ -1,13 +1,10 @@
 #include "worker/tuning/attempt.h"
 
-#include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <utility>
 
-#include "proto/cc/resource_names.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
@@ -15,18 +12,19 @@
 #include "worker/prompts/prompt_codec.h"
 #include "worker/prompts/soft_prompt.h"
 #include "worker/tasks/answer_comparison.h"
-#include "worker/tasks/dataset.h"
-#include "worker/tasks/demonstrations.h"
+#include "worker/tasks/data_warnings.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/prepared_example.h"
+#include "worker/tasks/rendered_sample.h"
 #include "worker/tasks/row_outcome.h"
-#include "worker/tasks/seeded_random.h"
-#include "worker/tasks/task_contract.h"
+#include "worker/tasks/split_audit.h"
 #include "worker/tasks/task_program.h"
+#include "worker/tuning/calibration_fit.h"
 #include "worker/tuning/checkpoint.h"
 #include "worker/tuning/defaults.h"
 #include "worker/tuning/event_file.h"
 #include "worker/tuning/initialisation.h"
+#include "worker/tuning/job_preparation.h"
 #include "worker/tuning/progress_tracker.h"
 #include "worker/tuning/trained_adaptation.h"
 #include "worker/tuning/trained_values.h"
@@ -37,47 +35,12 @@ namespace attune::worker {
 namespace {
 
 using attune::v1::EvaluationReport;
-using attune::v1::HardPrompt;
-using attune::v1::TaskSpec;
 using attune::v1::TuningJobSpec;
 using attune::v1::TuningProgress;
 using attune::v1::TuningReport;
 
-// Keeps the choice of rows to measure apart from the split's own seed.
-constexpr uint64_t kSampleStream = 10;
-
-// The model's error as the job's.
-absl::Status ModelError(const absl::Status& status) {
-  if (ReasonOf(status) != Reason::kInternal) return status;
-  const std::string_view message = ToStd(status.message());
-  switch (status.code()) {
-    case absl::StatusCode::kNotFound:
-      return MakeError(Reason::kUnknownBaseModel, message);
-    case absl::StatusCode::kDataLoss:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnimplemented:
-      return MakeError(Reason::kCorruptModel, message);
-    default:
-      return NameMemoryErrors(status);
-  }
-}
-
-// At most `limit` of the examples (0: all), drawn evenly, in their order.
-std::vector<Example> Sample(std::vector<Example> examples, int limit,
-                            uint64_t seed) {
-  if (limit <= 0 || examples.size() <= static_cast<size_t>(limit)) {
-    return examples;
-  }
-  std::vector<size_t> order(examples.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  SeededRandom(seed, kSampleStream).Shuffle(order);
-  order.resize(limit);
-  std::sort(order.begin(), order.end());
-  std::vector<Example> drawn;
-  for (size_t i : order) drawn.push_back(std::move(examples[i]));
-  return drawn;
-}
+// Test rows that a report shows as the model sees them.
+constexpr int kNumSamples = 5;
 
 // Trained values as a version stores them.
 absl::StatusOr<StoredPrompt> ToStored(const TensorMap& values,
@@ -121,96 +84,42 @@ class Attempt {
 
  private:
   absl::Status Prepare() {
-    spec_ = input_.job.spec();
+    PreparationHooks hooks;
+    hooks.pause = [this] { listener_.BeforeStep(); };
+    hooks.on_notice = [this](std::string message) {
+      listener_.OnNotice(std::move(message));
+    };
+    hooks.on_resolved = [this](const TuningJobSpec& spec, int64_t num_rows) {
+      listener_.OnResolvedSpec(spec);
+      tracker_.SetPlan(spec.training().max_steps(), num_rows,
+                       spec.evaluation().metric());
+    };
     ATTUNE_ASSIGN_OR_RETURN(
-        const std::string model_id,
-        ParseResourceName(kModelCollection, spec_.base_model(),
-                          "spec.base_model"));
-    FillTaskDefaults(*spec_.mutable_task());
-    ATTUNE_RETURN_IF_ERROR(CheckTask(spec_.task()));
-    listener_.BeforeStep();
-    auto loaded = models_.Load(model_id);
-    if (!loaded.ok()) return ModelError(loaded.status());
-    model_ = *std::move(loaded);
-    const ModelConfig& config = model_->info.config;
-    FillModelDefaults(config.kind, *spec_.mutable_task());
-    ATTUNE_RETURN_IF_ERROR(CheckFitsModel(spec_.task(), config));
-    ATTUNE_ASSIGN_OR_RETURN(Splits splits, ReadSplits(input_.rows, spec_.data(),
-                                                      *spec_.mutable_task()));
-    embedding_rms_ = EmbeddingRms(*model_->model);
-    ATTUNE_RETURN_IF_ERROR(ResolveAdaptation(*model_, *spec_.mutable_method()));
-    ATTUNE_ASSIGN_OR_RETURN(
-        spec_,
-        ResolveSpec(
-            spec_, {.num_train_rows = static_cast<int64_t>(splits.train.size()),
-                    .context_length = config.context_length,
-                    .embedding_rms = embedding_rms_,
-                    .dtype = model_->model->dtype(),
-                    .embedding_dim = config.embedding_dim,
-                    .num_layers = config.NumCachedLayers()}));
-    if (spec_.method().hard_prompt().num_demonstrations() > 0) {
-      ATTUNE_RETURN_IF_ERROR(PrepareDemonstrations(splits.train));
-    }
-    ATTUNE_ASSIGN_OR_RETURN(
-        program_, TaskProgram::Compile(spec_.task(), model_,
-                                       NumVirtualTokens(spec_.method())));
-    listener_.OnResolvedSpec(spec_);
-    num_train_rows_ = static_cast<int64_t>(splits.train.size());
-    tracker_.SetPlan(spec_.training().max_steps(), num_train_rows_,
-                     spec_.evaluation().metric());
-    return PrepareSplits(std::move(splits));
-  }
-
-  // Puts a hard prompt's demonstrations into the task, and compiles what it is
-  // without them.
-  absl::Status PrepareDemonstrations(const std::vector<Example>& train) {
-    TaskSpec& task = *spec_.mutable_task();
-    TaskSpec bare = task;
-    bare.clear_demonstrations();
-    ATTUNE_ASSIGN_OR_RETURN(
-        bare_program_,
-        TaskProgram::Compile(bare, model_, /*num_prompt_rows=*/0));
-    if (task.demonstrations_size() > 0) return absl::OkStatus();
-    HardPrompt& method = *spec_.mutable_method()->mutable_hard_prompt();
-    ATTUNE_ASSIGN_OR_RETURN(std::vector<attune::v1::Demonstration> chosen,
-                            ChooseDemonstrations(*bare_program_, train, method,
-                                                 spec_.training().seed()));
-    const int found = static_cast<int>(chosen.size());
-    if (found < method.num_demonstrations()) {
-      listener_.OnNotice(Concat(
-          "only ", found, " of ", method.num_demonstrations(),
-          " demonstrations: there are ", train.size(),
-          " training rows, and half of the model's context is for the input"));
-    }
-    method.set_num_demonstrations(found);
-    for (attune::v1::Demonstration& one : chosen) {
-      *task.add_demonstrations() = std::move(one);
-    }
+        PreparedJob job,
+        PrepareJob(input_.job.spec(), input_.rows, models_, hooks));
+    spec_ = std::move(job.spec);
+    model_ = std::move(job.model);
+    embedding_rms_ = job.embedding_rms;
+    bare_program_ = std::move(job.bare_program);
+    program_ = std::move(job.program);
+    num_train_rows_ = job.num_train_rows;
+    row_fields_ = std::move(job.row_fields);
+    train_ = std::move(job.train);
+    validation_ = std::move(job.validation);
+    test_ = std::move(job.test);
+    bare_test_ = std::move(job.bare_test);
+    audits_ = std::move(job.audits);
+    TellOfData();
     return absl::OkStatus();
   }
 
-  absl::Status PrepareSplits(Splits splits) {
-    const attune::v1::EvaluationConfig& evaluation = spec_.evaluation();
-    const uint64_t seed = spec_.data().split_seed();
-    splits.validation = Sample(std::move(splits.validation),
-                               evaluation.max_validation_rows(), seed);
-    splits.test =
-        Sample(std::move(splits.test), evaluation.max_test_rows(), seed);
-    // Other jobs compute in the pauses.
-    const auto pause = [this] { listener_.BeforeStep(); };
-    // Nothing would see them.
-    if (spec_.method().has_hard_prompt()) splits.train.clear();
-    ATTUNE_ASSIGN_OR_RETURN(train_,
-                            PrepareExamples(*program_, splits.train, pause));
-    ATTUNE_ASSIGN_OR_RETURN(
-        validation_, PrepareExamples(*program_, splits.validation, pause));
-    ATTUNE_ASSIGN_OR_RETURN(test_,
-                            PrepareExamples(*program_, splits.test, pause));
-    if (bare_program_ != nullptr) {
-      ATTUNE_ASSIGN_OR_RETURN(
-          bare_test_, PrepareExamples(*bare_program_, splits.test, pause));
+  // What deserves attention in the rows. The attempt that left a checkpoint has
+  // said it.
+  void TellOfData() {
+    if (input_.checkpoint.has_value()) return;
+    for (DataWarning& warning : FindDataWarnings(*program_, audits_)) {
+      listener_.OnNotice(std::move(warning.message));
     }
-    return absl::OkStatus();
   }
 
   absl::Status RestoreOrBegin() {
@@ -282,11 +191,9 @@ class Attempt {
         split == "test" || spec_.evaluation().metric() != "loss";
     options.with_intervals = split == "test";
     options.outcomes = outcomes;
-    options.before_pass = [&](int64_t done, int64_t) -> absl::Status {
+    options.before_pass = [&](int64_t done, int64_t) {
       tracker_.SetPhaseDone(done);
-      listener_.BeforeStep();
-      if (!listener_.StopRequested()) return absl::OkStatus();
-      return MakeError(Reason::kCancelled, "stopped in an evaluation");
+      return BeforePass();
     };
     absl::StatusOr<EvaluationReport> report = Evaluate(program, rows, options);
     if (!report.ok()) return NameMemoryErrors(report.status());
@@ -354,8 +261,9 @@ class Attempt {
     if (state_.progress.has_before() && before_rows_.empty()) {
       ATTUNE_RETURN_IF_ERROR(MeasureBaseRows().status());
     }
-    const bool is_base =
-        state_.Best().empty() && spec_.task().demonstrations().empty();
+    const bool is_base = state_.Best().empty() &&
+                         spec_.task().demonstrations().empty() &&
+                         !HasCalibrationToFit(spec_.task());
     if (is_base && state_.progress.has_before()) {
       after_ = state_.progress.before();
       after_rows_ = before_rows_;
@@ -363,12 +271,38 @@ class Attempt {
       ATTUNE_ASSIGN_OR_RETURN(
           const AttachedPrompt prompt,
           AttachValues(*model_, spec_.method(), state_.Best()));
+      ATTUNE_RETURN_IF_ERROR(Calibrate(prompt));
       ATTUNE_ASSIGN_OR_RETURN(
           after_, Measure(TuningProgress::PHASE_EVALUATING_TUNED, *program_,
                           test_, "test", &prompt, &after_rows_));
     }
     if (state_.progress.has_before()) Compare();
     return absl::OkStatus();
+  }
+
+  // From here on the program answers as the version will. What is measured of
+  // the base comes before.
+  absl::Status Calibrate(const AttachedPrompt& prompt) {
+    if (!HasCalibrationToFit(spec_.task())) return absl::OkStatus();
+    tracker_.EnterPhase(TuningProgress::PHASE_VALIDATING);
+    ATTUNE_ASSIGN_OR_RETURN(
+        *spec_.mutable_task(),
+        FitCalibration({.program = *program_,
+                        .model = model_,
+                        .prompt = &prompt,
+                        .row_fields = row_fields_,
+                        .validation = validation_,
+                        .before_pass = [this] { return BeforePass(); }}));
+    ATTUNE_ASSIGN_OR_RETURN(
+        program_, TaskProgram::Compile(spec_.task(), model_,
+                                       NumVirtualTokens(spec_.method())));
+    return absl::OkStatus();
+  }
+
+  absl::Status BeforePass() {
+    listener_.BeforeStep();
+    if (!listener_.StopRequested()) return absl::OkStatus();
+    return MakeError(Reason::kCancelled, "stopped in an evaluation");
   }
 
   void Compare() {
@@ -398,6 +332,7 @@ class Attempt {
     manifest.mutable_report()->clear_series();
     // Rows of the dataset are the registry's, not the artifact's.
     manifest.mutable_report()->clear_changed_examples();
+    manifest.mutable_report()->clear_samples();
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
     ATTUNE_ASSIGN_OR_RETURN(const StoredPrompt stored,
@@ -434,9 +369,17 @@ class Attempt {
     for (attune::v1::TrainingSeries& series : SeriesOf(progress)) {
       *report.add_series() = std::move(series);
     }
+    *report.mutable_validations() = progress.validations();
     if (comparison_.has_value()) *report.mutable_comparison() = *comparison_;
     report.mutable_changed_examples()->Assign(changed_examples_.begin(),
                                               changed_examples_.end());
+    for (const SplitAudit& audit : audits_) {
+      *report.add_splits() = audit.summary;
+    }
+    for (attune::v1::RenderedSample& sample :
+         RenderSamples(*program_, "test", test_, kNumSamples)) {
+      *report.add_samples() = std::move(sample);
+    }
     return report;
   }
 
@@ -459,10 +402,12 @@ class Attempt {
   std::unique_ptr<const TaskProgram> bare_program_;  // see above; may be null
   std::unique_ptr<const TaskProgram> program_;
   int64_t num_train_rows_ = 0;
+  std::string row_fields_;              // of one row
   std::vector<PreparedExample> train_;  // none where nothing is trained
   std::vector<PreparedExample> validation_;
   std::vector<PreparedExample> test_;
   std::vector<PreparedExample> bare_test_;  // for bare_program_
+  std::vector<SplitAudit> audits_;
   TrainingState state_;
   TensorMap start_;  // what training begins with, also where it goes on
   TuningReport::StopReason stop_reason_ = TuningReport::STOP_REASON_UNSPECIFIED;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/language_batch.h"
+#include "worker/tuning/micro_batches.h"
 #include "worker/tuning/trained_values.h"
 
 namespace attune::worker {
@@ -13,7 +15,8 @@ int64_t NumTrainingRows(const TaskProgram& program,
                         const PreparedExample& example, int64_t prompt_rows,
                         double label_smoothing) {
   int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size()) +
-                 static_cast<int64_t>(example.answer_ids.size());
+                 static_cast<int64_t>(example.answer_ids.size()) +
+                 NumBranchRows(example.input.choices.ids);
   if (program.is_classification() && !program.scores_by_head()) {
     const LabelTrie& trie = program.trie(example.input);
     const LabelTrie::Plan& plan = label_smoothing == 0
@@ -52,6 +55,19 @@ BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
                            beginning);
   }
   return rows;
+}
+
+int64_t LargestPart(const BatchRows& batch, int64_t max_rows) {
+  int64_t largest = 0;
+  for (const MicroBatch& part :
+       SplitBatch(batch.samples, batch.shared, max_rows, batch.max_samples)) {
+    int64_t rows = batch.shared;
+    for (size_t i = part.begin; i < part.begin + part.count; ++i) {
+      rows += batch.samples[i];
+    }
+    largest = std::max(largest, rows);
+  }
+  return largest;
 }
 
 }  // namespace attune::worker

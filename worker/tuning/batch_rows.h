@@ -31,6 +31,10 @@ BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
                          absl::Span<const PreparedExample* const> batch,
                          const LossOptions& options);
 
+// Rows of the largest part that a batch is run in, if parts have at most
+// `max_rows`.
+int64_t LargestPart(const BatchRows& batch, int64_t max_rows);
+
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_TUNING_BATCH_ROWS_H_

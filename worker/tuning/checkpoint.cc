@@ -13,6 +13,7 @@
 #include "worker/prompts/stable_json.h"
 #include "worker/tuning/optimizer.h"
 #include "worker/tuning/training_series.h"
+#include "worker/tuning/validation_history.h"
 
 namespace attune::worker {
 namespace {
@@ -115,6 +116,10 @@ absl::Status CheckCounters(const v1::CheckpointManifest& progress) {
   }
   if (const std::optional<std::string> fault = FindSeriesFault(progress)) {
     return Corrupt(kCheckpointManifestFile, *fault);
+  }
+  if (!ValidationsAreSound(progress)) {
+    return Corrupt(kCheckpointManifestFile,
+                   "its validations contradict its steps");
   }
   return absl::OkStatus();
 }

@@ -246,6 +246,8 @@ class Resolver {
         return {"accuracy", "macro_f1", "weighted_f1", "mcc", "loss"};
       case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
         return {"f1", "exact_match", "loss"};
+      case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
+        return {"accuracy", "loss"};
       case attune::v1::TASK_TYPE_REGRESSION:
         return {"loss", "pearson", "spearman", "mse", "mae"};
       case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:

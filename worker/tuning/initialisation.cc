@@ -78,8 +78,8 @@ std::string LabelText(const TaskProgram& program) {
              : Concat("Classify the text: ", absl::StrJoin(words, ", "), ".");
 }
 
-// Tokens drawn from the training inputs, common ones more often; none twice
-// while there are others.
+// Tokens drawn from the training inputs and answers, common ones more often;
+// none twice while there are others.
 std::vector<int64_t> SampleTokens(absl::Span<const PreparedExample> train,
                                   int64_t count, SeededRandom random) {
   std::vector<int64_t> pool;
@@ -87,6 +87,9 @@ std::vector<int64_t> SampleTokens(absl::Span<const PreparedExample> train,
     pool.insert(pool.end(), example.input.ids.begin(), example.input.ids.end());
     pool.insert(pool.end(), example.answer_ids.begin(),
                 example.answer_ids.end());
+    for (const std::vector<int64_t>& choice : example.input.choices.ids) {
+      pool.insert(pool.end(), choice.begin(), choice.end());
+    }
   }
   random.Shuffle(pool);
   std::vector<int64_t> ids;

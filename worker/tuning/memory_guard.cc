@@ -5,24 +5,9 @@
 
 #include "proto/cc/status.h"
 #include "proto/cc/text.h"
-#include "worker/tuning/micro_batches.h"
 
 namespace attune::worker {
 namespace {
-
-// Rows of the largest part that a batch is run in.
-int64_t LargestPart(const BatchRows& batch, int64_t max_rows) {
-  int64_t largest = 0;
-  for (const MicroBatch& part :
-       SplitBatch(batch.samples, batch.shared, max_rows, batch.max_samples)) {
-    int64_t rows = batch.shared;
-    for (size_t i = part.begin; i < part.begin + part.count; ++i) {
-      rows += batch.samples[i];
-    }
-    largest = std::max(largest, rows);
-  }
-  return largest;
-}
 
 // Rows of the longest sample and of what it cannot go without.
 int64_t SmallestPart(const BatchRows& batch) {

@@ -4,14 +4,16 @@
 
 namespace attune::worker {
 
-int64_t MaxTrainingRows(const ModelConfig& config, int64_t budget_bytes) {
+int64_t TrainingRowBytes(const ModelConfig& config) {
   // Per layer and row: residuals, norms, queries, keys, values and attention's
   // output are some eight widths, the feed-forward some four of its own.
-  const int64_t bytes_per_row = config.num_layers *
-                                (8 * config.dim + 4 * config.ffn_dim) *
-                                static_cast<int64_t>(sizeof(float));
-  return std::max<int64_t>(1,
-                           budget_bytes / std::max<int64_t>(1, bytes_per_row));
+  return config.num_layers * (8 * config.dim + 4 * config.ffn_dim) *
+         static_cast<int64_t>(sizeof(float));
+}
+
+int64_t MaxTrainingRows(const ModelConfig& config, int64_t budget_bytes) {
+  return std::max<int64_t>(
+      1, budget_bytes / std::max<int64_t>(1, TrainingRowBytes(config)));
 }
 
 std::vector<MicroBatch> SplitBatch(absl::Span<const int64_t> rows,

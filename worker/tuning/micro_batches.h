@@ -11,6 +11,12 @@
 
 namespace attune::worker {
 
+// What the backward may keep in memory before a batch is run in parts.
+inline constexpr int64_t kActivationBytes = int64_t{2} << 30;
+
+// What the backward keeps of a row, in bytes: about.
+int64_t TrainingRowBytes(const ModelConfig& config);
+
 // Rows that a training forward may hold so that what it saves for the backward
 // stays at about `budget_bytes`. At least 1.
 int64_t MaxTrainingRows(const ModelConfig& config, int64_t budget_bytes);

@@ -13,6 +13,7 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/models/torch_errors.h"
+#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/head_scorer.h"
@@ -28,6 +29,7 @@
 #include "worker/tuning/step_front.h"
 #include "worker/tuning/trained_values.h"
 #include "worker/tuning/training_series.h"
+#include "worker/tuning/validation_history.h"
 
 namespace attune::worker {
 namespace {
@@ -37,8 +39,6 @@ using attune::v1::TuningProgress;
 using attune::v1::TuningReport;
 using Batch = absl::Span<const PreparedExample* const>;
 
-// What the backward may keep in memory before a batch is run in parts.
-constexpr int64_t kActivationBytes = int64_t{2} << 30;
 constexpr int kMaxNonfiniteInRow = 3;
 // Keeps dropout apart from the seed's other uses; a step adds its number.
 constexpr uint64_t kDropoutStream = 1'000'000;
@@ -112,6 +112,16 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
     }
     return LabelLoss(model, front, samples, options);
   }
+  if (program.is_choice()) {
+    std::vector<ChoiceSample> samples;
+    samples.reserve(batch.size());
+    for (const PreparedExample* one : batch) {
+      samples.push_back({.text = one->input.ids,
+                         .choices = one->input.choices.ids,
+                         .right = one->label});
+    }
+    return ChoiceLoss(model, front, samples, options);
+  }
   std::vector<AnswerSample> samples;
   for (const PreparedExample* one : batch) {
     samples.push_back({.text = one->input.ids, .answer = one->answer_ids});
@@ -132,7 +142,7 @@ DataOrder MakeOrder(const TrainerInput& input) {
   }
   std::vector<int64_t> lengths;
   for (const PreparedExample& one : input.train) {
-    lengths.push_back(one.input.num_tokens() +
+    lengths.push_back(one.input.num_tokens() + one.input.choices.num_tokens() +
                       static_cast<int64_t>(one.answer_ids.size()));
   }
   return DataOrder(std::move(lengths), training.batch_size(), training.seed());
@@ -286,6 +296,7 @@ absl::Status Trainer::Validate(TrainingState& state) {
   progress.set_validated_step(progress.step());
   RecordValidation(name, MetricOf(*report, name), report->loss(), progress);
   tracker_.SetValidation(MetricOf(*report, name), progress);
+  KeepValidation(*std::move(report), tracker_.progress().epoch(), progress);
   tracker_.EnterPhase(TuningProgress::PHASE_TRAINING);
   return absl::OkStatus();
 }

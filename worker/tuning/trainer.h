@@ -82,6 +82,11 @@ class Trainer {
   absl::StatusOr<attune::v1::TuningReport::StopReason> Run(
       TrainingState& state);
 
+  // Makes the step that comes, and nothing else: Run is made of these, and who
+  // wants to know what a step takes makes one alone. kNonfiniteLoss and
+  // kOutOfMemory as above.
+  absl::Status Step(TrainingState& state);
+
  private:
   using StopReason = attune::v1::TuningReport::StopReason;
 
@@ -93,7 +98,6 @@ class Trainer {
   // early stopping and plateaus count. One that is not finite is never the
   // best.
   void Judge(const attune::v1::EvaluationReport& report, TrainingState& state);
-  absl::Status Step(TrainingState& state);
   // Of the step that comes: the same whenever it is tried, in whatever attempt.
   uint64_t DropoutSeed(const TrainingState& state) const;
   // Puts the step's gradient into the state; false if it is not finite.

@@ -381,6 +381,7 @@ class TrainingResolver {
 
   void ResolveIntervals() {
     const int max_steps = training_.max_steps();
+    ResolveValidationEpochs();
     if (training_.validation_interval_steps() == 0) {
       training_.set_validation_interval_steps(std::min(
           max_steps, std::max(kMinValidationInterval, max_steps / 10)));
@@ -398,6 +399,25 @@ class TrainingResolver {
             "validation_interval_steps", rule);
     Require(in_range(training_.checkpoint_interval_steps()),
             "checkpoint_interval_steps", rule);
+  }
+
+  // Whichever of the two intervals is shorter becomes the one in steps.
+  void ResolveValidationEpochs() {
+    const double epochs = training_.validation_interval_epochs();
+    if (epochs == 0) return;
+    if (!(epochs > 0 && epochs <= kMaxSteps)) {
+      Require(false, "validation_interval_epochs",
+              "must be above 0 and at most 1,000,000");
+      return;
+    }
+    const double steps =
+        std::ceil(epochs * static_cast<double>(facts_.num_train_rows) /
+                  static_cast<double>(StepRows()));
+    const int own = training_.validation_interval_steps() > 0
+                        ? training_.validation_interval_steps()
+                        : training_.max_steps();
+    training_.set_validation_interval_steps(
+        static_cast<int>(std::clamp<double>(steps, 1, std::max(own, 1))));
   }
 
   void CheckStops() {

@@ -91,6 +91,24 @@ TEST(ParseTaskFile, ReadsATaskOrTheTaskOfAJob) {
 }
 
 TEST(Examples, AllParse) {
+  int num_files = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("client/examples")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const std::string name = entry.path().filename().string();
+    const auto request = ParseJobFile(ReadExample(name), name, {});
+    ASSERT_OK(request);
+    EXPECT_FALSE(request->tuning_job().spec().prompt().empty()) << name;
+    ++num_files;
+  }
+  EXPECT_GT(num_files, 9);
+
+  const auto choices =
+      ParseJobFile(ReadExample("what-follows.yaml"), "choices", {});
+  ASSERT_OK(choices);
+  EXPECT_EQ(choices->tuning_job().spec().task().type(),
+            v1::TASK_TYPE_MULTIPLE_CHOICE);
+
   const auto banking =
       ParseJobFile(ReadExample("banking77-intent.yaml"), "banking", {});
   ASSERT_OK(banking);

@@ -109,6 +109,40 @@ TEST_F(PredictTest, ShowsLabelsAndNumbers) {
   EXPECT_THAT(run.out, HasSubstr("1234567.25"));
 }
 
+TEST_F(PredictTest, ShowsThatNoLabelWasLikelyEnough) {
+  fake_.scripts.predict = [](const auto&, auto& response) {
+    v1::LabelAnswer& label =
+        *response.add_results()->mutable_answer()->mutable_label();
+    label.set_abstained(true);
+    label.set_score(0.4);
+    return absl::OkStatus();
+  };
+
+  const RunResult run = Run({"intent", "--text", "hm"});
+
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("not sure  40.0%"));
+}
+
+TEST_F(PredictTest, ShowsTheLikeliestChoiceAndThePlacesOfOthers) {
+  fake_.scripts.predict = [](const auto&, auto& response) {
+    v1::ChoiceAnswer& choice =
+        *response.add_results()->mutable_answer()->mutable_choice();
+    choice.set_index(2);
+    choice.set_text("it rained");
+    choice.set_score(0.7);
+    for (const double score : {0.05, 0.25, 0.7}) choice.add_scores(score);
+    return absl::OkStatus();
+  };
+
+  const RunResult one = Run({"p", "--text", "a"});
+  const RunResult two = Run({"p", "--text", "a", "--top", "2"});
+
+  EXPECT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("it rained  70.0%"));
+  EXPECT_THAT(two.out, HasSubstr("it rained (2: 70.0%, 1: 25.0%)"));
+}
+
 TEST_F(PredictTest, ShowsTheLikeliestLabels) {
   EXPECT_THAT(Run({"p", "--text", "a", "--top", "5"}).out,
               HasSubstr("card_arrival 98.1%, card_linking 1.2%"));
@@ -190,7 +224,8 @@ TEST_F(PredictTest, AsksTheBareBaseWithATask) {
 
 TEST_F(PredictTest, PassesDecodingOn) {
   Run({"p", "--text", "a", "--max-new-tokens", "5", "--temperature", "0.7",
-       "--top-p", "0.9", "--stop", "x"});
+       "--top-p", "0.9", "--stop", "x", "--beams", "4", "--length-penalty",
+       "0"});
 
   ASSERT_EQ(requests_.size(), 1u);
   const v1::Decoding& decoding = requests_[0].items(0).decoding();
@@ -198,6 +233,9 @@ TEST_F(PredictTest, PassesDecodingOn) {
   EXPECT_EQ(decoding.temperature(), 0.7);
   EXPECT_EQ(decoding.top_p().value(), 0.9);
   EXPECT_EQ(decoding.stop(0), "x");
+  EXPECT_EQ(decoding.num_beams(), 4);
+  ASSERT_TRUE(decoding.has_length_penalty());
+  EXPECT_EQ(decoding.length_penalty().value(), 0);
 }
 
 TEST_F(PredictTest, ShowsGeneratedText) {

@@ -191,5 +191,24 @@ TEST(ExampleGroups, TellGainedFromLost) {
   EXPECT_EQ(groups[1].examples.front()->row(), 44);
 }
 
+TEST(ReportFigures, ShowsValidationsEvenlyAndTheLast) {
+  v1::TuningReport report;
+  for (int i = 1; i <= 10; ++i) report.add_validations()->set_step(i);
+  const auto steps = [&](size_t max_shown) {
+    std::vector<int> all;
+    for (const v1::ValidationReport* one :
+         ShownValidations(report, max_shown)) {
+      all.push_back(one->step());
+    }
+    return all;
+  };
+
+  EXPECT_EQ(steps(20).size(), 10u);
+  EXPECT_EQ(steps(5), (std::vector<int>{2, 4, 6, 8, 10}));
+  EXPECT_EQ(steps(4), (std::vector<int>{2, 5, 7, 10}));
+  report.clear_validations();
+  EXPECT_TRUE(steps(4).empty());
+}
+
 }  // namespace
 }  // namespace attune::client

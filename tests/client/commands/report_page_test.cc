@@ -27,7 +27,7 @@ TEST(ReportPage, ShowsTheWholeVersion) {
         "class=\"verdict green\"><p>Better than the base: accuracy",
         "<b>38.0% → 91.0%</b>", "<h2>Metrics</h2>", "<h2>Training</h2>",
         "<h2>Confusions</h2>", "<h2>Labels</h2>", "<h2>Reliability</h2>",
-        "<h3>Rows that became right</h3>", "<h2>Task</h2>",
+        "<h3>Rows that became right</h3>", "<h2>Data</h2>", "<h2>Task</h2>",
         "<pre>Customer: {{ text }}\nAnswer:</pre>", "intent 0, the intent 0",
         "<dt>num virtual tokens</dt><dd>20</dd>",
         "<dt>ended by</dt><dd>early stopping</dd>",

@@ -72,6 +72,29 @@ TEST(ReportTables, AMatrixOfManyLabelsIsAListOfConfusions) {
   EXPECT_THAT(tables, HasSubstr("largest confusions\nRIGHT ANSWER"));
 }
 
+TEST(ReportTables, ShowTheCourseOfValidations) {
+  v1::PromptVersion version = ClassificationSample(2);
+  v1::TuningReport& report = *version.mutable_report();
+  EXPECT_THAT(Tables(version), Not(HasSubstr("validations")));
+  for (const int step : {19, 38}) {
+    v1::ValidationReport& one = *report.add_validations();
+    one.set_step(step);
+    one.set_epoch(step / 19.0);
+    one.mutable_report()->set_loss(step == 19 ? 0.5 : 0.25);
+    (*one.mutable_report()->mutable_metrics())["accuracy"] = 0.7;
+    v1::ClassReport& label = *one.mutable_report()->add_classes();
+    label.set_label(step == 19 ? "other" : "card_arrival");
+    label.set_f1(0.8);
+  }
+
+  EXPECT_THAT(Tables(version), HasSubstr("validations\n"
+                                         "AFTER STEP             19     38\n"
+                                         "passes                1.0    2.0\n"
+                                         "loss                0.500  0.250\n"
+                                         "accuracy            70.0%  70.0%\n"
+                                         "f1 of card_arrival      -  80.0%\n"));
+}
+
 TEST(ReportTables, TellHowSureTheModelIs) {
   const std::string tables = Tables(ClassificationSample(4));
 
@@ -88,6 +111,14 @@ TEST(ReportTables, ShowExamplesOnOneLineEach) {
 
   EXPECT_THAT(tables, HasSubstr("became right\nROW  RIGHT ANSWER"));
   EXPECT_THAT(tables, HasSubstr("two lines \uFFFD[31m\n"));
+}
+
+TEST(ReportTables, ShowWhatTheRowsAreMadeOf) {
+  const std::string tables = Tables(ClassificationSample(4));
+
+  EXPECT_THAT(tables, HasSubstr("\ndata\nSPLIT       ROWS"));
+  EXPECT_THAT(tables, HasSubstr("LABEL             TRAIN  VALIDATION  TEST\n"));
+  EXPECT_THAT(tables, HasSubstr("\ntest row 12, 20 tokens, cut"));
 }
 
 TEST(ReportTables, EndWithTheTraining) {
@@ -114,7 +145,8 @@ TEST(ReportTables, LeaveOutWhatAReportDoesNotHave) {
   const std::string generation = Tables(GenerationSample());
   EXPECT_THAT(generation,
               HasSubstr("loss            -  1.620 (1.420 to 1.820)"));
-  for (const char* part : {"per label", "confusion", "SURE", "became"}) {
+  for (const char* part :
+       {"per label", "confusion", "SURE", "became", "SPLIT"}) {
     EXPECT_THAT(generation, Not(HasSubstr(part)));
   }
 

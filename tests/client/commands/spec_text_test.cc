@@ -20,6 +20,15 @@ TEST(ExampleCall, UsesTheFirstFieldOfTheTemplate) {
   EXPECT_EQ(ExampleCall("prompts/g", task), "attune generate g --text \"...\"");
 }
 
+TEST(ExampleCall, ReadsRowsWithChoicesFromAFile) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
+  task.set_template_("{{ question }}");
+
+  EXPECT_EQ(ExampleCall("prompts/exam", task),
+            "attune predict exam --input rows.jsonl");
+}
+
 TEST(MethodText, NamesTheMethod) {
   v1::TuningMethod method;
   EXPECT_EQ(MethodText(method), "prompt tuning");

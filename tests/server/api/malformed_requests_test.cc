@@ -3,7 +3,6 @@
 #include <string>
 
 #include "attune/v1/dataset_service.grpc.pb.h"
-#include "attune/v1/evaluation_service.grpc.pb.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "tests/server/api/api_test.h"
 
@@ -59,10 +58,6 @@ TEST(MalformedRequests, WhatIsNotServedStaysUnimplemented) {
 
   EXPECT_THAT(CallWithBytes(server, "/attune.v1.TuningService/Nothing", ""),
               StatusIs(absl::StatusCode::kUnimplemented, testing::_));
-  EXPECT_THAT(Call(*v1::EvaluationService::NewStub(server.channel()),
-                   &v1::EvaluationService::Stub::EvaluatePrompt,
-                   v1::EvaluatePromptRequest()),
-              ReasonIs(Reason::kMethodNotServed, testing::_));
 }
 
 }  // namespace

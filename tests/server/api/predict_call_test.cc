@@ -75,13 +75,18 @@ TEST_F(PredictCallTest, ItemsFailOneByOne) {
 
 TEST_F(PredictCallTest, TheRequestItselfMustBeSound) {
   v1::PredictRequest unsupported = Items({"prompts/intent"});
-  unsupported.mutable_items(0)->mutable_decoding()->set_num_beams(4);
+  unsupported.mutable_items(0)
+      ->mutable_target()
+      ->mutable_base()
+      ->mutable_task()
+      ->set_type(static_cast<v1::TaskType>(77));
 
   EXPECT_THAT(Predict({}), NamesField(Reason::kInvalidField, "items"));
   EXPECT_THAT(Predict(Items(std::vector<std::string>(257, "prompts/intent"))),
               NamesField(Reason::kInvalidField, "items"));
-  EXPECT_THAT(Predict(unsupported), NamesField(Reason::kUnsupportedField,
-                                               "items[0].decoding.num_beams"));
+  EXPECT_THAT(
+      Predict(unsupported),
+      NamesField(Reason::kUnsupportedField, "items[0].target.base.task.type"));
 }
 
 TEST_F(PredictCallTest, WithoutAWorkerTheCallIsUnavailable) {

@@ -148,6 +148,43 @@ TEST(TaskChecks, AnExtractiveQaReadsThreeFields) {
               NamesField(Reason::kInvalidField, "task.use_chat_template"));
 }
 
+TEST(TaskChecks, ACalibrationHasLimits) {
+  v1::TaskSpec task = SoundTask();
+  v1::LabelCalibration& calibration = *task.mutable_calibration();
+  calibration.set_abstain_below(0.9);
+  calibration.mutable_temperature()->set_value(0.05);
+  calibration.add_log_priors(-1);
+  calibration.add_log_priors(-2);
+  EXPECT_OK(Check(task, /*labels_required=*/true));
+  calibration.set_abstain_below(1);
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.calibration.abstain_below"));
+  calibration.set_abstain_below(0);
+  calibration.mutable_temperature()->set_value(0);
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.calibration.temperature"));
+  calibration.clear_temperature();
+  calibration.add_log_priors(-3);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.calibration.log_priors"));
+}
+
+TEST(TaskChecks, OnlyAJobFitsACalibration) {
+  v1::TaskSpec task = SoundTask();
+  task.mutable_calibration()->set_content_free(true);
+  EXPECT_OK(Check(task));
+  EXPECT_THAT(
+      Check(task, /*labels_required=*/true),
+      NamesField(Reason::kInvalidField, "task.calibration.content_free"));
+  task.set_label_scoring(v1::LABEL_SCORING_HEAD);
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.calibration.content_free"));
+  v1::TaskSpec tagging = SoundTagging();
+  tagging.mutable_calibration();
+  EXPECT_THAT(Check(tagging),
+              NamesField(Reason::kInvalidField, "task.calibration"));
+}
+
 TEST(TaskChecks, FieldsOfOtherTasksAreRefused) {
   v1::TaskSpec reading = SoundTask();
   reading.mutable_span_reading();
@@ -259,9 +296,59 @@ TEST(TaskChecks, DefaultWordsCountAsWords) {
 
 TEST(TaskChecks, TaskTypesThatAreNotServedAreNotAskedForMore) {
   v1::TaskSpec task = SoundTask();
-  task.set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
+  task.set_type(static_cast<v1::TaskType>(77));
 
   EXPECT_OK(Check(task));  // CheckSupported refuses the type
+}
+
+TEST(TaskChecks, AMultipleChoiceHasChoicesInsteadOfLabels) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
+  task.set_template_("{{ question }}");
+  EXPECT_OK(Check(task, /*labels_required=*/true));
+  task.set_choices_field("label");
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.choices_field"));
+  task.set_answer_field("answer");
+  EXPECT_OK(Check(task));
+  task.set_label_scoring(v1::LABEL_SCORING_WORDS);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.label_scoring"));
+  task.clear_label_scoring();
+  task.add_labels()->set_label("a");
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField, "task.labels"));
+  task.clear_labels();
+  task.set_choices_field(std::string(257, 'c'));
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.choices_field"));
+  v1::TaskSpec other = SoundTask();
+  other.set_choices_field("choices");
+  EXPECT_THAT(Check(other),
+              NamesField(Reason::kInvalidField, "task.choices_field"));
+}
+
+TEST(TaskChecks, OnlyWhatMayBeCutCanBeNamedForIt) {
+  v1::TaskSpec text = SoundTask();
+  text.mutable_truncation()->set_field("text");
+  EXPECT_OK(Check(text));
+  v1::TaskSpec tagging = SoundTagging();
+  tagging.mutable_truncation()->set_field("words");
+  EXPECT_OK(Check(tagging));
+
+  std::vector<v1::TaskSpec> refused(5, text);
+  refused[0] = tagging;
+  refused[0].mutable_truncation()->set_field("tokens");
+  refused[1].set_type(v1::TASK_TYPE_EXTRACTIVE_QA);
+  refused[1].clear_labels();
+  refused[2].mutable_truncation()->set_side(v1::TRUNCATION_SIDE_REFUSE);
+  refused[3].set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
+  refused[3].clear_labels();
+  refused[3].mutable_truncation()->set_field("choices");
+  refused[4].mutable_truncation()->set_field(std::string(257, 'f'));
+  for (const v1::TaskSpec& task : refused) {
+    EXPECT_THAT(Check(task),
+                NamesField(Reason::kInvalidField, "task.truncation.field"));
+  }
 }
 
 TEST(TaskChecks, EveryWrongFieldOfADecodingIsNamed) {
@@ -276,6 +363,17 @@ TEST(TaskChecks, EveryWrongFieldOfADecodingIsNamed) {
       {[](auto& d) { d.set_top_k(-1); }, "d.top_k"},
       {[](auto& d) { d.mutable_top_p()->set_value(0); }, "d.top_p"},
       {[](auto& d) { d.mutable_top_p()->set_value(1.5); }, "d.top_p"},
+      {[](auto& d) { d.set_num_beams(-1); }, "d.num_beams"},
+      {[](auto& d) { d.set_num_beams(17); }, "d.num_beams"},
+      {[](auto& d) {
+         d.set_num_beams(2);
+         d.set_temperature(0.5);
+       },
+       "d.num_beams"},
+      {[](auto& d) { d.mutable_length_penalty()->set_value(4.5); },
+       "d.length_penalty"},
+      {[](auto& d) { d.mutable_length_penalty()->set_value(-4.5); },
+       "d.length_penalty"},
       {[](auto& d) { d.add_stop(std::string()); }, "d.stop[0]"},
       {[](auto& d) { d.add_stop(std::string(65, 'x')); }, "d.stop[0]"},
       {[](auto& d) {
@@ -291,6 +389,30 @@ TEST(TaskChecks, EveryWrongFieldOfADecodingIsNamed) {
     EXPECT_THAT(violations.ToStatus(),
                 NamesField(Reason::kInvalidField, one.field));
   }
+}
+
+TEST(TaskChecks, BeamsAreTaken) {
+  v1::Decoding decoding;
+  decoding.set_num_beams(16);
+  decoding.mutable_length_penalty()->set_value(-4);
+  FieldViolations violations;
+  CheckDecoding(decoding, "d", violations);
+
+  EXPECT_OK(violations.ToStatus());
+}
+
+TEST(TaskChecks, ALengthPenaltyOfATaskNeedsBeams) {
+  v1::TaskSpec task;
+  task.set_type(v1::TASK_TYPE_TEXT_GENERATION);
+  task.set_template_("{{ text }}");
+  task.mutable_decoding()->mutable_length_penalty()->set_value(0);
+
+  EXPECT_THAT(Check(task), NamesField(Reason::kInvalidField,
+                                      "task.decoding.length_penalty"));
+
+  task.mutable_decoding()->set_num_beams(2);
+
+  EXPECT_OK(Check(task));
 }
 
 TEST(TaskChecks, TopKAndTopPOfATaskNeedATemperature) {

@@ -320,7 +320,7 @@ TEST(TrainingChecks, AMetricMustBeOneOfTheTask) {
                   generation);
 
   FieldViolations unserved;
-  CheckEvaluation(evaluation, TaskOf(v1::TASK_TYPE_MULTIPLE_CHOICE), "e",
+  CheckEvaluation(evaluation, TaskOf(static_cast<v1::TaskType>(77)), "e",
                   unserved);
 
   EXPECT_OK(classification.ToStatus());
@@ -335,6 +335,7 @@ TEST(TrainingChecks, EveryTaskHasMetricsOfItsOwn) {
   const std::vector<std::pair<v1::TaskSpec, std::string>> sound = {
       {several, "exact_match"},
       {TaskOf(v1::TASK_TYPE_TOKEN_CLASSIFICATION), "micro_f1"},
+      {TaskOf(v1::TASK_TYPE_MULTIPLE_CHOICE), "accuracy"},
       {TaskOf(v1::TASK_TYPE_REGRESSION), "spearman"}};
   for (const auto& [task, metric] : sound) {
     v1::EvaluationConfig evaluation;

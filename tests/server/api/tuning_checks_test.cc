@@ -180,10 +180,10 @@ TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(TuningChecks, ATaskTypeThatIsNotServedIsAllThatIsSaidOfIt) {
+TEST(TuningChecks, ATaskTypeThatIsNotKnownIsAllThatIsSaidOfIt) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
   v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
-  spec->mutable_task()->set_type(v1::TASK_TYPE_MULTIPLE_CHOICE);
+  spec->mutable_task()->set_type(static_cast<v1::TaskType>(77));
   spec->mutable_task()->add_labels()->set_label("person");
   spec->mutable_evaluation()->set_metric("f1");
 

@@ -45,13 +45,15 @@ TEST_F(TuningServiceTest, WrongFieldsComeBackOverTheWire) {
 
 TEST_F(TuningServiceTest, WhatIsNotServedComesBackAsUnimplemented) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
-  request.mutable_tuning_job()->mutable_spec()->mutable_task()->set_type(
-      v1::TASK_TYPE_MULTIPLE_CHOICE);
+  request.mutable_tuning_job()
+      ->mutable_spec()
+      ->mutable_task()
+      ->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
 
   const auto created = Create(request);
 
   EXPECT_THAT(created, NamesField(Reason::kUnsupportedField,
-                                  "tuning_job.spec.task.type"));
+                                  "tuning_job.spec.task.prompt_placement"));
   EXPECT_EQ(created.status().code(), absl::StatusCode::kUnimplemented);
 }
 
@@ -312,12 +314,6 @@ TEST_F(TuningServiceTest, NamesAreChecked) {
   EXPECT_THAT(Call(*stub_, &TuningStub::DeleteTuningJob,
                    Named<v1::DeleteTuningJobRequest>(wrong)),
               names);
-}
-
-TEST_F(TuningServiceTest, PreflightIsNotServedYet) {
-  EXPECT_THAT(Call(*stub_, &TuningStub::PreflightTuningJob,
-                   v1::PreflightTuningJobRequest()),
-              ReasonIs(Reason::kMethodNotServed, testing::_));
 }
 
 }  // namespace

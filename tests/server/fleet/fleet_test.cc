@@ -64,6 +64,29 @@ TEST_F(FleetTest, AWorkerIsChosenForItsModelsOnly) {
               ReasonIs(Reason::kNoWorker, HasSubstr("models/other")));
 }
 
+TEST_F(FleetTest, ARequestForSeveralModelsGoesToAWorkerThatHoldsThemAll) {
+  worker::v1::WorkerState both = MakeWorker("w2");
+  v1::Model& second = *both.add_models();
+  second.set_name("models/n");
+  second.set_fingerprint("f2");
+  const Fleet::Need m = {"models/m", "f1", ""};
+  const Fleet::Need n = {"models/n", "f2", ""};
+  fleet_.Update(MakeWorker("w1"));
+  fleet_.Update(MakeWorker("w3", "i1", "models/n", "f2"));
+
+  EXPECT_THAT(fleet_.ChooseForAll({m, n}),
+              ReasonIs(Reason::kNoWorker, HasSubstr("models/m and models/n")));
+
+  fleet_.Update(both);
+  {
+    const auto loan = fleet_.ChooseForAll({m, n});
+    ASSERT_OK(loan);
+    EXPECT_EQ(loan->id(), "w2");
+  }
+  EXPECT_THAT(fleet_.ChooseForAll({m, {"models/n", "f3", ""}}),
+              ReasonIs(Reason::kModelMismatch, HasSubstr("models/n")));
+}
+
 TEST_F(FleetTest, AWorkerThatIsSilentForTwentySecondsIsGone) {
   fleet_.Update(MakeWorker("w1"));
   clock_.Advance(absl::Milliseconds(19'999));

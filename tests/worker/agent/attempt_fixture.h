@@ -41,8 +41,9 @@ class AttemptFixture : public testing::Test {
     AttemptRunner::Options options;
     options.backoff = {.initial = absl::ZeroDuration(),
                        .maximum = absl::ZeroDuration()};
-    return std::make_unique<AttemptRunner>(options, stub_, budget_, train_,
-                                           std::move(run), [] { return 0.5; });
+    return std::make_unique<AttemptRunner>(options, stub_, budget_, turns_,
+                                           train_, std::move(run),
+                                           [] { return 0.5; });
   }
 
   static v1::Assignment MakeAssignment(const std::string& checkpoint = "",
@@ -82,6 +83,7 @@ class AttemptFixture : public testing::Test {
   FakeClock clock_;
   TrainMetrics train_{metrics_, clock_};
   ComputeBudget budget_{2};
+  TrainingTurns turns_{clock_};
   testing::NiceMock<MockServerStub> stub_;
 };
 

@@ -51,5 +51,26 @@ TEST(MakeCall, AStreamHasOneTargetAndOneInput) {
   EXPECT_EQ(call.inputs[0].decoding.seed(), 4u);
 }
 
+TEST(MakeCall, AnEvaluationHasItsChoiceOfRowsAndMayHaveABaseline) {
+  v1::EngineEvaluateHeader header;
+  header.mutable_target()->set_model("models/m");
+  header.set_split("validation");
+  header.set_max_rows(7);
+  header.set_seed(3);
+
+  const EvaluationCall alone = MakeCall(header, {"{}"});
+  header.mutable_baseline()->set_artifact_digest("d");
+  const EvaluationCall compared = MakeCall(header, {});
+
+  EXPECT_EQ(alone.target.model, "models/m");
+  EXPECT_EQ(alone.choice.split, "validation");
+  EXPECT_EQ(alone.choice.max_rows, 7);
+  EXPECT_EQ(alone.choice.seed, 3u);
+  EXPECT_EQ(alone.rows.size(), 1u);
+  EXPECT_FALSE(alone.baseline.has_value());
+  ASSERT_TRUE(compared.baseline.has_value());
+  EXPECT_EQ(compared.baseline->artifact_digest, "d");
+}
+
 }  // namespace
 }  // namespace attune::worker

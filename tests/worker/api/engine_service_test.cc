@@ -63,8 +63,9 @@ class EngineServiceTest : public InferenceFixture {
   ComputeBudget budget_{2};
   Engine engine_{{},           models_, artifacts_, budget_, inference_metrics_,
                  system_clock_};
+  BackgroundWork work_{0, budget_, nullptr, system_clock_};
   LiveCalls live_calls_;
-  EngineService service_{engine_, live_calls_};
+  EngineService service_{engine_, work_, nullptr, live_calls_};
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::Engine::Stub> stub_;
 };

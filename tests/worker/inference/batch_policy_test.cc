@@ -11,8 +11,10 @@ using testing::IsEmpty;
 
 constexpr BatchLimits kLimits = {.max_rows = 100, .max_generations = 2};
 
-WaitingInput Classification(int64_t rows) { return {rows, false}; }
-WaitingInput WaitingGeneration(int64_t rows) { return {rows, true}; }
+WaitingInput Classification(int64_t rows) { return {rows, 0}; }
+WaitingInput WaitingGeneration(int64_t rows, int64_t sequences = 1) {
+  return {rows, sequences};
+}
 
 TEST(ChooseInputs, NothingWaits) {
   EXPECT_THAT(ChooseInputs({}, 0, kLimits), IsEmpty());
@@ -53,6 +55,27 @@ TEST(ChooseInputs, ClassificationsPassGenerationsThatWaitForAPlace) {
   EXPECT_THAT(
       ChooseInputs({WaitingGeneration(10), Classification(10)}, 2, kLimits),
       ElementsAre(1));
+}
+
+TEST(ChooseInputs, EveryBeamTakesAPlace) {
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10, 2), WaitingGeneration(10)}, 0,
+                           kLimits),
+              ElementsAre(0));
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10, 2)}, 1, kLimits), IsEmpty());
+}
+
+TEST(ChooseInputs, ABeamSearchThatWaitsIsNotOvertakenByOtherGenerations) {
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10, 2), WaitingGeneration(10),
+                            Classification(10)},
+                           1, kLimits),
+              ElementsAre(2));
+}
+
+TEST(ChooseInputs, MoreBeamsThanPlacesRunWithoutOtherGenerations) {
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10, 3), WaitingGeneration(10)}, 0,
+                           kLimits),
+              ElementsAre(0));
+  EXPECT_THAT(ChooseInputs({WaitingGeneration(10, 3)}, 1, kLimits), IsEmpty());
 }
 
 }  // namespace

@@ -11,7 +11,9 @@
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_llama.h"
+#include "tests/testing/tiny_t5.h"
 #include "tests/worker/inference/inference_fixture.h"
+#include "worker/tasks/beam_decoder.h"
 
 namespace attune::worker {
 namespace {
@@ -44,6 +46,7 @@ class BatchRunnerTest : public InferenceFixture {
     };
     (*item)->origin.on_piece = [this](GeneratedPiece piece) {
       pieces_ += piece.text;
+      ++num_pieces_;
     };
     change(**item);
     runner.Add(*std::move(item));
@@ -90,7 +93,33 @@ class BatchRunnerTest : public InferenceFixture {
     EXPECT_EQ(a.prompt_version(), b.prompt_version());
   }
 
+  // An input that is decoded by beams.
+  static InferenceInput Beams(const std::string& text, int num_beams) {
+    InferenceInput input = Text(text);
+    input.decoding.set_num_beams(num_beams);
+    return input;
+  }
+
+  // What an evaluation decodes of the same.
+  std::string Decoded(const InferenceTarget& target,
+                      const InferenceInput& input) {
+    InferenceTarget own = target;
+    own.task.mutable_decoding()->MergeFrom(input.decoding);
+    const auto resolved = resolver_.Resolve(own);
+    EXPECT_OK(resolved);
+    auto item = PrepareWork(
+        *resolved, Text(input.fields.fields().at("text").string_value()),
+        inference_metrics_);
+    EXPECT_OK(item);
+    const auto texts =
+        DecodeByBeams(*(*resolved)->program, (*resolved)->attached(),
+                      {&(*item)->input}, [] { return absl::OkStatus(); });
+    EXPECT_OK(texts);
+    return texts->front();
+  }
+
   std::string pieces_;
+  int num_pieces_ = 0;
 };
 
 TEST_F(BatchRunnerTest, AMixedBatchAnswersAsEachInputAlone) {
@@ -114,6 +143,79 @@ TEST_F(BatchRunnerTest, AMixedBatchAnswersAsEachInputAlone) {
   for (size_t i = 0; i < outcomes.size(); ++i) {
     ASSERT_OK(**outcomes[i]);
     ExpectSame(***outcomes[i], alone[i]);
+  }
+}
+
+TEST_F(BatchRunnerTest, ACalibrationSetsScoresRightAndWithholdsAnswers) {
+  InferenceTarget target = Classification({"good", "bad"});
+  const attune::v1::LabelAnswer plain =
+      Alone(target, Text("hello")).answer().label();
+  const bool good_first = plain.label() == "good";
+  auto& calibration = *target.task.mutable_calibration();
+  // The likelier one is expected anyway, by its own probability.
+  for (const int place : {good_first ? 0 : 1, good_first ? 1 : 0}) {
+    calibration.add_log_priors(std::log(plain.scores(place).score()));
+  }
+
+  const attune::v1::LabelAnswer even =
+      Alone(target, Text("hello")).answer().label();
+  calibration.set_abstain_below(0.6);
+  const attune::v1::LabelAnswer withheld =
+      Alone(target, Text("hello")).answer().label();
+
+  EXPECT_NEAR(even.score(), 0.5, 1e-5);
+  EXPECT_FALSE(even.abstained());
+  EXPECT_FALSE(even.label().empty());
+  EXPECT_TRUE(withheld.abstained());
+  EXPECT_EQ(withheld.label(), "");
+  EXPECT_EQ(withheld.scores_size(), 2);
+  EXPECT_NEAR(withheld.score(), 0.5, 1e-5);
+}
+
+TEST_F(BatchRunnerTest, ChoicesAndLabelsAnswerInOnePassAsEachAlone) {
+  const InferenceTarget labels = Classification({"good", "bad"});
+  const std::vector<InferenceTarget> targets = {
+      MultipleChoice(), WithPrompt(MultipleChoice(), 1)};
+  const std::vector<InferenceInput> inputs = {
+      TextWithChoices("short", {"it is", "the"}),
+      TextWithChoices("a somewhat longer text", {"a", "7 it", "and the 1"})};
+  BatchRunner runner({}, clock_);
+  std::vector<std::shared_ptr<Outcome>> outcomes;
+  std::vector<PredictResult> alone;
+  for (const InferenceTarget& target : targets) {
+    for (const InferenceInput& input : inputs) {
+      alone.push_back(Alone(target, input));
+      outcomes.push_back(Add(runner, target, input));
+    }
+  }
+  const auto label = Add(runner, labels, Text("short"));
+
+  runner.Step();
+
+  EXPECT_TRUE(runner.idle());  // one pass for all of them
+  EXPECT_TRUE((**label)->answer().has_label());
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    ASSERT_OK(**outcomes[i]);
+    const attune::v1::ChoiceAnswer& answer = (***outcomes[i]).answer().choice();
+    const attune::v1::ChoiceAnswer& expected = alone[i].answer().choice();
+    EXPECT_EQ(answer.index(), expected.index());
+    EXPECT_EQ(answer.text(), expected.text());
+    ASSERT_EQ(answer.scores_size(), i % 2 == 0 ? 2 : 3);
+    double sum = 0;
+    for (int c = 0; c < answer.scores_size(); ++c) {
+      // Another batch multiplies in another order.
+      EXPECT_NEAR(answer.scores(c), expected.scores(c), 1e-5);
+      EXPECT_LE(answer.scores(c), answer.score());
+      sum += answer.scores(c);
+    }
+    EXPECT_NEAR(sum, 1, 1e-6);
+    EXPECT_EQ(answer.score(), answer.scores(answer.index()));
+    EXPECT_EQ(answer.text(), inputs[i % 2]
+                                 .fields.fields()
+                                 .at("choices")
+                                 .list_value()
+                                 .values(answer.index())
+                                 .string_value());
   }
 }
 
@@ -180,6 +282,127 @@ TEST_F(BatchRunnerTest, PiecesTogetherAreTheText) {
   EXPECT_EQ(pieces_, answer.text());
   EXPECT_GE(answer.num_generated_tokens(), 1);
   EXPECT_LE(answer.num_generated_tokens(), 20);
+}
+
+TEST_F(BatchRunnerTest, ABeamSearchFindsWhatAnEvaluationFinds) {
+  ASSERT_OK(WriteTinyT5(directory_ / "t5"));
+  InferenceTarget t5 = Generation(12);
+  t5.model = "models/t5";
+  for (const InferenceTarget& target :
+       {Generation(12), WithPrompt(Generation(12), 3), t5}) {
+    const InferenceInput input = Beams("hello there", 4);
+
+    const PredictResult result = Alone(target, input);
+
+    EXPECT_EQ(result.answer().text().text(), Decoded(target, input));
+    EXPECT_NE(result.answer().text().finish_reason(),
+              attune::v1::FINISH_REASON_UNSPECIFIED);
+  }
+}
+
+TEST_F(BatchRunnerTest, ABeamSearchAndItsNeighboursAnswerAsAlone) {
+  const InferenceTarget base = Generation(12);
+  const InferenceTarget tuned = WithPrompt(Generation(12), 3);
+  InferenceInput sampled = Text("once upon");
+  sampled.decoding.set_temperature(0.8);
+  sampled.decoding.set_seed(5);
+  const std::vector<std::pair<InferenceTarget, InferenceInput>> asked = {
+      {base, Beams("hello", 4)}, {tuned, Beams("hello", 3)},
+      {base, Text("hello")},     {base, sampled},
+      {tuned, Beams("x", 2)},
+  };
+  BatchRunner runner({}, clock_);
+  std::vector<std::shared_ptr<Outcome>> outcomes;
+  for (const auto& [target, input] : asked) {
+    outcomes.push_back(Add(runner, target, input));
+    runner.Step();  // the next one joins while this one runs
+  }
+
+  RunAll(runner);
+
+  for (size_t i = 0; i < asked.size(); ++i) {
+    ASSERT_OK(**outcomes[i]);
+    const PredictResult alone = Alone(asked[i].first, asked[i].second);
+    EXPECT_EQ((**outcomes[i])->answer().text().text(),
+              alone.answer().text().text());
+    EXPECT_EQ((**outcomes[i])->answer().text().num_generated_tokens(),
+              alone.answer().text().num_generated_tokens());
+  }
+}
+
+TEST_F(BatchRunnerTest, OneBeamIsTheGreedyText) {
+  EXPECT_EQ(Alone(Generation(12), Beams("hello", 1)).answer().text().text(),
+            Alone(Generation(12), Text("hello")).answer().text().text());
+}
+
+TEST_F(BatchRunnerTest, ABeamSearchComesInOnePiece) {
+  BatchRunner runner({}, clock_);
+  const auto outcome = Add(runner, Generation(20), Beams("hello", 4));
+
+  RunAll(runner);
+
+  ASSERT_OK(**outcome);
+  ASSERT_NE((**outcome)->answer().text().text(), "");
+  EXPECT_EQ(pieces_, (**outcome)->answer().text().text());
+  EXPECT_EQ(num_pieces_, 1);
+}
+
+TEST_F(BatchRunnerTest, BeamSearchesTakeAPlaceForEveryBeam) {
+  BatchRunner runner({.max_generations = 4}, clock_);
+  const auto first = Add(runner, Generation(6), Beams("hello", 3));
+  const auto second = Add(runner, Generation(6), Beams("hello", 3));
+  const auto third = Add(runner, Generation(6), Beams("hello", 16));
+  const std::string alone =
+      Alone(Generation(6), Beams("hello", 3)).answer().text().text();
+
+  while (!first->has_value()) {
+    EXPECT_FALSE(second->has_value());
+    runner.Step();
+  }
+  EXPECT_FALSE(second->has_value());
+  RunAll(runner);
+
+  ASSERT_OK(**first);
+  ASSERT_OK(**second);
+  EXPECT_OK(**third);
+  EXPECT_EQ((**first)->answer().text().text(), alone);
+  EXPECT_EQ((**second)->answer().text().text(), alone);
+}
+
+TEST_F(BatchRunnerTest, ACancelledBeamSearchEndsWithAllItsBeams) {
+  BatchRunner runner({.max_generations = 4}, clock_);
+  auto context = std::make_shared<CallContext>();
+  const auto outcome =
+      Add(runner, Generation(1000), Beams("hello", 4), context);
+  runner.Step();
+  runner.Step();
+  ASSERT_FALSE(outcome->has_value());
+  context->Cancel();
+  const auto next = Add(runner, Generation(1), Beams("hello", 4));
+
+  runner.Step();
+
+  ASSERT_TRUE(outcome->has_value());
+  EXPECT_THAT(**outcome, ReasonIs(Reason::kCancelled, _));
+  ASSERT_TRUE(next->has_value());  // all places were free
+  EXPECT_OK(**next);
+  EXPECT_TRUE(runner.idle());
+}
+
+TEST_F(BatchRunnerTest, ABeamSearchGoesOnWhenItsNeighbourFails) {
+  const std::string alone =
+      Alone(Generation(8), Beams("hello", 3)).answer().text().text();
+  BatchRunner runner({}, clock_);
+  const auto running = Add(runner, Generation(8), Beams("hello", 3));
+  runner.Step();
+  runner.Step();
+  const auto bad = AddTooLong(runner, Generation(8));
+
+  RunAll(runner);
+
+  EXPECT_FALSE((**bad).ok());
+  ASSERT_OK(**running);
+  EXPECT_EQ((**running)->answer().text().text(), alone);
 }
 
 TEST_F(BatchRunnerTest, DecodingStepByStepEqualsOneLongForward) {

@@ -108,7 +108,32 @@ INSTANTIATE_TEST_SUITE_P(
                    for (int i = 0; i < 9; ++i) d.add_stop(std::string(1, 'x'));
                  }},
         BadField{"decoding.num_beams",
-                 [](Decoding& d) { d.set_num_beams(-1); }}));
+                 [](Decoding& d) { d.set_num_beams(-1); }},
+        BadField{"decoding.num_beams",
+                 [](Decoding& d) {
+                   d.set_temperature(0);
+                   d.set_num_beams(17);
+                 }},
+        BadField{"decoding.num_beams",  // beside a temperature
+                 [](Decoding& d) { d.set_num_beams(2); }},
+        BadField{"decoding.length_penalty",
+                 [](Decoding& d) {
+                   d.set_temperature(0);
+                   d.set_num_beams(2);
+                   d.mutable_length_penalty()->set_value(4.5);
+                 }},
+        BadField{"decoding.length_penalty",
+                 [](Decoding& d) {
+                   d.set_temperature(0);
+                   d.set_num_beams(2);
+                   d.mutable_length_penalty()->set_value(
+                       std::numeric_limits<double>::quiet_NaN());
+                 }},
+        BadField{"decoding.length_penalty",  // without beams
+                 [](Decoding& d) {
+                   d.set_temperature(0);
+                   d.mutable_length_penalty()->set_value(0);
+                 }}));
 
 TEST(ResolveDecoding, ATopPOfZeroIsRefusedWhateverTheTaskSays) {
   Decoding task;
@@ -121,14 +146,30 @@ TEST(ResolveDecoding, ATopPOfZeroIsRefusedWhateverTheTaskSays) {
             Reason::kInvalidField);
 }
 
-TEST(ResolveDecoding, BeamSearchIsNotSupported) {
-  Decoding request;
-  request.set_num_beams(4);
+TEST(ResolveDecoding, BeamsAreOffByDefaultAndThePenaltyIsOne) {
+  const DecodingOptions options = *ResolveDecoding({}, {});
 
-  const absl::Status status = ResolveDecoding({}, request).status();
+  EXPECT_EQ(options.num_beams, 1);
+  EXPECT_EQ(options.length_penalty, 1);
+}
 
-  EXPECT_EQ(ReasonOf(status), Reason::kUnsupportedField);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("num_beams"));
+TEST(ResolveDecoding, ARequestChangesTheBeamsOfATask) {
+  Decoding task;
+  task.set_num_beams(4);
+  task.mutable_length_penalty()->set_value(2);
+  Decoding wider;
+  wider.set_num_beams(16);
+  Decoding flat;
+  flat.mutable_length_penalty()->set_value(0);
+  Decoding none;
+  none.set_num_beams(1);
+
+  EXPECT_EQ(ResolveDecoding(task, {})->num_beams, 4);
+  EXPECT_EQ(ResolveDecoding(task, {})->length_penalty, 2);
+  EXPECT_EQ(ResolveDecoding(task, wider)->num_beams, 16);
+  EXPECT_EQ(ResolveDecoding(task, wider)->length_penalty, 2);
+  EXPECT_EQ(ResolveDecoding(task, flat)->length_penalty, 0);
+  EXPECT_EQ(ResolveDecoding(task, none)->num_beams, 1);
 }
 
 }  // namespace

@@ -77,6 +77,23 @@ TEST_F(EngineTest, AnswersEveryItemInOrder) {
   EXPECT_TRUE(results[3].answer().has_label());
 }
 
+TEST_F(EngineTest, AnswersChoicesAndNamesTheFieldOfBadOnes) {
+  Make();
+  InferenceCall call;
+  call.targets = {MultipleChoice(), Classification({"good", "bad"})};
+  call.inputs = {TextWithChoices("one", {"it", "the"}), Text("two", 0),
+                 TextWithChoices("three", {"it"}), Text("four", 1)};
+
+  const std::vector<PredictResult> results = Predict(call);
+
+  ASSERT_EQ(results.size(), 4u);
+  EXPECT_EQ(results[0].answer().choice().scores_size(), 2);
+  EXPECT_EQ(results[1].error().reason(), "INVALID_DATA");
+  EXPECT_THAT(results[1].error().message(), HasSubstr("field 'choices'"));
+  EXPECT_THAT(results[2].error().message(), HasSubstr("has 1 choices"));
+  EXPECT_TRUE(results[3].answer().has_label());
+}
+
 TEST_F(EngineTest, BadItemsDoNotHurtOthers) {
   Make();
   InferenceTarget unknown = Classification({"good", "bad"});

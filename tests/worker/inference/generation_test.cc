@@ -12,6 +12,7 @@ namespace {
 using attune::v1::FINISH_REASON_LENGTH;
 using attune::v1::FINISH_REASON_STOP;
 using testing::ElementsAre;
+using testing::SizeIs;
 
 class GenerationTest : public InferenceFixture {
  protected:
@@ -43,12 +44,14 @@ class GenerationTest : public InferenceFixture {
 TEST_F(GenerationTest, TheWholeInputIsPendingFirstThenTheNewestToken) {
   worker::Generation generation(*model_, {1, 2, 3}, {.max_new_tokens = 5},
                                 end_);
-  EXPECT_THAT(generation.pending(), ElementsAre(1, 2, 3));
+  ASSERT_THAT(generation.Steps(), SizeIs(1));
+  EXPECT_THAT(generation.Steps()[0].ids, ElementsAre(1, 2, 3));
   const int64_t next = model_->tokenizer->Encode("a", false)->ids.at(0);
 
   ASSERT_OK(generation.Advance(Pick(next)));
 
-  EXPECT_THAT(generation.pending(), ElementsAre(next));
+  ASSERT_THAT(generation.Steps(), SizeIs(1));
+  EXPECT_THAT(generation.Steps()[0].ids, ElementsAre(next));
   EXPECT_EQ(generation.num_input_tokens(), 3);
 }
 
@@ -98,6 +101,62 @@ TEST_F(GenerationTest, PiecesAreWholeCharacters) {
   }
 
   EXPECT_EQ(generation.text(), "é😀");
+}
+
+TEST_F(GenerationTest, ABeamSearchGivesItsTextAtTheEnd) {
+  worker::Generation generation(*model_, {1, 2, 3},
+                                {.max_new_tokens = 2, .num_beams = 3}, end_);
+  EXPECT_TRUE(generation.is_beam_search());
+  ASSERT_THAT(generation.Steps(), SizeIs(1));
+  EXPECT_THAT(generation.Steps()[0].ids, ElementsAre(1, 2, 3));
+  generation.Steps()[0].sequence->Commit(3);  // as a forward does
+  const int64_t a = model_->tokenizer->Encode("a", false)->ids.at(0);
+
+  const auto nothing = generation.Advance(Pick(a));
+
+  ASSERT_OK(nothing);
+  EXPECT_EQ(*nothing, "");
+  EXPECT_FALSE(generation.finished());
+  EXPECT_EQ(generation.num_generated_tokens(), 0);
+  const std::vector<DecodingStep> steps = generation.Steps();
+  ASSERT_THAT(steps, SizeIs(3));
+  EXPECT_THAT(steps[0].ids, ElementsAre(a));
+
+  std::vector<float> logits;
+  for (const DecodingStep& step : steps) {
+    step.sequence->Commit(1);
+    const std::vector<float> own = Pick(a);
+    logits.insert(logits.end(), own.begin(), own.end());
+  }
+  const auto all = generation.Advance(logits);
+
+  ASSERT_OK(all);
+  EXPECT_EQ(*all, "aa");
+  EXPECT_EQ(generation.text(), "aa");
+  EXPECT_EQ(generation.num_generated_tokens(), 2);
+  EXPECT_EQ(generation.finish_reason(), FINISH_REASON_LENGTH);
+}
+
+TEST_F(GenerationTest, ABeamSearchMayEndAtOnce) {
+  worker::Generation generation(*model_, {1},
+                                {.max_new_tokens = 9, .num_beams = 2}, end_);
+  generation.Steps()[0].sequence->Commit(1);
+  std::vector<float> logits = Pick(end_);
+  logits[end_] = 50;  // next to nothing is left for all other texts
+
+  ASSERT_OK(generation.Advance(logits));
+  for (int step = 0; step < 8 && !generation.finished(); ++step) {
+    std::vector<float> more;
+    for (const DecodingStep& one : generation.Steps()) {
+      one.sequence->Commit(1);
+      more.insert(more.end(), logits.begin(), logits.end());
+    }
+    ASSERT_OK(generation.Advance(more));
+  }
+
+  EXPECT_EQ(generation.text(), "");
+  EXPECT_EQ(generation.num_generated_tokens(), 0);
+  EXPECT_EQ(generation.finish_reason(), FINISH_REASON_STOP);
 }
 
 TEST(RoomForGeneration, IsAtMostHalfTheContext) {

@@ -69,6 +69,14 @@ InferenceTarget InferenceFixture::Classification(
   return target;
 }
 
+InferenceTarget InferenceFixture::MultipleChoice() {
+  InferenceTarget target;
+  target.model = "models/tiny";
+  target.task.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
+  target.task.set_template_("{{ text }}");
+  return target;
+}
+
 InferenceTarget InferenceFixture::Generation(int max_new_tokens) {
   InferenceTarget target;
   target.model = "models/tiny";
@@ -102,6 +110,18 @@ InferenceInput InferenceFixture::Text(const std::string& text, size_t target) {
   InferenceInput input;
   input.target = target;
   (*input.fields.mutable_fields())["text"].set_string_value(text);
+  return input;
+}
+
+InferenceInput InferenceFixture::TextWithChoices(
+    const std::string& text, const std::vector<std::string>& choices,
+    size_t target) {
+  InferenceInput input = Text(text, target);
+  auto& list =
+      *(*input.fields.mutable_fields())["choices"].mutable_list_value();
+  for (const std::string& choice : choices) {
+    list.add_values()->set_string_value(choice);
+  }
   return input;
 }
 

@@ -46,12 +46,18 @@ class InferenceFixture : public testing::Test {
 
   // A classification of {{ text }} with these labels by the bare base model.
   static InferenceTarget Classification(const std::vector<std::string>& labels);
+  // A multiple choice for {{ text }}.
+  static InferenceTarget MultipleChoice();
   // A generation from {{ text }}, without end but for `max_new_tokens`.
   static InferenceTarget Generation(int max_new_tokens);
   // The same with a soft prompt of 4 rows, which differ by `seed`.
   InferenceTarget WithPrompt(InferenceTarget target, int seed);
 
   static InferenceInput Text(const std::string& text, size_t target = 0);
+  // The same with choices.
+  static InferenceInput TextWithChoices(const std::string& text,
+                                        const std::vector<std::string>& choices,
+                                        size_t target = 0);
 
   std::shared_ptr<const LoadedModel> Model();
 

@@ -95,5 +95,18 @@ TEST_F(WorkItemTest, FinishAnswersOnceAndFreesItsPlace) {
   EXPECT_TRUE(absl::IsCancelled(*outcome));
 }
 
+TEST_F(WorkItemTest, ChoicesCountAmongTheRows) {
+  const auto item =
+      Prepare(MultipleChoice(), TextWithChoices("a", {"7", "1234"}));
+
+  ASSERT_OK(item);
+  EXPECT_EQ((*item)->form(), AnswerForm::kChoice);
+  const TaskInput& input = (*item)->input;
+  EXPECT_EQ((*item)->rows, static_cast<int64_t>(input.ids.size()) +
+                               input.choices.num_tokens() - 2);
+  EXPECT_EQ((*item)->MakeResult().num_input_tokens(),
+            static_cast<int>(input.ids.size()));
+}
+
 }  // namespace
 }  // namespace attune::worker

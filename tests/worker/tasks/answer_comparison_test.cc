@@ -232,5 +232,38 @@ TEST(ChangedExamples, LongTextsLoseTheirMiddle) {
   EXPECT_THAT(changed[0].after(), testing::EndsWith("end"));
 }
 
+TEST(CompareAnswers, ChoicesAreComparedByTheirPlaces) {
+  const auto program = CompileTask(ChoiceTask());
+  PreparedRows examples(12);
+  AnsweredRows before(12);
+  AnsweredRows after(12);
+  for (size_t i = 0; i < examples.size(); ++i) {
+    // The same words, but for a capital letter.
+    examples[i].input.choices.texts = {"The end", "the end", "rain"};
+    examples[i].input.ids = TokensOfText(absl::StrCat("row ", i));
+    examples[i].label = 1;
+    examples[i].answer = "the end";
+    before[i].label = i < 9 ? 0 : 1;
+    after[i].label = i < 1 ? 2 : 1;
+  }
+
+  const AnswerPair pair = {*program, examples, before, after};
+  const auto comparison = CompareAnswers(pair, "accuracy");
+  const auto changed = FindChangedExamples(pair);
+
+  EXPECT_EQ(comparison.metric(), "accuracy");
+  EXPECT_EQ(comparison.num_gained_rows(), 8);
+  EXPECT_EQ(comparison.num_lost_rows(), 0);
+  EXPECT_NEAR(comparison.improvement(), 8 / 12.0, 1e-12);
+  EXPECT_EQ(comparison.test(),
+            attune::v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
+  EXPECT_DOUBLE_EQ(comparison.p_value(), McNemarPValue(8, 0));
+  ASSERT_EQ(changed.size(), 9u);
+  EXPECT_EQ(changed[0].before(), "The end");
+  EXPECT_EQ(changed[0].after(), "the end");
+  EXPECT_EQ(changed[0].right_answer(), "the end");
+  EXPECT_EQ(changed[8].after(), "rain");
+}
+
 }  // namespace
 }  // namespace attune::worker

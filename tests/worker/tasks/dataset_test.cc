@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -11,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/worker/tasks/tiny_model.h"
+#include "worker/tasks/prepared_example.h"
 #include "worker/tasks/row_answer.h"
 #include "worker/tasks/task_contract.h"
 
@@ -408,6 +411,105 @@ TEST(Dataset, GenerationsAreNotStratified) {
   EXPECT_THAT(splits.test, SizeIs(2));
   EXPECT_THAT(splits.validation, SizeIs(2));
   EXPECT_EQ(task.labels_size(), 0);
+}
+
+std::vector<std::string> LinesOf(const std::string& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file.is_open()) << path;
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(ReadSplits, TheExamplesOfChoicesFitTheirTask) {
+  TaskSpec task = ChoiceTask();
+  task.set_template_(
+      "{{ premise }}{% if asks == 'cause' %} because{% else %}, so{% endif %}");
+  FillTaskDefaults(task);
+  TuningData data;
+
+  const auto splits = ReadSplits(
+      LinesOf("client/examples/what-follows/rows.jsonl"), data, task);
+
+  ASSERT_OK(splits);
+  EXPECT_EQ(splits->train.size(), 92u);
+  EXPECT_EQ(splits->test.size(), 32u);
+  const auto program = CompileTask(task);
+  for (const auto* split :
+       {&splits->train, &splits->validation, &splits->test}) {
+    EXPECT_OK(PrepareExamples(*program, *split));
+  }
+}
+
+TEST(ReadSplits, TheExamplesOfRelationsHaveFiveLabels) {
+  TaskSpec task = LabelTask({});
+  FillTaskDefaults(task);
+  TuningData data;
+
+  const auto splits = ReadSplits(
+      LinesOf("client/examples/person-relations/rows.jsonl"), data, task);
+
+  ASSERT_OK(splits);
+  EXPECT_EQ(task.labels_size(), 5);
+  for (const Example& one : splits->train) {
+    for (const char* mark : {"<e1>", "</e1>", "<e2>", "</e2>"}) {
+      EXPECT_THAT(one.fields, HasSubstr(mark));
+    }
+  }
+}
+
+// Reads rows, letting every fault pass.
+struct Collected {
+  Splits splits;
+  std::vector<std::string> faults;
+};
+
+Collected Collect(const std::vector<std::string>& rows, TaskSpec task) {
+  Collected collected;
+  absl::StatusOr<Splits> splits = ReadSplits(
+      rows, TuningData(), task, [&collected](const absl::Status& fault) {
+        collected.faults.emplace_back(fault.message());
+        return absl::OkStatus();
+      });
+  EXPECT_OK(splits);
+  if (splits.ok()) collected.splits = *std::move(splits);
+  return collected;
+}
+
+TEST(Dataset, FaultsThatMayPassLeaveTheSoundRows) {
+  std::vector<std::string> rows = Rows(10, {"x", "y"});
+  rows[1] = "oops";
+  rows[4] = R"({"label": 1, "split": "tset"})";
+  rows[7] = Row("t", "z");
+
+  const Collected collected = Collect(rows, Task({"x", "y"}));
+
+  // The fifth row has two faults.
+  ASSERT_THAT(collected.faults, SizeIs(4));
+  EXPECT_THAT(collected.faults[0], HasSubstr("row 2: "));
+  EXPECT_THAT(collected.faults[1], HasSubstr("row 5: field 'label'"));
+  EXPECT_THAT(collected.faults[2], HasSubstr("row 5: field 'split'"));
+  EXPECT_THAT(collected.faults[3], HasSubstr("row 8: field 'label': 'z'"));
+  EXPECT_EQ(collected.splits.train.size() + collected.splits.validation.size() +
+                collected.splits.test.size(),
+            17u);
+}
+
+TEST(Dataset, RowsThatWereLeftOutMayBeAllThatIsMissing) {
+  EXPECT_THAT(Collect({"oops", Row("t", "x")}, Task()).faults, SizeIs(1));
+  EXPECT_THAT(Collect({Row("t", "x")}, Task()).faults, SizeIs(3));
+  EXPECT_THAT(Collect({}, Task()).faults, SizeIs(3));
+}
+
+TEST(Dataset, AHandlersErrorEndsTheReading) {
+  TaskSpec task = Task();
+
+  EXPECT_THAT(
+      ReadSplits(std::vector<std::string>{"oops", "oops"}, TuningData(), task,
+                 [](const absl::Status&) {
+                   return MakeError(Reason::kCancelled, "enough");
+                 }),
+      ReasonIs(Reason::kCancelled, "enough"));
 }
 
 }  // namespace

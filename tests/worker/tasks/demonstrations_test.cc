@@ -194,5 +194,28 @@ TEST(ChooseDemonstrations, NamesARowThatCannotBeRendered) {
               ReasonIs(Reason::kInvalidTemplate, HasSubstr("row 1")));
 }
 
+TEST(ChooseDemonstrations, ShowsTheTextOfTheRightChoice) {
+  const auto program = CompileTask(ChoiceTask());
+  std::vector<Example> rows;
+  for (int i = 0; i < 4; ++i) {
+    rows.push_back({.row = i + 1,
+                    .fields = R"({"text": "a", "choices": ["it", "the 1"]})",
+                    .answer = "the 1"});
+  }
+
+  const auto chosen = *ChooseDemonstrations(
+      *program, rows, Method(2, HardPrompt::SELECTION_RANDOM), /*seed=*/0);
+
+  ASSERT_EQ(chosen.size(), 2u);
+  EXPECT_EQ(chosen[0].answer(), "the 1");
+  attune::v1::TaskSpec shown = ChoiceTask();
+  *shown.add_demonstrations() = chosen[0];
+  const auto showing = CompileTask(shown);
+  const TaskInput input =
+      *showing->PrepareInput(R"({"text": "b", "choices": ["x", "y"]})", 1);
+  EXPECT_EQ(*showing->model().tokenizer->Decode(input.ids, false),
+            "a: the 1\n\nb:");
+}
+
 }  // namespace
 }  // namespace attune::worker

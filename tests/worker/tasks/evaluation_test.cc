@@ -14,6 +14,8 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
 #include "worker/metrics/answer_match.h"
+#include "worker/tasks/beam_decoder.h"
+#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/label_scorer.h"
@@ -80,6 +82,28 @@ TEST(Evaluation, TellsWhatWasAnsweredToEachRow) {
     loss += one.loss / 6;
   }
   EXPECT_NEAR(report.loss(), loss, 1e-12);
+}
+
+TEST(Evaluation, WeighsLabelsAsTheTasksCalibrationSays) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  const auto plain = CompileTask(task);
+  task.mutable_calibration()->add_log_priors(-3);
+  task.mutable_calibration()->add_log_priors(-0.5);
+  const auto calibrated = CompileTask(task);
+  const auto examples = Examples(*plain, 4, "no");
+  std::vector<std::vector<double>> before;
+  std::vector<std::vector<double>> after;
+
+  EXPECT_OK(Evaluate(*plain, examples, {.probabilities = &before}));
+  EXPECT_OK(Evaluate(*calibrated, examples, {.probabilities = &after}));
+
+  ASSERT_EQ(after.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const double yes = before[i][0] * std::exp(3);
+    const double no = before[i][1] * std::exp(0.5);
+    EXPECT_NEAR(after[i][0], yes / (yes + no), 1e-9);
+    EXPECT_NEAR(after[i][1], no / (yes + no), 1e-9);
+  }
 }
 
 TEST(Evaluation, TellsHowSureItIsWhereAsked) {
@@ -217,6 +241,24 @@ TEST(Evaluation, ExactMatchIsWhatTheModelSays) {
   EXPECT_DOUBLE_EQ(report.metrics().at("exact_match"), 0.5);
 }
 
+TEST(Evaluation, AnswersAreDecodedByTheTasksBeams) {
+  attune::v1::TaskSpec task = TextTask(16);
+  const auto greedy = CompileTask(task);
+  task.mutable_decoding()->set_num_beams(4);
+  const auto program = CompileTask(task);
+  auto examples = Examples(*program, 20, "the");  // more than one batch
+  std::vector<const TaskInput*> inputs;
+  for (const PreparedExample& one : examples) inputs.push_back(&one.input);
+  const auto go_on = [] { return absl::OkStatus(); };
+  const auto said = *DecodeByBeams(*program, nullptr, inputs, go_on);
+  ASSERT_NE(said, *DecodeGreedily(*greedy, nullptr, inputs, go_on));
+  for (size_t i = 0; i < examples.size(); ++i) examples[i].answer = said[i];
+
+  const auto report = *Evaluate(*program, examples, {});
+
+  EXPECT_DOUBLE_EQ(report.metrics().at("exact_match"), 1);
+}
+
 TEST(Evaluation, LongInputsAreDecodedInSeveralParts) {
   const auto program = CompileTask(TextTask(2));
   auto examples = Examples(*program, 30, "the");
@@ -255,6 +297,53 @@ TEST(Evaluation, APromptChangesTheResult) {
   const auto tuned = *Evaluate(*program, examples, {.prompt = &prompt});
 
   EXPECT_NE(bare.loss(), tuned.loss());
+}
+
+TEST(Evaluation, MeasuresChoicesByTheirProbabilities) {
+  for (const std::string model : {"tiny", "t5"}) {
+    const auto program =
+        CompileTask(ChoiceTask(), /*num_prompt_rows=*/0, model);
+    std::vector<Example> rows;
+    for (int i = 0; i < 6; ++i) {
+      rows.push_back(
+          {.row = i + 1,
+           .fields = absl::StrCat(R"({"text": "it is )", i,
+                                  R"(", "choices": ["the", "a 1")",
+                                  i % 2 == 0 ? "]}" : R"(, "12 it"]})"),
+           .answer = "a 1"});
+    }
+    const auto examples = *PrepareExamples(*program, rows);
+    std::vector<RowOutcome> outcomes;
+
+    // Passes of one row each.
+    const auto report = *Evaluate(
+        *program, examples,
+        {.with_intervals = true, .max_rows = 1, .outcomes = &outcomes});
+
+    double loss = 0;
+    double hits = 0;
+    for (size_t i = 0; i < examples.size(); ++i) {
+      const TaskInput& input = examples[i].input;
+      const auto scores = (*ScoreChoices(
+          AsLanguage(*program->model().model),
+          {{.text = input.ids, .choices = input.choices.ids}}))[0];
+      ASSERT_EQ(scores.size(), i % 2 == 0 ? 2u : 3u);
+      loss -= scores[1] / 6;
+      hits += outcomes[i].label == 1 ? 1 : 0;
+      for (const double score : scores) {
+        EXPECT_LE(score, scores[outcomes[i].label]);
+      }
+    }
+    EXPECT_NEAR(report.loss(), loss, 1e-5);
+    EXPECT_DOUBLE_EQ(report.metrics().at("accuracy"), hits / 6);
+    EXPECT_EQ(report.metrics().size(), 3u);  // "ece" and "brier", too
+    EXPECT_GT(report.metrics().at("brier"), 0);
+    EXPECT_TRUE(report.intervals().contains("accuracy"));
+    EXPECT_TRUE(report.intervals().contains("loss"));
+    EXPECT_GT(report.reliability_size(), 0);
+    EXPECT_EQ(report.classes_size(), 0);
+    EXPECT_FALSE(report.has_confusion_matrix());
+  }
 }
 
 }  // namespace

@@ -147,5 +147,11 @@ TEST(LabelTrie, RefusesALabelWithoutWords) {
               HasSubstr("label 1 has no words"));
 }
 
+TEST(LabelTrie, CountsAllWordsThatAreWrong) {
+  EXPECT_THAT(
+      ErrorOf({{0, "x", {1}}, {1, "y", {}}, {1, "z", {1}}, {0, "w", {2}}}, 2),
+      HasSubstr("'y' has no tokens in this model (and 1 more)"));
+}
+
 }  // namespace
 }  // namespace attune::worker

@@ -99,6 +99,23 @@ TEST(OutcomeMetrics, BoundsLieAroundTheirMetricAndAreAlwaysTheSame) {
       report, Measured(*program, examples, outcomes, {.intervals = true})));
 }
 
+TEST(OutcomeMetrics, TellHowManyAnswersAreWithheldAndHowGoodTheOthersAre) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  task.mutable_calibration()->set_abstain_below(0.62);
+  const auto program = CompileTask(task);
+
+  const auto report = Measured(*program, LabelExamples(), LabelOutcomes());
+
+  // The wrong one has 0.6, the others 0.9, 0.8 and 0.65.
+  EXPECT_DOUBLE_EQ(report.metrics().at("coverage"), 0.75);
+  EXPECT_DOUBLE_EQ(report.metrics().at("answered_accuracy"), 1);
+  EXPECT_DOUBLE_EQ(report.metrics().at("accuracy"), 0.75);
+  EXPECT_THAT(Measured(*CompileTask(LabelTask({"yes", "no"})), LabelExamples(),
+                       LabelOutcomes())
+                  .metrics(),
+              Not(Contains(Key("coverage"))));
+}
+
 TEST(OutcomeMetrics, MeasureTextsOnlyWhereThereAreSome) {
   const auto program = CompileTask(TextTask(4));
   PreparedRows examples(2);

@@ -115,5 +115,57 @@ TEST(PreparedExample, AnAnswerThatLeavesNoRoomIsAnError) {
               ReasonIs(Reason::kInputTooLong, HasSubstr("row 2")));
 }
 
+TEST(PreparedExample, KnowsItsRightChoice) {
+  const auto program = CompileTask(ChoiceTask());
+
+  const auto prepared = *PrepareExamples(
+      *program, {{.row = 1,
+                  .fields = R"({"text": "a", "choices": ["the", "it is"]})",
+                  .answer = "it is"}});
+
+  EXPECT_EQ(prepared[0].label, 1);
+  EXPECT_EQ(prepared[0].weight(), 1);
+  const InputChoices& choices = prepared[0].input.choices;
+  EXPECT_EQ(*program->model().tokenizer->Decode(choices.ids[1], false),
+            " it is");
+}
+
+TEST(PreparedExample, NamesTheRowOfChoicesThatAreNone) {
+  const auto program = CompileTask(ChoiceTask());
+
+  EXPECT_THAT(
+      PrepareExamples(*program,
+                      {{.row = 7,
+                        .fields = R"({"text": "a", "choices": ["x", " x"]})",
+                        .answer = "x"}}),
+      ReasonIs(Reason::kInvalidData,
+               AllOf(HasSubstr("row 7"), HasSubstr("field 'choices'"),
+                     HasSubstr("same tokens"))));
+}
+
+TEST(PreparedExample, FaultsThatMayPassLeaveTheSoundRows) {
+  const auto program = CompileTask(LabelTask({"yes", "no"}));
+  std::vector<Fault> faults;
+
+  const auto prepared = PrepareExamples(
+      *program,
+      {{.row = 4, .fields = "{}", .answer = "no"},
+       {.row = 5, .fields = R"({"text": "a"})", .answer = "perhaps"},
+       {.row = 6, .fields = R"({"text": "a"})", .answer = "no"}},
+      /*pause=*/nullptr, [&faults](const absl::Status& fault) {
+        for (Fault& one : FaultsIn(fault)) faults.push_back(std::move(one));
+        return absl::OkStatus();
+      });
+
+  ASSERT_OK(prepared);
+  ASSERT_EQ(prepared->size(), 1u);
+  EXPECT_EQ((*prepared)[0].row, 6);
+  ASSERT_EQ(faults.size(), 2u);
+  EXPECT_EQ(faults[0].row, 4);
+  EXPECT_EQ(faults[0].row_field, "text");
+  EXPECT_EQ(faults[1].row, 5);
+  EXPECT_EQ(faults[1].row_field, "label");
+}
+
 }  // namespace
 }  // namespace attune::worker

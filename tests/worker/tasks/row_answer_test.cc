@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
@@ -58,6 +59,13 @@ TEST(TakeAnswer, WritesEveryFormAsOneText) {
   EXPECT_EQ(NumberOf(Taken(TaskOfType(attune::v1::TASK_TYPE_REGRESSION),
                            R"({"value": "1e3"})")),
             1000);
+  const attune::v1::TaskSpec choice =
+      TaskOfType(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
+  for (const char* label : {"1", "1.0", R"("b c")"}) {
+    EXPECT_EQ(Taken(choice, absl::StrCat(R"({"choices": ["a", "b c"], )",
+                                         R"("label": )", label, "}")),
+              "b c");
+  }
 }
 
 TEST(TakeAnswer, FindsTheAnswersOfAContext) {
@@ -126,6 +134,38 @@ TEST(TakeAnswer, NamesRowAndField) {
   EXPECT_THAT(Taken(TaskOfType(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION),
                     R"({"tags": ["O", "LOC"]})"),
               HasSubstr("\"LOC\" is no tag"));
+}
+
+TEST(TakeAnswer, LeavesTheChoicesToTheTemplate) {
+  std::string left;
+
+  Taken(TaskOfType(attune::v1::TASK_TYPE_MULTIPLE_CHOICE),
+        R"({"choices": ["a", "b"], "label": 0})", &left);
+
+  EXPECT_EQ(left, R"({"choices":["a","b"]})");
+}
+
+TEST(TakeAnswer, NamesRowAndFieldOfAChoiceThatIsNone) {
+  attune::v1::TaskSpec task = TaskOfType(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"label": 0})", "row 4: field 'choices' with the choices is missing"},
+      {R"({"choices": ["a"], "label": 0})",
+       "row 4: field 'choices' has 1 choices"},
+      {R"({"choices": ["a", "b"]})", "row 4: field 'label' is missing"},
+      {R"({"choices": ["a", "b"], "label": 2})",
+       "row 4: field 'label' is 2; 2 choices have the places 0 to 1"},
+      {R"({"choices": ["a", "b"], "label": -1})",
+       "row 4: field 'label' is -1; 2 choices have the places 0 to 1"},
+      {R"({"choices": ["a", "b"], "label": 0.5})",
+       "row 4: field 'label' is 0.5; 2 choices have the places 0 to 1"},
+      {R"({"choices": ["a", "b"], "label": "c"})",
+       "row 4: field 'label': 'c' is none of the choices in field 'choices'"},
+      {R"({"choices": ["a", "b"], "label": true})",
+       "row 4: field 'label' must be the right choice's place or its text, "
+       "not boolean"}};
+  for (const auto& [row, message] : cases) {
+    EXPECT_THAT(Taken(task, row), HasSubstr(message));
+  }
 }
 
 }  // namespace

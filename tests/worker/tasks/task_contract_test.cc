@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "proto/cc/status.h"
@@ -13,6 +14,7 @@ namespace attune::worker {
 namespace {
 
 using ::attune::v1::TaskSpec;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TaskSpec FilledTask(const std::vector<std::string>& labels) {
@@ -100,12 +102,14 @@ TEST(TaskContract, NamesEveryWrongField) {
   task.clear_template_();
   task.mutable_truncation()->set_max_input_tokens(-1);
   task.set_system_message("Be brief.");
+  task.mutable_decoding()->set_num_beams(17);
 
   const absl::Status status = CheckTask(task);
 
   EXPECT_THAT(status,
               ReasonIs(Reason::kInvalidField, HasSubstr("task.template")));
   EXPECT_THAT(status.ToString(), HasSubstr("max_input_tokens"));
+  EXPECT_THAT(status.ToString(), HasSubstr("task.decoding.num_beams"));
   EXPECT_THAT(status.ToString(), HasSubstr("task.system_message"));
 }
 
@@ -175,20 +179,128 @@ TEST(TaskContract, AHeadAnswersWhatNoWordCan) {
   }
 }
 
+TEST(TaskContract, ACalibrationFitsItsLabels) {
+  TaskSpec task = FilledTask({"a", "b"});
+  attune::v1::LabelCalibration& calibration = *task.mutable_calibration();
+  calibration.set_content_free(true);
+  calibration.add_log_priors(-1);
+  calibration.add_log_priors(-2);
+  calibration.mutable_temperature()->set_value(20);
+  EXPECT_OK(CheckTask(task));
+  calibration.mutable_temperature()->set_value(21);
+  EXPECT_THAT(CheckTask(task).message(),
+              HasSubstr("task.calibration.temperature"));
+  calibration.mutable_temperature()->set_value(1);
+  calibration.add_log_priors(-2);
+  EXPECT_THAT(CheckTask(task).message(),
+              HasSubstr("task.calibration.log_priors"));
+  calibration.mutable_log_priors()->Truncate(2);
+  calibration.set_abstain_below(1);
+  EXPECT_THAT(CheckTask(task).message(),
+              HasSubstr("task.calibration.abstain_below"));
+  calibration.set_abstain_below(0);
+  task.set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
+  EXPECT_THAT(CheckTask(task).message(),
+              HasSubstr("task.calibration.content_free"));
+  task.set_multi_label(true);
+  EXPECT_THAT(CheckTask(task).message(), HasSubstr("task.calibration"));
+}
+
+TEST(TaskContract, InputsThatSayNothingAreForModelsThatPredictTokens) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.mutable_calibration()->set_content_free(true);
+  ModelConfig config;
+  config.family = "bert";
+  config.kind = ModelKind::kEncoder;
+
+  EXPECT_THAT(CheckFitsModel(task, config).message(),
+              HasSubstr("task.calibration.content_free"));
+}
+
 TEST(TaskContract, RefusesWhatIsNotServedByName) {
-  TaskSpec choice = FilledTask({});
-  choice.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
   TaskSpec markers = FilledTask({"a", "b"});
   markers.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
-  TaskSpec field = FilledTask({"a", "b"});
-  field.mutable_truncation()->set_field("text");
 
-  EXPECT_THAT(CheckTask(choice),
-              ReasonIs(Reason::kUnsupportedField, HasSubstr("task.type")));
   EXPECT_THAT(CheckTask(markers), ReasonIs(Reason::kUnsupportedField,
                                            HasSubstr("prompt_placement")));
-  EXPECT_THAT(CheckTask(field), ReasonIs(Reason::kUnsupportedField,
-                                         HasSubstr("truncation.field")));
+}
+
+TEST(TaskContract, AMultipleChoiceHasChoicesInsteadOfLabels) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
+  task.set_template_("{{ text }}");
+  FillTaskDefaults(task);
+  EXPECT_EQ(task.choices_field(), "choices");
+  EXPECT_EQ(task.answer_field(), "label");
+  EXPECT_OK(CheckTask(task));
+  EXPECT_OK(CheckHasLabels(task));
+
+  task.set_choices_field("label");
+  task.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
+  task.add_labels()->set_label("a");
+  const std::string refusal = CheckTask(task).ToString();
+
+  for (const char* field :
+       {"task.choices_field", "task.label_scoring", "task.labels"}) {
+    EXPECT_THAT(refusal, HasSubstr(field));
+  }
+  TaskSpec labels = FilledTask({"a", "b"});
+  labels.set_choices_field("c");
+  EXPECT_THAT(CheckTask(labels),
+              ReasonIs(Reason::kInvalidField, HasSubstr("task.choices_field")));
+}
+
+TEST(TaskContract, AMultipleChoiceNeedsAModelThatPredictsTokens) {
+  TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
+  ModelConfig config;
+  config.family = "some";
+  for (const ModelKind kind :
+       {ModelKind::kCausal, ModelKind::kEncoderDecoder}) {
+    config.kind = kind;
+    EXPECT_OK(CheckFitsModel(task, config));
+  }
+  config.kind = ModelKind::kEncoder;
+
+  EXPECT_THAT(CheckFitsModel(task, config),
+              ReasonIs(Reason::kUnsupportedField,
+                       AllOf(HasSubstr("task.type"),
+                             HasSubstr("choose a base model that predicts"),
+                             HasSubstr("TASK_TYPE_TEXT_CLASSIFICATION"))));
+}
+
+TEST(TaskContract, OnlyWhatMayBeCutCanBeNamedForIt) {
+  const auto refusal = [](attune::v1::TaskType type, const char* field,
+                          attune::v1::TruncationSide side) {
+    TaskSpec task;
+    task.set_type(type);
+    task.set_template_("{{ text }}");
+    task.mutable_truncation()->set_field(field);
+    task.mutable_truncation()->set_side(side);
+    FillTaskDefaults(task);
+    return CheckTask(task);
+  };
+  const auto kDefault = attune::v1::TRUNCATION_SIDE_UNSPECIFIED;
+
+  EXPECT_OK(refusal(attune::v1::TASK_TYPE_TEXT_GENERATION, "text", kDefault));
+  EXPECT_OK(
+      refusal(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION, "tokens", kDefault));
+  const std::tuple<attune::v1::TaskType, const char*,
+                   attune::v1::TruncationSide, const char*>
+      cases[] = {{attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION, "text", kDefault,
+                  "name 'tokens'"},
+                 {attune::v1::TASK_TYPE_EXTRACTIVE_QA, "context", kDefault,
+                  "in windows"},
+                 {attune::v1::TASK_TYPE_MULTIPLE_CHOICE, "choices", kDefault,
+                  "never cut"},
+                 {attune::v1::TASK_TYPE_TEXT_GENERATION, "text",
+                  attune::v1::TRUNCATION_SIDE_REFUSE, "nothing is cut"}};
+  for (const auto& [type, field, side, words] : cases) {
+    EXPECT_THAT(
+        refusal(type, field, side),
+        ReasonIs(Reason::kInvalidField,
+                 AllOf(HasSubstr("task.truncation.field"), HasSubstr(words))));
+  }
 }
 
 TEST(TaskContract, RefusesLabelsOfAGeneration) {

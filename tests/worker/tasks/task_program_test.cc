@@ -595,5 +595,78 @@ TEST(TaskProgram, PromptAndAnswerTakeTheirRoomFromTheContext) {
   EXPECT_GE(input.ids.size(), 98u);
 }
 
+TEST(TaskProgram, KnowsHowLongAnInputWasBeforeItWasCut) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  const std::string fields =
+      absl::StrCat(R"({"text": ")", std::string(60, '7'), "\"}");
+  const TaskInput whole = *CompileTask(task)->PrepareInput(fields, 1);
+  task.mutable_truncation()->set_max_input_tokens(20);
+
+  const TaskInput cut = *CompileTask(task)->PrepareInput(fields, 1);
+
+  EXPECT_EQ(whole.num_whole_tokens, whole.num_tokens());
+  EXPECT_EQ(cut.num_whole_tokens, whole.num_tokens());
+  EXPECT_LE(cut.num_tokens(), 20);
+}
+
+TEST(TaskProgram, WordsAndContextsKnowTheirWholeLengthToo) {
+  TaskSpec tagging = TagTask({"O", "B-N"});
+  tagging.mutable_truncation()->set_max_input_tokens(20);
+  const std::string seven(300, '7');
+
+  const TaskInput words =
+      *CompileTask(tagging, 0, "encoder")
+           ->PrepareInput(R"({"tokens": "7 7 7 7 7 7 7 7 7 7 7 7 7 7 7"})", 0);
+  const TaskInput context =
+      *CompileTask(SpanTask(), 0, "encoder")
+           ->PrepareInput(
+               absl::StrCat(R"({"question": "a", "context": ")", seven, "\"}"),
+               0);
+
+  EXPECT_TRUE(words.truncated);
+  EXPECT_GT(words.num_whole_tokens, 20);
+  EXPECT_GT(context.num_whole_tokens, 300);
+  EXPECT_GT(context.num_tokens(), context.num_whole_tokens);
+}
+
+TEST(TaskProgram, FaultsThatMayPassAreAllHeardOf) {
+  TaskSpec task = LabelTask({"yes", "no"});
+  task.mutable_labels(0)->add_words("one");
+  task.mutable_labels(1)->add_words("one");
+  task.mutable_truncation()->set_max_input_tokens(100'000);
+  task.set_use_chat_template(true);
+  std::vector<std::string> faults;
+  const FaultHandler collect = [&faults](const absl::Status& fault) {
+    faults.emplace_back(fault.message());
+    return absl::OkStatus();
+  };
+
+  const auto program =
+      TaskProgram::Compile(task, TinyModel("plain"), 0, collect);
+
+  ASSERT_OK(program);
+  EXPECT_THAT(faults,
+              ElementsAre(HasSubstr("'one' is already a word"),
+                          HasSubstr("no chat template"),
+                          HasSubstr("must be at most the model's context"),
+                          HasSubstr("become the same tokens")));
+  EXPECT_OK((*program)->PrepareInput(R"({"text": "it"})", 1));
+}
+
+TEST(TaskProgram, ATemplatesFaultIsReturnedBehindThoseOfLabels) {
+  TaskSpec task = TaskOf("{{ text");
+  task.mutable_labels(0)->add_words("one");
+  task.mutable_labels(1)->add_words("one");
+  int faults = 0;
+
+  EXPECT_THAT(TaskProgram::Compile(task, TinyModel(), 0,
+                                   [&faults](const absl::Status&) {
+                                     ++faults;
+                                     return absl::OkStatus();
+                                   }),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("")));
+  EXPECT_EQ(faults, 2);
+}
+
 }  // namespace
 }  // namespace attune::worker

@@ -91,6 +91,13 @@ attune::v1::TaskSpec SpanTask() {
   return task;
 }
 
+attune::v1::TaskSpec ChoiceTask() {
+  attune::v1::TaskSpec task;
+  task.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
+  task.set_template_("{{ text }}:");
+  return task;
+}
+
 attune::v1::TaskSpec TextTask(int max_new_tokens) {
   attune::v1::TaskSpec task;
   task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);

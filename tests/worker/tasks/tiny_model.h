@@ -33,6 +33,8 @@ attune::v1::TaskSpec LabelTask(const std::vector<std::string>& labels);
 attune::v1::TaskSpec TagTask(const std::vector<std::string>& tags);
 // An extractive QA with template "{{ question }}? {{ context }}".
 attune::v1::TaskSpec SpanTask();
+// A multiple choice with template "{{ text }}:".
+attune::v1::TaskSpec ChoiceTask();
 // A generation with template "Text: {{ text }}\nAnswer:".
 attune::v1::TaskSpec TextTask(int max_new_tokens);
 

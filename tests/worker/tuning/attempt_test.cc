@@ -41,6 +41,27 @@ AttemptInput ToyGeneration(int max_steps) {
   return input;
 }
 
+// Texts that end in 1 or 7 and choices of which "right" is right, at a place
+// that changes; some rows have three.
+AttemptInput ToyChoice(const std::string& model, int max_steps) {
+  AttemptInput input = ToyJobOn(model, max_steps);
+  attune::v1::TaskSpec& task = *input.job.mutable_spec()->mutable_task();
+  task = ChoiceTask();
+  task.set_template_("{{ text }}");
+  input.rows.clear();
+  for (int i = 0; i < 60; ++i) {
+    const bool one = i % 2 == 0;
+    const char* right = one ? R"("the 1")" : R"("it is 7")";
+    const char* wrong = one ? R"("it is 7")" : R"("the 1")";
+    const bool first = i % 3 == 0;
+    input.rows.push_back(absl::StrCat(
+        R"({"text": ")", i / 2, one ? "1" : "7", R"(", "choices": [)",
+        first ? right : wrong, ", ", first ? wrong : right,
+        i % 5 == 0 ? R"(, "and")" : "", R"(], "label": )", first ? 0 : 1, "}"));
+  }
+  return input;
+}
+
 absl::StatusOr<AttemptResult> RunJob(const AttemptInput& input,
                                      RecordingListener& listener) {
   const FakeClock clock;
@@ -110,6 +131,70 @@ TEST(Attempt, ReportsTheCourseOfTraining) {
                     HasSubstr("validation/accuracy")));
 }
 
+TEST(Attempt, ReportsEveryValidation) {
+  AttemptInput input = ToyJob(20);
+  input.job.mutable_spec()->mutable_training()->set_validation_interval_epochs(
+      1);  // 48 rows in steps of 8
+
+  const AttemptResult result = *RunJob(input);
+
+  const TuningReport& report = result.report;
+  ASSERT_EQ(report.validations_size(), 4);
+  const int steps[] = {6, 12, 18, 20};
+  for (int i = 0; i < 4; ++i) {
+    const attune::v1::ValidationReport& one = report.validations(i);
+    EXPECT_EQ(one.step(), steps[i]);
+    EXPECT_DOUBLE_EQ(one.epoch(), steps[i] / 6.0);
+    EXPECT_EQ(one.report().split(), "validation");
+    EXPECT_EQ(one.report().num_rows(), 6);
+    EXPECT_EQ(one.report().classes_size(), 2);
+    if (one.step() == report.best_step()) {
+      EXPECT_EQ(one.report().metrics().at("accuracy"),
+                report.best_validation_metric());
+    }
+  }
+}
+
+TEST(Attempt, ReportsWhatTheSplitsAreMadeOf) {
+  const AttemptResult result = *RunJob(ToyJob(5));
+
+  ASSERT_EQ(result.report.splits_size(), 3);
+  const attune::v1::SplitSummary& train = result.report.splits(0);
+  EXPECT_EQ(train.split(), "train");
+  EXPECT_EQ(train.num_rows(), 48);
+  EXPECT_EQ(train.labels(0).label(), "left");
+  EXPECT_EQ(train.labels(0).count() + train.labels(1).count(), 48);
+  EXPECT_GT(train.input_tokens().median(), 0);
+  EXPECT_EQ(result.report.splits(2).split(), "test");
+  ASSERT_EQ(result.report.samples_size(), 5);
+  EXPECT_EQ(result.report.samples(0).split(), "test");
+  EXPECT_GT(result.report.samples(0).row(), 0);
+  EXPECT_FALSE(result.report.samples(0).input().empty());
+}
+
+TEST(Attempt, TellsWhatDeservesAttentionInTheRowsOnce) {
+  AttemptInput input = ToyJob(20);
+  for (const char* split : {"train", "test", "test"}) {
+    input.rows.push_back(absl::StrCat(
+        R"({"text": "301", "label": "left", "split": ")", split, "\"}"));
+  }
+  RecordingListener first;
+  first.stop_phase = TuningProgress::PHASE_TRAINING;
+  first.stop_step = 7;
+  ASSERT_THAT(RunJob(input, first),
+              ReasonIs(Reason::kCancelled, HasSubstr("7")));
+  EXPECT_THAT(first.notices, Contains(HasSubstr("that training sees")));
+  EXPECT_THAT(first.notices, Contains(HasSubstr("say the same")));
+  EXPECT_THAT(first.notices, Contains(HasSubstr("have no rows in test")));
+  input.checkpoint = first.checkpoints.back().second;
+  input.attempt = 2;
+  RecordingListener second;
+
+  ASSERT_OK(RunJob(input, second));
+
+  EXPECT_EQ(second.notices.size(), 1u);  // that it goes on
+}
+
 TEST(Attempt, TheArtifactIsAPromptOfTheModel) {
   const AttemptResult result = *RunJob(ToyJob(10));
 
@@ -123,6 +208,7 @@ TEST(Attempt, TheArtifactIsAPromptOfTheModel) {
   TuningReport report = result.report;
   report.clear_series();            // they are in the event file
   report.clear_changed_examples();  // the dataset's rows stay with it
+  report.clear_samples();
   EXPECT_TRUE(MessageDifferencer::Equals(stored.manifest.report(), report));
   EXPECT_EQ(result.model_fingerprint, TinyModel()->info.fingerprint);
 }
@@ -555,6 +641,81 @@ TEST(Attempt, LearnsNumbersInTheirOwnUnit) {
                             TinyModel("encoder")->info));
 }
 
+TEST(Attempt, LearnsChoicesThatComeWithTheRows) {
+  struct Learned {
+    const char* model;
+    double accuracy;  // at least, of six rows
+    double loss;      // at most
+  };
+  for (const auto& [model, accuracy, loss] :
+       {Learned{"tiny", 1, 0.3}, Learned{"t5", 0.8, 0.55}}) {
+    const absl::StatusOr<AttemptResult> result = RunJob(ToyChoice(model, 150));
+
+    ASSERT_OK(result);
+    const TuningReport& report = result->report;
+    EXPECT_LT(report.before().metrics().at("accuracy"), 0.9) << model;
+    EXPECT_GE(report.after().metrics().at("accuracy"), accuracy) << model;
+    EXPECT_LT(report.after().loss(), loss) << model;
+    EXPECT_EQ(report.validation_metric_name(), "accuracy");
+    EXPECT_EQ(report.comparison().test(),
+              attune::v1::VersionComparison::SIGNIFICANCE_TEST_MCNEMAR);
+    EXPECT_EQ(result->resolved_spec.task().choices_field(), "choices");
+    EXPECT_OK(CheckPromptFits(*DecodePrompt(result->artifact),
+                              TinyModel(model)->info));
+  }
+}
+
+TEST(Attempt, LearnsChoicesByAdditionsToTheWeights) {
+  AttemptInput input = ToyChoice("tiny", 60);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_lora()->set_rank(4);
+  spec.mutable_training()->mutable_learning_rate()->set_value(0.02);
+  spec.mutable_training()->set_label_smoothing(0.05);
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  EXPECT_GT(result->report.after().metrics().at("accuracy"), 0.9);
+}
+
+TEST(Attempt, AKilledAndResumedMultipleChoiceGivesTheSameBytes) {
+  AttemptInput input = ToyChoice("tiny", 12);
+  input.job.mutable_spec()->mutable_training()->set_checkpoint_interval_steps(
+      5);
+  const AttemptResult whole = *RunJob(input);
+
+  EXPECT_EQ(RunInPieces(input, /*killed=*/true, 1).artifact.files,
+            whole.artifact.files);
+}
+
+TEST(Attempt, AHardPromptShowsTheRightChoices) {
+  AttemptInput input = ToyChoice("tiny", 0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(3);
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input, listener);
+
+  ASSERT_OK(result);
+  const attune::v1::TaskSpec& task = listener.specs.at(0).task();
+  ASSERT_EQ(task.demonstrations_size(), 3);
+  for (const auto& shown : task.demonstrations()) {
+    const bool one =
+        shown.fields().fields().at("text").string_value().back() == '1';
+    EXPECT_EQ(shown.answer(), one ? "the 1" : "it is 7");
+  }
+}
+
+TEST(Attempt, NamesTheRowOfAChoiceThatIsNone) {
+  AttemptInput input = ToyChoice("tiny", 10);
+  input.rows[4] = R"({"text": "1", "choices": ["a", "b"], "label": 2})";
+
+  EXPECT_THAT(RunJob(input), ReasonIs(Reason::kInvalidData,
+                                      AllOf(HasSubstr("row 5"),
+                                            HasSubstr("field 'label' is 2"))));
+}
+
 TEST(Attempt, LearnsAnswersInAContext) {
   AttemptInput input = ToyJobOn("encoder", 200);
   *input.job.mutable_spec()->mutable_task() = SpanTask();
@@ -650,6 +811,43 @@ TEST(Attempt, AHardPromptWithoutDemonstrationsIsTheBase) {
 
   EXPECT_TRUE(MessageDifferencer::Equals(result.report.before(),
                                          result.report.after()));
+}
+
+TEST(Attempt, CalibratesWhatItHasTuned) {
+  AttemptInput input = ToyJob(20);
+  auto& calibration =
+      *input.job.mutable_spec()->mutable_task()->mutable_calibration();
+  calibration.set_content_free(true);
+  calibration.set_fit_temperature(true);
+  const AttemptResult plain = *RunJob(ToyJob(20));
+
+  const AttemptResult result = *RunJob(input);
+
+  // Training knows nothing of it, nor what is measured of the base.
+  EXPECT_EQ(result.report.best_validation_metric(),
+            plain.report.best_validation_metric());
+  EXPECT_TRUE(MessageDifferencer::Equals(result.report.before(),
+                                         plain.report.before()));
+  EXPECT_NE(result.report.after().loss(), plain.report.after().loss());
+  const StoredPrompt stored = *DecodePrompt(result.artifact);
+  EXPECT_EQ(stored.manifest.task().calibration().log_priors_size(), 2);
+  EXPECT_TRUE(stored.manifest.task().calibration().has_temperature());
+  EXPECT_TRUE(
+      MessageDifferencer::Equals(result.resolved_spec.task().calibration(),
+                                 stored.manifest.task().calibration()));
+}
+
+TEST(Attempt, CalibratesAHardPrompt) {
+  AttemptInput input = ToyJob(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt();
+  spec.mutable_task()->mutable_calibration()->set_content_free(true);
+
+  const AttemptResult result = *RunJob(input);
+
+  EXPECT_NE(result.report.before().loss(), result.report.after().loss());
+  EXPECT_TRUE(result.report.has_comparison());
 }
 
 TEST(Attempt, AHardPromptTakesItsTasksDemonstrations) {

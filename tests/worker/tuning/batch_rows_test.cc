@@ -98,5 +98,23 @@ TEST(BatchRows, APrefixTakesNoRows) {
   }
 }
 
+TEST(BatchRows, ChoicesRunAllButTheirLastTokens) {
+  const std::shared_ptr<const LoadedModel> loaded = TinyModel();
+  const auto program = *TaskProgram::Compile(ChoiceTask(), loaded, kPromptRows);
+  const std::vector<PreparedExample> examples = *PrepareExamples(
+      *program, {{.row = 1,
+                  .fields = R"({"text": "1", "choices": ["7", "1234"]})",
+                  .answer = "7"}});
+  const std::vector<const PreparedExample*> batch = {&examples[0]};
+
+  const BatchRows rows = CountBatchRows(
+      *program, {{"prompt", at::zeros({kPromptRows, 8})}}, batch, {});
+
+  const TaskInput& input = examples[0].input;
+  EXPECT_EQ(rows.shared, kPromptRows);
+  EXPECT_THAT(rows.samples, ElementsAre(static_cast<int64_t>(input.ids.size()) +
+                                        input.choices.num_tokens() - 2));
+}
+
 }  // namespace
 }  // namespace attune::worker

@@ -247,6 +247,31 @@ TEST(TrainingDefaults, IntervalsStayWithinTheSteps) {
   EXPECT_EQ(ResolvedOf300Rows(spec).training().checkpoint_interval_steps(), 3);
 }
 
+TEST(TrainingDefaults, ValidationsMayGoByPassesOverTheRows) {
+  TuningJobSpec spec = ClassifyingSpec();
+  attune::v1::TrainingConfig& training = *spec.mutable_training();
+  training.set_batch_size(16);
+  training.set_max_epochs(5);
+  training.set_validation_interval_epochs(1);
+
+  // 300 rows in steps of 16.
+  EXPECT_EQ(ResolvedOf300Rows(spec).training().validation_interval_steps(), 19);
+  training.set_validation_interval_steps(7);
+  EXPECT_EQ(ResolvedOf300Rows(spec).training().validation_interval_steps(), 7);
+  training.set_validation_interval_steps(0);
+  training.set_validation_interval_epochs(0.01);
+  EXPECT_EQ(ResolvedOf300Rows(spec).training().validation_interval_steps(), 1);
+  training.set_validation_interval_epochs(100);
+  EXPECT_EQ(ResolvedOf300Rows(spec).training().validation_interval_steps(),
+            ResolvedOf300Rows(spec).training().max_steps());
+  training.set_validation_interval_epochs(-1);
+  ExpectTrainingRefused(
+      Reason::kInvalidField, "spec.training.validation_interval_epochs",
+      [](TuningJobSpec& one) {
+        one.mutable_training()->set_validation_interval_epochs(-1);
+      });
+}
+
 TEST(TrainingDefaults, WarmupIsAShareOrANumberOfSteps) {
   TuningJobSpec spec = ClassifyingSpec();
   spec.mutable_training()->set_max_steps(90);

@@ -1,0 +1,126 @@
+#include "worker/tasks/beam_decoder.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "proto/cc/status_macros.h"
+#include "worker/models/torch_errors.h"
+#include "worker/tasks/beam_decoding.h"
+#include "worker/tasks/language_batch.h"
+
+namespace attune::worker {
+namespace {
+
+// An answer that is being made; without a search where it has no room.
+struct BeamAnswer {
+  std::unique_ptr<BeamDecoding> search;
+  std::shared_ptr<const KvBlock> memory;  // of an encoder-decoder
+
+  bool done() const { return search == nullptr || search->finished(); }
+};
+
+std::unique_ptr<BeamDecoding> BeginSearch(const TaskProgram& program,
+                                          const TaskInput& input) {
+  const attune::v1::Decoding& decoding = program.task().decoding();
+  BeamOptions options = {
+      .num_beams = decoding.num_beams(),
+      .max_new_tokens =
+          std::min(program.max_new_tokens(), program.AnswerRoom(input)),
+      .end_tokens = EndTokens(program.model(), program.end_token())};
+  if (options.max_new_tokens <= 0) return nullptr;
+  if (decoding.has_length_penalty()) {
+    options.length_penalty = decoding.length_penalty().value();
+  }
+  return std::make_unique<BeamDecoding>(
+      *program.model().tokenizer, std::move(options),
+      std::vector<std::string>(decoding.stop().begin(), decoding.stop().end()),
+      input.ids);
+}
+
+// An encoder-decoder reads the inputs once; its decoder begins anew.
+absl::Status ReadInputsOnce(const TaskProgram& program,
+                            const AttachedPrompt* prompt,
+                            absl::Span<const TaskInput* const> inputs,
+                            std::vector<BeamAnswer>& answers) {
+  const EncoderDecoderModel& model =
+      AsEncoderDecoder(ModelWith(prompt, program.model()));
+  std::vector<MemoryText> texts;
+  texts.reserve(inputs.size());
+  for (const TaskInput* input : inputs) texts.push_back({input->ids, prompt});
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<std::shared_ptr<const KvBlock>> memories,
+      EncodeMemories(model, texts));
+  for (size_t i = 0; i < answers.size(); ++i) {
+    answers[i].memory = memories[i];
+    if (answers[i].search == nullptr) continue;
+    answers[i].search->BeginApart(model.config().decoder_start_token_id);
+  }
+  return absl::OkStatus();
+}
+
+// Brings the beams of all answers that are not done one token further.
+absl::Status RunBeams(const TaskProgram& program, const AttachedPrompt* prompt,
+                      std::vector<BeamAnswer>& answers) {
+  const LanguageModel& model = AsLanguage(ModelWith(prompt, program.model()));
+  LanguageBatch batch(model);
+  std::vector<int64_t> rows;
+  for (BeamAnswer& answer : answers) {
+    if (answer.done()) continue;
+    for (const DecodingStep& step : answer.search->Steps()) {
+      rows.push_back(batch.LastRowOf(
+          batch.AddStep(step.ids, prompt, step.sequence, answer.memory.get())));
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden, batch.Run(std::move(rows)));
+  const at::Tensor logits = model.Logits(hidden).cpu().contiguous();
+  const size_t vocab = static_cast<size_t>(logits.size(1));
+  const float* begin = logits.const_data_ptr<float>();
+  for (BeamAnswer& answer : answers) {
+    if (answer.done()) continue;
+    const size_t size = answer.search->num_steps() * vocab;
+    ATTUNE_RETURN_IF_ERROR(answer.search->Advance({begin, size}));
+    begin += size;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int64_t NumBeams(const attune::v1::TaskSpec& task) {
+  return std::max<int64_t>(1, task.decoding().num_beams());
+}
+
+absl::StatusOr<std::vector<std::string>> DecodeByBeams(
+    const TaskProgram& program, const AttachedPrompt* prompt,
+    absl::Span<const TaskInput* const> inputs,
+    const std::function<absl::Status()>& before_pass) {
+  using Texts = std::vector<std::string>;
+  return CatchTorchErrors("decoding", [&]() -> absl::StatusOr<Texts> {
+    const at::NoGradGuard no_grad;
+    std::vector<BeamAnswer> answers(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      answers[i].search = BeginSearch(program, *inputs[i]);
+    }
+    if (program.reads_apart() && !answers.empty()) {
+      ATTUNE_RETURN_IF_ERROR(before_pass());
+      ATTUNE_RETURN_IF_ERROR(ReadInputsOnce(program, prompt, inputs, answers));
+    }
+    const auto is_done = [](const BeamAnswer& one) { return one.done(); };
+    while (!std::all_of(answers.begin(), answers.end(), is_done)) {
+      ATTUNE_RETURN_IF_ERROR(before_pass());
+      ATTUNE_RETURN_IF_ERROR(RunBeams(program, prompt, answers));
+    }
+    Texts texts(answers.size());
+    for (size_t i = 0; i < answers.size(); ++i) {
+      if (answers[i].search == nullptr) continue;
+      ATTUNE_ASSIGN_OR_RETURN(BeamText chosen, answers[i].search->Text());
+      texts[i] = std::move(chosen.text);
+    }
+    return texts;
+  });
+}
+
+}  // namespace attune::worker
