@@ -53,8 +53,6 @@ std::optional<double> NumberAt(const Place& at) {
                  : (r.*single)(at.message, at.field));
   };
   switch (at.field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return get(&Reflection::GetInt32, &Reflection::GetRepeatedInt32);
     case FieldDescriptor::CPPTYPE_FLOAT:
       return get(&Reflection::GetFloat, &Reflection::GetRepeatedFloat);
     case FieldDescriptor::CPPTYPE_DOUBLE:
