@@ -19,9 +19,12 @@ steps, without evaluations. PEFT's accuracy is that of its last step; Attune
 keeps the best of its validations on the dev rows, which PEFT does not see.
 
 "to loss" are the seconds of training after which Attune's loss is no more than
-PEFT's at its end: the mean of -log P(label) on --loss-rows of the dev rows, with
-the labels' probabilities adding up to 1. Of these rows Attune measures the loss
-at each validation. The ratio behind it is that of PEFT's seconds.
+PEFT's at its end: the mean of -log P(label) on the dev rows, with the labels'
+probabilities adding up to 1. Attune measures it at each validation, on the same
+rows. The ratio behind it is that of PEFT's seconds.
+
+Where fewer rows are wanted than a file has they are drawn, the same for both
+sides: a file may be in the order of its labels.
 """
 
 import argparse
@@ -80,8 +83,9 @@ def parse_arguments():
     parser.add_argument("--virtual-tokens", type=int, default=20)
     parser.add_argument("--test-rows", type=int, default=500)
     parser.add_argument("--dev-rows", type=int, default=200)
-    parser.add_argument("--loss-rows", type=int, default=100,
-                        help="dev rows on which PEFT's loss is measured")
+    parser.add_argument("--log", type=pathlib.Path,
+                        help="JSON Lines of what was measured with the same "
+                        "settings; added to, and not measured again")
     parser.add_argument("--skip-peft-accuracy", action="store_true",
                         help="its loss alone; test rows take longest")
     parser.add_argument("--attune", default="build/dev/bin/attune")
@@ -99,10 +103,13 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def read_rows(path, limit=None):
+def read_rows(path, limit=0):
+    """-> all rows, or `limit` of them, drawn."""
     with path.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    return rows[:limit]
+    if not 0 < limit < len(rows):
+        return rows
+    return random.Random(0).sample(rows, limit)
 
 
 def words_of(label):
@@ -126,6 +133,7 @@ class AttuneSide:
         self.arguments = arguments
         self.one = one
         self.labels = sorted({row["label"] for row in splits["train"]})
+        self.before = None  # the same for all seeds
         self.dataset = f"quality-{one.name.replace('_', '-')}-" + (
             uuid.uuid4().hex[:8])
         self.call("datasets", "create", self.dataset)
@@ -157,8 +165,8 @@ class AttuneSide:
                 "num_virtual_tokens": self.arguments.virtual_tokens}},
             "training": {"max_steps": self.arguments.steps,
                          "batch_size": self.arguments.batch, "seed": seed},
-            # Drawn from all of them: files may be in the order of the labels.
-            "evaluation": {"max_validation_rows": self.arguments.dev_rows}}
+            "evaluation": {"skip_baseline": self.before is not None,
+                           "max_validation_rows": self.arguments.dev_rows}}
 
     def run(self, seed):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -169,8 +177,9 @@ class AttuneSide:
         series = {one["name"]: dict(zip(one["steps"], one["values"]))
                   for one in report["series"]}
         seconds = series["training_seconds"]
-        return Outcome(report["before"]["metrics"]["accuracy"],
-                       report["after"]["metrics"]["accuracy"],
+        if self.before is None:
+            self.before = report["before"]["metrics"]["accuracy"]
+        return Outcome(self.before, report["after"]["metrics"]["accuracy"],
                        report["trainingSeconds"],
                        [(seconds[step], loss) for step, loss
                         in sorted(series["validation_loss"].items())])
@@ -230,7 +239,27 @@ class PeftSide:
             labels[i, len(text):end] = torch.tensor(answer)
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
-    def measure(self, model, rows):
+    def label_scores(self, model, base, row):
+        """-> [labels], the log-probability of each label's words. The text is
+        computed once: its keys and values serve all labels."""
+        torch = self.torch
+        text = torch.tensor([self.text_ids(row)])
+        output = model(input_ids=text, attention_mask=torch.ones_like(text),
+                       use_cache=True)
+        logits = output.logits[:, -1:].expand(len(self.labels), -1, -1)
+        words = self.collate([([], self.label_ids[label])
+                              for label in self.labels])["labels"]
+        if words.shape[1] > 1:
+            output.past_key_values.batch_repeat_interleave(len(self.labels))
+            more = base(input_ids=words[:, :-1].clamp(min=0),
+                        past_key_values=output.past_key_values,
+                        use_cache=True)
+            logits = torch.cat((logits, more.logits), 1)
+        scores = torch.log_softmax(logits.float(), -1)
+        tokens = scores.gather(2, words.clamp(min=0).unsqueeze(2)).squeeze(2)
+        return (tokens * (words != IGNORED)).sum(1)
+
+    def measure(self, model, base, rows):
         """-> the share of rows whose label has the likeliest words, and the
         mean of -log P(label)."""
         if not rows:
@@ -239,20 +268,10 @@ class PeftSide:
         right, loss = 0, 0.0
         with self.torch.no_grad():
             for row in rows:
-                text = self.text_ids(row)
-                batch = self.collate([(text, self.label_ids[label])
-                                      for label in self.labels])
-                labels = batch.pop("labels")
-                # Rows of the prompt stand before the text's.
-                logits = model(**batch).logits[:, -labels.shape[1]:].float()
-                scores = self.torch.log_softmax(logits[:, :-1], -1)
-                targets = labels[:, 1:]
-                tokens = scores.gather(
-                    2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)
-                sums = (tokens * (targets != IGNORED)).sum(1)
+                scores = self.label_scores(model, base, row)
                 answer = self.labels.index(row["label"])
-                right += int(sums.argmax()) == answer
-                loss -= float(self.torch.log_softmax(sums, 0)[answer])
+                right += int(scores.argmax()) == answer
+                loss -= float(self.torch.log_softmax(scores, 0)[answer])
         return right / len(rows), loss / len(rows)
 
     def run(self, seed):
@@ -261,7 +280,7 @@ class PeftSide:
         base = self.load_base()
         test = [] if arguments.skip_peft_accuracy else self.splits["test"]
         if self.before is None:
-            self.before = self.measure(base, test)[0]
+            self.before = self.measure(base, base, test)[0]
         choices = ", ".join(words_of(label) for label in self.labels)
         model = self.peft.get_peft_model(base, self.peft.PromptTuningConfig(
             task_type=self.peft.TaskType.CAUSAL_LM,
@@ -287,10 +306,9 @@ class PeftSide:
             optimiser.step()
             scheduler.step()
             seconds += time.perf_counter() - begin
-        _, loss = self.measure(model,
-                               self.splits["dev"][:arguments.loss_rows])
-        return Outcome(self.before, self.measure(model, test)[0], seconds,
-                       [(seconds, loss)])
+        _, loss = self.measure(model, base, self.splits["dev"])
+        return Outcome(self.before, self.measure(model, base, test)[0],
+                       seconds, [(seconds, loss)])
 
 
 def batches(num_rows, size, steps, seed):
@@ -317,9 +335,34 @@ def seconds_to_losses(outcomes):
     return None if None in seconds else statistics.mean(seconds)
 
 
-def run_seed(name, side, runner, seed):
+class Log:
+    """What was measured before, so that hours of it need not be one run."""
+
+    def __init__(self, path):
+        self.path = path
+        self.done = {}
+        if path and path.exists():
+            for one in read_rows(path):
+                key = (one.pop("set"), one.pop("side"), one.pop("seed"))
+                self.done[key] = Outcome(**one)
+
+    def add(self, key, outcome):
+        if not self.path:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(zip(("set", "side", "seed"), key)) |
+                                  dataclasses.asdict(outcome)) + "\n")
+
+
+def run_seed(name, side, runner, seed, log):
     """One of minutes: says on standard error what it came to."""
-    outcome = runner.run(seed)
+    key = (name, side, seed)
+    outcome = log.done.get(key)
+    if outcome:
+        runner.before = outcome.before
+    else:
+        outcome = runner.run(seed)
+        log.add(key, outcome)
     print(f"{name} {side} seed {seed}: {outcome.before:.3f} to "
           f"{outcome.after:.3f}, loss {outcome.losses[-1][1]:.3f}, "
           f"{outcome.seconds:.1f} s", file=sys.stderr, flush=True)
@@ -352,6 +395,7 @@ def main():
           "set        side       before    after   spread     loss    seconds "
           "   ratio  to loss    ratio",
           flush=True)
+    log = Log(arguments.log)
     measured = 0
     for name in arguments.sets:
         folder = arguments.data / name
@@ -362,14 +406,14 @@ def main():
             continue
         splits = {
             "train": read_rows(folder / "train.jsonl"),
-            "dev": read_rows(folder / "dev.jsonl"),
+            "dev": read_rows(folder / "dev.jsonl", arguments.dev_rows),
             "test": read_rows(folder / "test.jsonl", arguments.test_rows)}
         outcomes = {}
         # PEFT first: the ratio stands in Attune's line.
         for side, make in (("peft", PeftSide), ("attune", AttuneSide)):
             if side in arguments.sides:
                 runner = make(arguments, SETS[name], splits)
-                outcomes[side] = [run_seed(name, side, runner, seed)
+                outcomes[side] = [run_seed(name, side, runner, seed, log)
                                   for seed in arguments.seeds]
         print_rows(name, outcomes)
         measured += 1
