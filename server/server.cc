@@ -225,7 +225,8 @@ void Server::Impl::MakeServices() {
       host_,
       TuningService::Parts{*jobs_, *datasets_, *prompts_, fleet_, engines_},
       watches);
-  dataset_service_.emplace(host_, *datasets_);
+  dataset_service_.emplace(
+      host_, AugmentCall::Parts{*prompts_, *datasets_, fleet_, engines_});
   prompt_service_.emplace(host_, *prompts_, *artifacts_);
   inference_service_.emplace(host_, *prompts_, fleet_, engines_);
   model_service_.emplace(host_, fleet_, database_->page_tokens());

@@ -71,7 +71,7 @@ MAX_CMAKE = 60
 FILE_NAME_LINE = re.compile(r"^\s*[\w./-]+\.(cc|h)\s*$")
 # Two targets: what all three programs agree on (proto_cc, about 850 lines) and
 # what a process with a gRPC server needs (proto_serving, about 1,200).
-MAX_PROTO_CC = 2100
+MAX_PROTO_CC = 2200
 # Longer on purpose: path -> (limit, reason).
 LONG_ON_PURPOSE = {
     "server/jobs/job_manager.h": (

@@ -32,7 +32,7 @@ namespace {
 constexpr char kEngineService[] = "attune.worker.v1.Engine";
 // A request may hold 256 inputs of several kilobytes each.
 constexpr int kMaxRequestBytes = 16 << 20;
-// Evaluations and preflights that wait for the one that runs.
+// Evaluations, preflights and augmentations that wait for the one that runs.
 constexpr int kMaxWaitingWork = 4;
 constexpr absl::Duration kRegistrationPace = absl::Milliseconds(200);
 

@@ -28,7 +28,7 @@ constexpr char kFooter[] =
     "Exit codes:\n"
     "  0    done\n"
     "  1    the job failed or was cancelled, a preflight found errors, an "
-    "input has no answer, data is damaged\n"
+    "input has no answer, an augmentation kept no text, data is damaged\n"
     "  2    flags, files or the request are wrong\n"
     "  3    something is missing, exists already, or is in the wrong state\n"
     "  4    the server cannot be reached, is busy or not ready: try again\n"

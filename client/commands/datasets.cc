@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "client/commands/dataset_augmentation.h"
 #include "client/commands/document.h"
 #include "client/commands/files.h"
 #include "client/commands/names.h"
@@ -337,6 +338,7 @@ void AddDatasetsCommands(CLI::App& root, Session& session) {
   AddCreateDataset(*datasets, session);
   AddUpload(*datasets, session);
   AddAppend(*datasets, session);
+  AddDatasetAugmentation(*datasets, session);
   CLI::App* list = datasets->add_subcommand("list", "List datasets by name");
   list->footer("Example:\n  attune datasets list -o json");
   list->callback([&session] {

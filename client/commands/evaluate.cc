@@ -31,6 +31,7 @@ struct EvaluateOptions {
   uint64_t seed = 0;
   std::string against;
   bool against_base = false;
+  std::string metric;
 };
 
 // The base model that a version was tuned for, with the version's task but for
@@ -53,6 +54,7 @@ absl::StatusOr<v1::InferenceTarget> BaseOf(Session& session,
   base.mutable_base()->set_model(version.base_model());
   *base.mutable_base()->mutable_task() = version.task();
   base.mutable_base()->mutable_task()->clear_demonstrations();
+  base.mutable_base()->mutable_task()->clear_num_nearest_demonstrations();
   return base;
 }
 
@@ -65,6 +67,7 @@ absl::StatusOr<v1::EvaluatePromptRequest> EvaluationOf(
   request.set_split(options.split);
   request.set_max_rows(options.max_rows);
   request.set_seed(options.seed);
+  request.set_metric(options.metric);
   if (options.against_base) {
     ATTUNE_ASSIGN_OR_RETURN(*request.mutable_baseline(),
                             BaseOf(session, request.target()));
@@ -183,11 +186,14 @@ void AddEvaluateCommand(CLI::App& root, Session& session) {
       ->add_flag("--against-base", options->against_base,
                  "The base model that the prompt was tuned for")
       ->excludes(against);
+  command->add_option("--metric", options->metric,
+                      "What the comparison goes by; default: what picked the "
+                      "version's checkpoint");
   command->footer(
       "Examples:\n"
       "  attune evaluate banking77-intent --dataset banking77 --against-base\n"
       "  attune evaluate prompts/banking77-intent@next --dataset new-rows "
-      "--split all --against banking77-intent@prod\n"
+      "--split all --against banking77-intent@prod --metric macro_f1\n"
       "  attune evaluate --base smollm2-135m-instruct --task job.yaml "
       "--dataset banking77 -o json\n"
       "Nothing is stored. Ctrl-C stops the evaluation.");

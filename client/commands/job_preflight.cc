@@ -35,10 +35,6 @@ struct PreflightOptions {
   int num_samples = 0;
 };
 
-std::string CountedWord(int64_t count, std::string_view word) {
-  return Concat(FormatCount(count), " ", word, count == 1 ? "" : "s");
-}
-
 // "spec.task.template, row 12 and 4 more, field text"
 std::string PlaceOf(const PreflightFinding& finding) {
   std::string place = finding.field();

@@ -8,6 +8,7 @@
 #include "client/commands/spec_text.h"
 #include "client/output/figures.h"
 #include "client/output/text_width.h"
+#include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
 
 namespace attune::client {
@@ -29,11 +30,6 @@ std::optional<v1::MetricInterval> IntervalOf(
   const auto found = evaluation.intervals().find(metric);
   if (found == evaluation.intervals().end()) return std::nullopt;
   return found->second;
-}
-
-bool LowerIsBetter(std::string_view metric) {
-  return metric == "loss" || metric == "mse" || metric == "mae" ||
-         metric == "ece" || metric == "brier";
 }
 
 bool IncludesZero(const v1::MetricInterval& interval) {

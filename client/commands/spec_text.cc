@@ -140,9 +140,13 @@ std::string MethodText(const v1::TuningMethod& method) {
                        : Concat("prompt tuning, ", rows, " rows");
     }
     case v1::TuningMethod::kHardPrompt: {
-      const int shown = method.hard_prompt().num_demonstrations();
+      const v1::HardPrompt& hard = method.hard_prompt();
+      const int shown = hard.num_demonstrations();
+      const bool nearest =
+          hard.selection() == v1::HardPrompt::SELECTION_NEAREST;
       return shown == 0 ? "hard prompt"
-                        : Concat("hard prompt, ", shown, " demonstrations");
+                        : Concat("hard prompt, ", shown,
+                                 nearest ? " nearest" : "", " demonstrations");
     }
     case v1::TuningMethod::kLora: {
       const int rank = method.lora().rank();

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proto/cc/text.h"
 
 namespace attune::client {
 
@@ -20,6 +21,10 @@ std::string FormatCount(int64_t count) {
     grouped += digits[i];
   }
   return grouped;
+}
+
+std::string CountedWord(int64_t count, std::string_view word) {
+  return Concat(FormatCount(count), " ", word, count == 1 ? "" : "s");
 }
 
 std::string FormatBytes(int64_t bytes) {
@@ -87,7 +92,8 @@ absl::Time ToTime(const google::protobuf::Timestamp& time) {
 
 bool IsShare(std::string_view metric) {
   for (const std::string_view name :
-       {"accuracy", "exact_match", "f1", "auc", "ece", "bleu", "chrf"}) {
+       {"accuracy", "answered_accuracy", "coverage", "exact_match", "f1", "auc",
+        "ece", "bleu", "chrf"}) {
     if (metric == name) return true;
   }
   return metric.ends_with("_f1") || metric.ends_with("_precision") ||

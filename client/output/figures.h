@@ -12,7 +12,8 @@
 // the locale.
 namespace attune::client {
 
-std::string FormatCount(int64_t count);   // 1,234,567
+std::string FormatCount(int64_t count);                         // 1,234,567
+std::string CountedWord(int64_t count, std::string_view word);  // 1,234 rows
 std::string FormatBytes(int64_t bytes);   // 999 B, 1.5 KiB, 20 MiB
 std::string FormatPercent(double share);  // 0.9133 -> 91.3%
 std::string FormatNumber(double number);  // three digits: 0.412, 12.3, 1.2e-05

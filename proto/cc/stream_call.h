@@ -32,6 +32,9 @@ struct StreamHost {
 class StreamCall : public LiveCall,
                    public std::enable_shared_from_this<StreamCall> {
  public:
+  // What a step came to.
+  enum class Next { kTransfer, kWait, kEnd };
+
   // Ends the call with `status` unless it has ended.
   void End(const absl::Status& status) final ABSL_LOCKS_EXCLUDED(mutex_);
   void Tick(absl::Duration now) final ABSL_LOCKS_EXCLUDED(mutex_);
@@ -40,8 +43,6 @@ class StreamCall : public LiveCall,
   void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
 
  protected:
-  enum class Next { kTransfer, kWait, kEnd };
-
   explicit StreamCall(const StreamHost& host) : host_(host) {}
 
   void Start() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -27,8 +27,9 @@ struct ApiHost {
   absl::Duration heartbeat = absl::Seconds(15);
   // For inference calls that come without a deadline.
   absl::Duration default_deadline = absl::Seconds(120);
-  // For evaluations that come without one.
-  absl::Duration default_evaluation_deadline = absl::Hours(4);
+  // For calls that compute for long, evaluations and augmentations, that come
+  // without one.
+  absl::Duration default_work_deadline = absl::Hours(4);
 
   // The caller's, or `otherwise` from now on.
   absl::Time DeadlineOf(const grpc::CallbackServerContext& context,

@@ -65,12 +65,7 @@ class UploadCall final
 
 absl::Status CheckCreate(const v1::CreateDatasetRequest& request) {
   FieldViolations violations;
-  if (!IsResourceId(request.dataset_id())) {
-    violations.Add("dataset_id",
-                   Concat("'", request.dataset_id(),
-                          "' is not 1 to 63 of a-z, 0-9 and '-', starting with "
-                          "a letter and not ending in '-'"));
-  }
+  CheckNewId(request.dataset_id(), "dataset_id", violations);
   CheckDisplayName(request.dataset().display_name(), "dataset.display_name",
                    violations);
   return violations.ToStatus();
@@ -84,7 +79,7 @@ grpc::ServerUnaryReactor* DatasetService::CreateDataset(
   return ServeUnary(host_.control, request, response,
                     [this](const auto& create) -> absl::StatusOr<v1::Dataset> {
                       ATTUNE_RETURN_IF_ERROR(CheckCreate(create));
-                      return datasets_.CreateDataset(create);
+                      return parts_.datasets.CreateDataset(create);
                     });
 }
 
@@ -97,7 +92,7 @@ grpc::ServerUnaryReactor* DatasetService::GetDataset(
         ATTUNE_ASSIGN_OR_RETURN(
             const std::string id,
             ParseResourceName(kDatasetCollection, get.name(), "name"));
-        return datasets_.GetDataset(id);
+        return parts_.datasets.GetDataset(id);
       });
 }
 
@@ -108,9 +103,9 @@ grpc::ServerUnaryReactor* DatasetService::ListDatasets(
   return ServeUnary(
       host_.control, request, response,
       [this](const auto& list) -> absl::StatusOr<v1::ListDatasetsResponse> {
-        ATTUNE_ASSIGN_OR_RETURN(
-            auto page,
-            datasets_.ListDatasets({list.page_size(), list.page_token(), ""}));
+        ATTUNE_ASSIGN_OR_RETURN(auto page,
+                                parts_.datasets.ListDatasets(
+                                    {list.page_size(), list.page_token(), ""}));
         v1::ListDatasetsResponse answer;
         for (v1::Dataset& dataset : page.items) {
           *answer.add_datasets() = std::move(dataset);
@@ -129,7 +124,7 @@ grpc::ServerUnaryReactor* DatasetService::DeleteDataset(
         ATTUNE_ASSIGN_OR_RETURN(
             const std::string id,
             ParseResourceName(kDatasetCollection, remove.name(), "name"));
-        return datasets_.DeleteDataset(id);
+        return parts_.datasets.DeleteDataset(id);
       });
 }
 
@@ -142,14 +137,22 @@ grpc::ServerUnaryReactor* DatasetService::AppendExamples(
         ATTUNE_ASSIGN_OR_RETURN(
             const std::string id,
             ParseResourceName(kDatasetCollection, append.dataset(), "dataset"));
-        return datasets_.AppendExamples(id, append);
+        return parts_.datasets.AppendExamples(id, append);
       });
 }
 
 grpc::ServerReadReactor<v1::UploadExamplesRequest>*
 DatasetService::UploadExamples(grpc::CallbackServerContext* /*context*/,
                                v1::Dataset* response) {
-  return UploadCall::Begin<UploadCall>(host_, datasets_, response);
+  return UploadCall::Begin<UploadCall>(host_, parts_.datasets, response);
+}
+
+grpc::ServerWriteReactor<v1::AugmentDatasetResponse>*
+DatasetService::AugmentDataset(grpc::CallbackServerContext* context,
+                               const v1::AugmentDatasetRequest* request) {
+  return AugmentCall::Begin<AugmentCall>(
+      host_, parts_, *request,
+      host_.DeadlineOf(*context, host_.default_work_deadline));
 }
 
 }  // namespace attune::server

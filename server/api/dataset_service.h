@@ -3,17 +3,17 @@
 
 #include "attune/v1/dataset_service.grpc.pb.h"
 #include "server/api/api_host.h"
+#include "server/api/augment_call.h"
 
 namespace attune::server {
 
-class DatasetCatalog;
-
-// attune.v1.DatasetService: checks requests and hands them to the catalog.
-// Thread-safe.
+// attune.v1.DatasetService: checks requests and hands them to the catalog, and
+// augmentations to workers. Thread-safe.
 class DatasetService final : public v1::DatasetService::CallbackService {
  public:
-  DatasetService(const ApiHost& host, DatasetCatalog& datasets)
-      : host_(host), datasets_(datasets) {}
+  // All must outlive this.
+  DatasetService(const ApiHost& host, const AugmentCall::Parts& parts)
+      : host_(host), parts_(parts) {}
 
   grpc::ServerUnaryReactor* CreateDataset(
       grpc::CallbackServerContext* context,
@@ -34,10 +34,13 @@ class DatasetService final : public v1::DatasetService::CallbackService {
       const v1::AppendExamplesRequest* request, v1::Dataset* response) override;
   grpc::ServerReadReactor<v1::UploadExamplesRequest>* UploadExamples(
       grpc::CallbackServerContext* context, v1::Dataset* response) override;
+  grpc::ServerWriteReactor<v1::AugmentDatasetResponse>* AugmentDataset(
+      grpc::CallbackServerContext* context,
+      const v1::AugmentDatasetRequest* request) override;
 
  private:
   const ApiHost& host_;
-  DatasetCatalog& datasets_;
+  const AugmentCall::Parts parts_;
 };
 
 }  // namespace attune::server

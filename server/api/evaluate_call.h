@@ -1,23 +1,20 @@
 #ifndef ATTUNE_SERVER_API_EVALUATE_CALL_H_
 #define ATTUNE_SERVER_API_EVALUATE_CALL_H_
 
-#include <memory>
+#include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "attune/v1/evaluation_service.pb.h"
 #include "attune/worker/v1/engine.pb.h"
-#include "proto/cc/stream_call.h"
 #include "server/api/api_host.h"
 #include "server/api/engine_pool.h"
+#include "server/api/relay_call.h"
 
 namespace attune::server {
 
 class DatasetCatalog;
-class Fleet;
 class PromptRegistry;
 
 inline constexpr int kMaxEvaluationRows = 100'000;
@@ -27,9 +24,10 @@ inline constexpr int kMaxEvaluationRows = 100'000;
 absl::Status CheckEvaluatePrompt(const v1::EvaluatePromptRequest& request);
 
 // One EvaluatePrompt: sends the rows of the dataset to a worker and passes on
-// what it answers, one message at a time. Whichever side ends first ends the
-// other.
-class EvaluateCall final : public StreamWriter<v1::EvaluatePromptResponse> {
+// what it answers.
+class EvaluateCall final : public RelayCall<v1::EvaluatePromptResponse,
+                                            worker::v1::EngineEvaluateRequest,
+                                            v1::EvaluatePromptResponse> {
  public:
   struct Parts {
     const PromptRegistry& prompts;
@@ -41,26 +39,19 @@ class EvaluateCall final : public StreamWriter<v1::EvaluatePromptResponse> {
   // deadline: of the call to the worker.
   EvaluateCall(const ApiHost& host, const Parts& parts,
                const v1::EvaluatePromptRequest& request, absl::Time deadline);
-  ~EvaluateCall() override;
 
  private:
-  class EngineStream;
-
+  absl::StatusOr<Question> Ask() override;
   Next Make(v1::EvaluatePromptResponse* message, absl::Status* status) override;
-  void OnEnded() override ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status Open() ABSL_LOCKS_EXCLUDED(mutex_);
   // What the worker is asked.
   absl::StatusOr<worker::v1::EngineEvaluateHeader> MakeHeader() const;
+  // What the comparison goes by. INVALID_ARGUMENT naming the task's metrics for
+  // another one.
+  absl::StatusOr<std::string> ChooseMetric(
+      const worker::v1::EngineTarget& target) const;
 
-  const ApiHost& host_;
   const Parts parts_;
   const v1::EvaluatePromptRequest request_;
-  const absl::Time deadline_;
-  bool opened_ = false;  // used by steps only
-
-  absl::Mutex mutex_;
-  std::shared_ptr<EngineStream> stream_ ABSL_GUARDED_BY(mutex_);
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace attune::server

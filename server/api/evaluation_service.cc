@@ -7,7 +7,7 @@ EvaluationService::EvaluatePrompt(grpc::CallbackServerContext* context,
                                   const v1::EvaluatePromptRequest* request) {
   return EvaluateCall::Begin<EvaluateCall>(
       host_, parts_, *request,
-      host_.DeadlineOf(*context, host_.default_evaluation_deadline));
+      host_.DeadlineOf(*context, host_.default_work_deadline));
 }
 
 }  // namespace attune::server

@@ -4,13 +4,12 @@
 #include <string>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "attune/worker/v1/engine.pb.h"
 #include "grpcpp/client_context.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "server/api/message_relay.h"
 #include "server/api/target_resolver.h"
 #include "server/api/task_checks.h"
 #include "server/api/unsupported.h"
@@ -31,83 +30,43 @@ class GenerateCall::EngineStream final
     loan_.emplace(std::move(loan));
     stub_ = std::move(stub);
     request_ = std::move(request);
-    client_ = std::move(client);
     context_.set_deadline(absl::ToChronoTime(deadline));
     self_ = std::move(self);
     stub_->async()->StreamGenerate(&context_, &request_, this);
-    // Held until the reads are over, so that Take may always read. Only a call
-    // that the stub has bound can be held.
-    AddHold();
-    StartRead(&incoming_);
+    relay_.Begin(*this, std::move(client));
     StartCall();
   }
 
   // Nobody takes messages any more. Thread-safe; also before Start.
   void Cancel() {
     context_.TryCancel();
-    absl::MutexLock lock(&mutex_);
-    cancelled_ = true;
-    if (std::exchange(has_message_, false)) StartRead(&incoming_);
+    relay_.Stop(*this);
   }
 
-  // What is there: a message (then the next one is asked for), the end, or
-  // nothing yet.
   Next Take(v1::StreamGenerateResponse* message, absl::Status* status) {
-    absl::MutexLock lock(&mutex_);
-    if (!has_message_) {
-      if (!ended_) return Next::kWait;
-      *status = status_;
-      return Next::kEnd;
-    }
-    has_message_ = false;
-    message->Swap(&incoming_);
-    StartRead(&incoming_);
-    return Next::kTransfer;
+    return relay_.Take(*this, message, status);
   }
 
  private:
-  void OnReadDone(bool ok) override {
-    if (!ok) return RemoveHold();  // OnDone follows
-    {
-      absl::MutexLock lock(&mutex_);
-      if (cancelled_) return StartRead(&incoming_);
-      has_message_ = true;
-    }
-    Tell();
-  }
+  void OnReadDone(bool ok) override { relay_.ReadDone(*this, ok); }
 
-  void OnDone(const grpc::Status& status) override {
-    {
-      absl::MutexLock lock(&mutex_);
-      ended_ = true;
-      status_ = FromGrpcStatus(status);
-      if (!status_.ok()) {
-        status_ = WithContext(status_, Concat("worker '", loan_->id(), "'"));
-      }
+  void OnDone(const grpc::Status& wire) override {
+    absl::Status status = FromGrpcStatus(wire);
+    if (absl::IsUnavailable(status)) loan_->MarkSuspect();
+    if (!status.ok()) {
+      status = WithContext(status, Concat("worker '", loan_->id(), "'"));
     }
-    if (absl::IsUnavailable(FromGrpcStatus(status))) loan_->MarkSuspect();
     loan_.reset();
-    Tell();
+    relay_.End(status);
     std::exchange(self_, nullptr).reset();
-  }
-
-  void Tell() {
-    if (const auto client = client_.lock()) client->Wake();
   }
 
   std::optional<WorkerLoan> loan_;
   std::shared_ptr<EngineStub> stub_;
   worker::v1::EngineGenerateRequest request_;
-  std::weak_ptr<StreamCall> client_;
   grpc::ClientContext context_;
   std::shared_ptr<EngineStream> self_;
-  absl::Mutex mutex_;
-  // gRPC's between StartRead and OnReadDone, ours while has_message_.
-  v1::StreamGenerateResponse incoming_;
-  bool has_message_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  MessageRelay<v1::StreamGenerateResponse> relay_;
 };
 
 GenerateCall::GenerateCall(const ApiHost& host, const PromptRegistry& prompts,

@@ -31,6 +31,14 @@ RowSource SourceOf(const DatasetCatalog& datasets, PinnedRows rows) {
   return [reader] { return reader->Next(); };
 }
 
+int64_t CountRowsOf(const PinnedRows& rows, const std::string& split) {
+  const auto count = [&rows](const std::string& name) -> int64_t {
+    const auto found = rows.split_rows.find(name);
+    return found == rows.split_rows.end() ? 0 : found->second;
+  };
+  return count(split) + (split == "train" ? count("") : 0);
+}
+
 absl::StatusOr<worker::v1::EngineRows> TakeChunk(const RowSource& source) {
   worker::v1::EngineRows chunk;
   for (size_t num_bytes = 0; num_bytes < kEnoughRowBytes;) {

@@ -1,6 +1,7 @@
 #ifndef ATTUNE_SERVER_API_ROW_SOURCE_H_
 #define ATTUNE_SERVER_API_ROW_SOURCE_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ using RowSource = std::function<absl::StatusOr<std::vector<std::string>>()>;
 
 // The rows that were pinned, of a dataset or inline. `datasets` is borrowed.
 RowSource SourceOf(const DatasetCatalog& datasets, PinnedRows rows);
+
+// How many rows are of a split ("train", "validation" or "test"); those without
+// one of their own count as "train".
+int64_t CountRowsOf(const PinnedRows& rows, const std::string& split);
 
 // Some of the next rows, about 1 MiB; empty at the end. DATA_LOSS, NOT_FOUND:
 // what `source` says.

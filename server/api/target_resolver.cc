@@ -51,4 +51,8 @@ absl::StatusOr<worker::v1::EngineTarget> ResolveTarget(
   return resolved;
 }
 
+Fleet::Need NeedOf(const worker::v1::EngineTarget& target) {
+  return {target.model(), target.model_fingerprint(), target.artifact_digest()};
+}
+
 }  // namespace attune::server

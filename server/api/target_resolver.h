@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "attune/v1/inference_service.pb.h"
 #include "attune/worker/v1/engine.pb.h"
+#include "server/fleet/fleet.h"
 
 namespace attune::server {
 
@@ -17,6 +18,9 @@ class PromptRegistry;
 absl::StatusOr<worker::v1::EngineTarget> ResolveTarget(
     const PromptRegistry& prompts, const v1::InferenceTarget& target,
     std::string_view path);
+
+// What a worker must hold to compute with `target`.
+Fleet::Need NeedOf(const worker::v1::EngineTarget& target);
 
 }  // namespace attune::server
 

@@ -328,17 +328,33 @@ void CheckOwnFields(const v1::TaskSpec& task, const std::string& path,
   }
 }
 
+void CheckNumNearest(const v1::TaskSpec& task, const std::string& path,
+                     FieldViolations& violations) {
+  const int nearest = task.num_nearest_demonstrations();
+  if (nearest < 0 || nearest > kMaxDemonstrations) {
+    violations.Add(path, Concat("is ", nearest, "; 0 to ", kMaxDemonstrations,
+                                " are allowed"));
+  } else if (nearest > task.demonstrations_size()) {
+    violations.Add(path, Concat("is ", nearest, ", but the task names ",
+                                task.demonstrations_size(),
+                                " demonstrations; a hard prompt with "
+                                "SELECTION_NEAREST chooses them and sets it"));
+  }
+}
+
 void CheckDemonstrations(const v1::TaskSpec& task, const std::string& path,
                          FieldViolations& violations) {
+  const int most = task.num_nearest_demonstrations() > 0
+                       ? kMaxPoolDemonstrations
+                       : kMaxDemonstrations;
   size_t bytes = 0;
   for (const v1::Demonstration& one : task.demonstrations()) {
     bytes += one.ByteSizeLong();
   }
-  if (task.demonstrations_size() > kMaxDemonstrations ||
-      bytes > kMaxDemonstrationsBytes) {
+  if (task.demonstrations_size() > most || bytes > kMaxDemonstrationsBytes) {
     violations.Add(path, Concat("has ", task.demonstrations_size(), " of ",
-                                bytes, " bytes; at most ", kMaxDemonstrations,
-                                " of ", kMaxDemonstrationsBytes, " bytes"));
+                                bytes, " bytes; at most ", most, " of ",
+                                kMaxDemonstrationsBytes, " bytes"));
     return;
   }
   std::set<std::string> labels;
@@ -409,6 +425,7 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
   }
   CheckLabels(task, labels_required, at("labels"), violations);
   CheckDemonstrations(task, at("demonstrations"), violations);
+  CheckNumNearest(task, at("num_nearest_demonstrations"), violations);
   CheckTruncation(task, at("truncation"), violations);
   if (task.has_decoding()) {
     if (task.type() != v1::TASK_TYPE_TEXT_GENERATION) {

@@ -19,6 +19,7 @@ inline constexpr int kMaxLabels = 1'000;
 inline constexpr size_t kMaxLabelBytes = 256;
 inline constexpr int kMaxLabelWords = 16;
 inline constexpr int kMaxDemonstrations = 256;
+inline constexpr int kMaxPoolDemonstrations = 4'096;
 inline constexpr size_t kMaxDemonstrationsBytes = size_t{1} << 20;
 inline constexpr int kMaxSpanTokens = 512;
 inline constexpr int kMaxOverlapTokens = 2'048;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "google/protobuf/util/time_util.h"
 #include "proto/cc/resource_names.h"
+#include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
 #include "server/api/task_checks.h"
 #include "server/api/tuning_checks.h"
@@ -267,30 +268,6 @@ void CheckLora(const v1::Lora& lora, Fields fields) {
   }
 }
 
-// The metrics that may pick the best checkpoint.
-std::vector<std::string> MetricsOf(const v1::TaskSpec& task) {
-  switch (task.type()) {
-    case v1::TASK_TYPE_TEXT_CLASSIFICATION:
-      if (task.multi_label()) {
-        return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
-      }
-      return {"accuracy", "macro_f1", "weighted_f1", "mcc", "loss"};
-    case v1::TASK_TYPE_TOKEN_CLASSIFICATION:
-      return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
-    case v1::TASK_TYPE_TEXT_GENERATION:
-      return {"exact_match", "bleu",    "chrf", "rouge_1",
-              "rouge_2",     "rouge_l", "loss"};
-    case v1::TASK_TYPE_EXTRACTIVE_QA:
-      return {"f1", "exact_match", "loss"};
-    case v1::TASK_TYPE_MULTIPLE_CHOICE:
-      return {"accuracy", "loss"};
-    case v1::TASK_TYPE_REGRESSION:
-      return {"pearson", "spearman", "mse", "mae", "loss"};
-    default:
-      return {};
-  }
-}
-
 }  // namespace
 
 void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
@@ -384,7 +361,7 @@ void CheckEvaluation(const v1::EvaluationConfig& evaluation,
   fields.CheckNotNegative("max_validation_rows",
                           evaluation.max_validation_rows());
   if (evaluation.metric().empty()) return;
-  const std::vector<std::string> metrics = MetricsOf(task);
+  const std::vector<std::string> metrics = TaskMetrics(task);
   if (metrics.empty()) return;  // the type itself is refused
   if (!absl::c_linear_search(metrics, evaluation.metric())) {
     fields.Add("metric",

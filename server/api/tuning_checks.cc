@@ -109,6 +109,35 @@ void CheckAliases(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   }
 }
 
+// What a hard prompt makes of demonstrations that the task names itself.
+void CheckOwnDemonstrations(const v1::TuningJobSpec& spec,
+                            FieldViolations& violations) {
+  const v1::HardPrompt& method = spec.method().hard_prompt();
+  const int nearest = spec.task().num_nearest_demonstrations();
+  const int given = spec.task().demonstrations_size();
+  const int shown = nearest > 0 ? nearest : given;
+  const int asked = method.num_demonstrations();
+  if (asked > 0 && given > 0 && asked != shown) {
+    violations.Add(Concat(kSpec, ".method.hard_prompt.num_demonstrations"),
+                   Concat("is ", asked, ", but inputs get ", shown,
+                          " of the demonstrations that the task names: leave "
+                          "it 0"));
+  }
+  const bool is_nearest =
+      method.selection() == v1::HardPrompt::SELECTION_NEAREST;
+  if (is_nearest && given > 0 && nearest == 0) {
+    violations.Add(Concat(kSpec, ".task.num_nearest_demonstrations"),
+                   "is required: it says how many of the demonstrations that "
+                   "the task names SELECTION_NEAREST shows");
+  }
+  if (nearest > 0 && !is_nearest &&
+      method.selection() != v1::HardPrompt::SELECTION_UNSPECIFIED) {
+    violations.Add(Concat(kSpec, ".method.hard_prompt.selection"),
+                   "is SELECTION_NEAREST where the task has "
+                   "num_nearest_demonstrations: leave it out");
+  }
+}
+
 void CheckHardPrompt(const v1::TuningJobSpec& spec,
                      FieldViolations& violations) {
   v1::TrainingConfig others = spec.training();
@@ -119,13 +148,7 @@ void CheckHardPrompt(const v1::TuningJobSpec& spec,
                    "a hard prompt trains nothing: only seed and precision may "
                    "be set");
   }
-  const int asked = spec.method().hard_prompt().num_demonstrations();
-  const int given = spec.task().demonstrations_size();
-  if (asked > 0 && given > 0 && asked != given) {
-    violations.Add(Concat(kSpec, ".method.hard_prompt.num_demonstrations"),
-                   Concat("is ", asked, ", but the task names ", given,
-                          " demonstrations: leave it 0"));
-  }
+  CheckOwnDemonstrations(spec, violations);
   if (NeedsHead(spec.task())) {
     violations.Add(Concat(kSpec, ".method.hard_prompt"),
                    "trains nothing, but the task needs a head that is trained: "
@@ -149,6 +172,13 @@ void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   } else {
     CheckTask(spec.task(), /*labels_required=*/false, at("task"), violations);
   }
+  if (spec.task().prompt_placement() == v1::PROMPT_PLACEMENT_MARKERS &&
+      spec.method().method_case() != v1::TuningMethod::METHOD_NOT_SET &&
+      !spec.method().has_prompt_tuning()) {
+    violations.Add(at("task.prompt_placement"),
+                   "PROMPT_PLACEMENT_MARKERS places the rows of a soft prompt: "
+                   "choose method prompt_tuning, or leave it out");
+  }
   const v1::TaskType task = spec.task().type();
   CheckMethod(spec.method(), task, at("method"), violations);
   CheckTraining(spec.training(), at("training"), violations);
@@ -171,12 +201,8 @@ absl::Status CheckCreateTuningJob(const v1::CreateTuningJobRequest& request) {
 FieldViolations FindViolations(const v1::CreateTuningJobRequest& request) {
   FieldViolations violations;
   CheckSupported(request, "", violations);
-  if (!request.tuning_job_id().empty() &&
-      !IsResourceId(request.tuning_job_id())) {
-    violations.Add("tuning_job_id",
-                   Concat("'", request.tuning_job_id(),
-                          "' is not 1 to 63 of a-z, 0-9 and '-', starting with "
-                          "a letter and not ending in '-'"));
+  if (!request.tuning_job_id().empty()) {
+    CheckNewId(request.tuning_job_id(), "tuning_job_id", violations);
   }
   if (!request.has_tuning_job()) {
     violations.Add("tuning_job", "is required");
@@ -208,6 +234,14 @@ absl::Status CheckSplits(const v1::TuningData& data, const PinnedRows& rows) {
                           " rows is for training: append rows with the split "
                           "\"train\" or without one, or lower the fractions"),
                    {{"field", Concat(kSpec, ".data")}});
+}
+
+void CheckNewId(std::string_view id, std::string_view path,
+                FieldViolations& violations) {
+  if (IsResourceId(id)) return;
+  violations.Add(path, Concat("'", id,
+                              "' is not 1 to 63 of a-z, 0-9 and '-', starting "
+                              "with a letter and not ending in '-'"));
 }
 
 void CheckDisplayName(std::string_view text, std::string_view path,

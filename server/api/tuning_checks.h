@@ -47,6 +47,10 @@ FieldViolations FindViolations(const v1::CreateTuningJobRequest& request);
 // train on.
 absl::Status CheckSplits(const v1::TuningData& data, const PinnedRows& rows);
 
+// A violation unless `id` may name a new job or dataset.
+void CheckNewId(std::string_view id, std::string_view path,
+                FieldViolations& violations);
+
 // A violation when `text` has more than kMaxDisplayNameCharacters characters.
 void CheckDisplayName(std::string_view text, std::string_view path,
                       FieldViolations& violations);

@@ -1,6 +1,5 @@
 #include "server/api/unsupported.h"
 
-#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -24,18 +23,6 @@ constexpr UnsupportedMethod kMethods[] = {
     {"attune.v1.PromptService.InspectPromptVersion",
      "prompt rows are not compared with tokens yet"},
 };
-
-constexpr UnsupportedValue kValues[] = {
-    {"attune.v1.PROMPT_PLACEMENT_MARKERS",
-     "templates have no soft-prompt markers yet; the rows stand in front"},
-};
-
-const UnsupportedValue* FindUnsupported(const std::string& full_name) {
-  const auto found =
-      std::find_if(std::begin(kValues), std::end(kValues),
-                   [&](const auto& row) { return row.name == full_name; });
-  return found == std::end(kValues) ? nullptr : found;
-}
 
 // One value of a field, at `index` of a repeated one or -1.
 struct Place {
@@ -80,8 +67,6 @@ void CheckEnum(const Place& at, const std::string& path,
     violations.AddUnsupported(
         path, Concat(number, " is not a ", at.field->enum_type()->full_name(),
                      " that this release knows"));
-  } else if (const auto* row = FindUnsupported(value->full_name())) {
-    violations.AddUnsupported(path, Concat(value->name(), ": ", row->why));
   }
 }
 
@@ -98,10 +83,6 @@ void CheckValue(const Place& at, const std::string& path,
     violations.Add(path, Concat("is ", *number, ", which is not finite"));
     return;
   }
-  if (const auto* row = FindUnsupported(at.field->full_name())) {
-    violations.AddUnsupported(path, row->why);
-    return;
-  }
   if (at.field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
     CheckEnum(at, path, violations);
   } else if (at.field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
@@ -112,7 +93,6 @@ void CheckValue(const Place& at, const std::string& path,
 }  // namespace
 
 absl::Span<const UnsupportedMethod> UnsupportedMethods() { return kMethods; }
-absl::Span<const UnsupportedValue> UnsupportedValues() { return kValues; }
 
 absl::Status MethodNotServed(std::string_view method) {
   for (const UnsupportedMethod& row : kMethods) {

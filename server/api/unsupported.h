@@ -18,20 +18,12 @@ struct UnsupportedMethod {
 };
 absl::Span<const UnsupportedMethod> UnsupportedMethods();
 
-// A field or an enum value that is refused with UNIMPLEMENTED
-// (UNSUPPORTED_FIELD) and its path.
-struct UnsupportedValue {
-  std::string_view name;  // full name of the field or enum value
-  std::string_view why;
-};
-absl::Span<const UnsupportedValue> UnsupportedValues();
-
 // The answer of a method of the list.
 absl::Status MethodNotServed(std::string_view method);
 
 // Walks everything that is set in `message`, whose own path is `path` (may be
-// empty), and adds: what the list above refuses; fields and enum values that
-// this release does not know; numbers that are not finite. Rows and inputs
+// empty), and adds, with UNSUPPORTED_FIELD, fields and enum values that this
+// release does not know; and numbers that are not finite. Rows and inputs
 // (google.protobuf.Struct) hold what they like.
 void CheckSupported(const google::protobuf::Message& message,
                     std::string_view path, FieldViolations& violations);

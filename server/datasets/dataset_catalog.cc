@@ -5,7 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "google/protobuf/util/time_util.h"
 #include "proto/cc/resource_names.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
@@ -19,7 +18,6 @@
 namespace attune::server {
 namespace {
 
-using google::protobuf::util::TimeUtil;
 using StructRows = google::protobuf::RepeatedPtrField<google::protobuf::Struct>;
 
 constexpr char kCreateMethod[] = "CreateDataset";
@@ -119,28 +117,22 @@ absl::StatusOr<v1::Dataset> DatasetCatalog::CreateDataset(
       record = *std::move(repeated);
       return absl::OkStatus();
     }
-    DatasetStore store(sql);
-    record.id = request.dataset_id();
-    v1::Dataset& dataset = record.dataset;
-    dataset.set_name(ResourceName(kDatasetCollection, record.id));
-    if (store.Find(record.id)) {
-      return MakeError(Reason::kResourceExists,
-                       Concat(dataset.name(),
-                              " exists already; append to it or choose "
-                              "another dataset_id"));
-    }
-    dataset.set_uid(NewUuid());
-    dataset.set_display_name(request.dataset().display_name());
-    dataset.set_digest(RowDigest().hex());
-    *dataset.mutable_create_time() =
-        TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(now));
-    *dataset.mutable_update_time() = dataset.create_time();
-    store.Insert(record);
+    ATTUNE_RETURN_IF_ERROR(CheckDatasetIsNew(sql, request.dataset_id()));
+    record = EmptyDataset(request.dataset_id(),
+                          request.dataset().display_name(), now);
+    DatasetStore(sql).Insert(record);
     RequestIds(sql).Remember(kCreateMethod, request.request_id(), hash,
-                             dataset.uid(), now);
+                             record.dataset.uid(), now);
     return absl::OkStatus();
   }));
   return record.dataset;
+}
+
+absl::StatusOr<std::unique_ptr<NewDataset>> DatasetCatalog::BeginDataset(
+    std::string_view id) {
+  ATTUNE_RETURN_IF_ERROR(database_.Read(
+      [&](soci::session& sql) { return CheckDatasetIsNew(sql, id); }));
+  return std::make_unique<NewDataset>(database_, clock_, id);
 }
 
 absl::StatusOr<v1::Dataset> DatasetCatalog::GetDataset(

@@ -13,6 +13,7 @@
 #include "attune/v1/tuning_service.pb.h"
 #include "proto/cc/clock.h"
 #include "server/datasets/dataset_upload.h"
+#include "server/datasets/new_dataset.h"
 #include "server/store/page.h"
 #include "server/store/row_store.h"
 
@@ -43,6 +44,8 @@ class DatasetCatalog {
   // the dataset.
   absl::StatusOr<v1::Dataset> CreateDataset(
       const v1::CreateDatasetRequest& request);
+  // Begins a dataset that is there when all its rows are. kResourceExists.
+  absl::StatusOr<std::unique_ptr<NewDataset>> BeginDataset(std::string_view id);
   absl::StatusOr<v1::Dataset> GetDataset(std::string_view id) const;
   absl::StatusOr<Page<v1::Dataset>> ListDatasets(
       const PageRequest& request) const;

@@ -117,6 +117,10 @@ std::shared_ptr<const ResolvedVersion> ToResolved(
   resolved->model_fingerprint = version.model_fingerprint();
   resolved->artifact_digest = version.artifact_digest();
   resolved->task = version.task();
+  if (version.task().num_nearest_demonstrations() > 0) {
+    resolved->task.clear_demonstrations();
+  }
+  resolved->metric = version.report().validation_metric_name();
   return resolved;
 }
 

@@ -33,7 +33,11 @@ struct ResolvedVersion {
   std::string base_model;
   std::string model_fingerprint;
   std::string artifact_digest;
+  // Without demonstrations of which inputs get the nearest: they are many, and
+  // workers find them in the artifact.
   v1::TaskSpec task;
+  // That picked its checkpoint; empty if its report does not tell.
+  std::string metric;
 };
 
 // Prompts, their immutable versions and their aliases. The database is the

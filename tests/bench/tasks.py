@@ -9,9 +9,10 @@ DIR/<set>/{train,dev,test}.jsonl hold the rows; a set that is not there is left
 out with a word. Needs a running server with a worker that has the models
 (deploy/local.sh start) and the `attune` program. Every job has the service's own
 defaults but for what stands here. `base` is the bare base model, `few_shot` the
-same behind demonstrations that are chosen from the training rows; where a head
-weighs the labels there is neither. Each cell is the metric of the whole test
-split (or of --max-test-rows rows drawn from it) with its 95 % interval.
+same behind demonstrations that are chosen from the training rows, `nearest` behind
+as many that are nearest to each input; where a head weighs the labels there is
+none of the three. Each cell is the metric of the whole test split (or of
+--max-test-rows rows drawn from it) with its 95 % interval.
 """
 
 import argparse
@@ -29,7 +30,8 @@ import quality
 CAUSAL = "smollm2-135m-instruct"
 ENCODER = "all-minilm-l6-v2"
 SPLITS = (("train", "train"), ("dev", "validation"), ("test", "test"))
-WORDS_METHODS = ("base", "few_shot", "prompt_tuning", "prefix_tuning")
+HARD_METHODS = ("base", "few_shot", "nearest")
+WORDS_METHODS = HARD_METHODS + ("prompt_tuning", "prefix_tuning")
 HEAD_METHODS = ("head", "prompt_tuning", "prefix_tuning")
 
 
@@ -40,6 +42,12 @@ def as_is(row):
 def yes_or_no(row):
     return {"context": row["context"], "question": row["question"],
             "label": row["answers"][0]}
+
+
+def any_reference(row):
+    """All right texts where a row has more than its target."""
+    return {"source": row["source"],
+            "target": row.get("references", row["target"])}
 
 
 def next_turn(row):
@@ -103,7 +111,8 @@ TASKS = {
         "English: {{ source }}\nGerman:", 48)),
     "xsum_sample": Task("rouge_l", by_text(
         "Article: {{ source }}\nSummary:", 48), demonstrations=1),
-    "e2e_nlg": Task("bleu", by_text("Facts: {{ source }}\nText:", 64)),
+    "e2e_nlg": Task("bleu", by_text("Facts: {{ source }}\nText:", 64),
+        convert=any_reference),
     "dailydialog": Task("rouge_l", by_text(
         "{% for turn in turns %}{{ 'B' if loop.index0 is odd else 'A' }}: "
         "{{ turn }}\n{% endfor %}"
@@ -136,9 +145,12 @@ def parse_arguments():
 def method_of(name, task, arguments):
     """-> what a job's spec has as its method and training."""
     training = {"seed": arguments.seed}
-    if name in ("base", "few_shot"):
-        shown = task.demonstrations if name == "few_shot" else 0
-        return {"hard_prompt": {"num_demonstrations": shown}}, training
+    if name in HARD_METHODS:
+        hard = {} if name == "base" else {
+            "num_demonstrations": task.demonstrations}
+        if name == "nearest":
+            hard["selection"] = "SELECTION_NEAREST"
+        return {"hard_prompt": hard}, training
     if name == "all_parameters":
         return {name: {}}, {**training, "max_epochs": arguments.epochs,
                             "learning_rate": 2e-5, "batch_size": 16,
@@ -203,7 +215,7 @@ def main():
     service = methods.Service(arguments)
     wanted = arguments.methods or sorted(
         {one for task in TASKS.values() for one in task.methods},
-        key=("base few_shot prompt_tuning prefix_tuning lora head "
+        key=("base few_shot nearest prompt_tuning prefix_tuning lora head "
              "all_parameters").split().index)
     print(f"seed {arguments.seed}, {arguments.steps} steps, "
           f"{arguments.virtual_tokens} virtual tokens; {CAUSAL}, or {ENCODER} "

@@ -122,6 +122,11 @@ class FakeDatasets final : public v1::DatasetService::Service {
     while (reader->Read(&message)) messages.push_back(message);
     return Answer(scripts_.upload, &messages, response);
   }
+  grpc::Status AugmentDataset(
+      ServerContext*, const v1::AugmentDatasetRequest* request,
+      grpc::ServerWriter<v1::AugmentDatasetResponse>* writer) override {
+    return Stream(scripts_.augment, request, writer);
+  }
 
  private:
   const Scripts& scripts_;

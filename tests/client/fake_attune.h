@@ -48,6 +48,7 @@ struct Scripts {
   Script<v1::AppendExamplesRequest, v1::Dataset> append;
   // All messages of an upload, in order.
   Script<std::vector<v1::UploadExamplesRequest>, v1::Dataset> upload;
+  StreamScript<v1::AugmentDatasetRequest, v1::AugmentDatasetResponse> augment;
 
   Script<v1::GetPromptRequest, v1::Prompt> get_prompt;
   Script<v1::ListPromptsRequest, v1::ListPromptsResponse> list_prompts;

@@ -421,11 +421,12 @@ TEST_F(BadInput, WatchBeyondTheNewestEventIsRefused) {
   EXPECT_THAT(failure.fields, ElementsAre("after_sequence"));
 }
 
-TEST_F(BadInput, WhatIsNotBuiltIsRefusedByName) {
-  v1::TuningJobSpec marked = QuickReviewJob("bad");
-  marked.mutable_task()->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
+TEST_F(BadInput, WhatThisReleaseDoesNotKnowIsRefusedByName) {
+  v1::TuningJobSpec placed = QuickReviewJob("bad");
+  placed.mutable_task()->set_prompt_placement(
+      static_cast<v1::PromptPlacement>(77));
 
-  const Failure failure = Submit(marked);
+  const Failure failure = Submit(placed);
 
   EXPECT_EQ(failure.code, grpc::StatusCode::UNIMPLEMENTED) << failure;
   EXPECT_EQ(failure.reason, "UNSUPPORTED_FIELD");

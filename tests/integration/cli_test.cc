@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "attune/v1/dataset_service.pb.h"
 #include "attune/v1/evaluation_service.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "tests/integration/command_line.h"
@@ -237,6 +238,47 @@ TEST_F(Cli, EvaluatesOnAnotherDataset) {
       Attune({"evaluate", "measured", "--dataset", "later"});
   EXPECT_EQ(empty.exit_code, kExitPrecondition);
   EXPECT_THAT(empty.error_output, HasSubstr("'test'"));
+}
+
+TEST_F(Cli, AugmentsADataset) {
+  std::string job(kJobFile);
+  for (size_t at; (at = job.find("/tour")) != std::string::npos;) {
+    job.replace(at, 5, "/judged");
+  }
+  Works({"datasets", "create", "judged"});
+  Works({"datasets", "upload", "judged",
+         Write("judged.jsonl", ReviewJsonLines(0, 20))});
+  Works({"jobs", "create", "-f", Write("judged.yaml", job), "--id", "judged",
+         "--watch"});
+  // What a model without wisdom writes seldom ends a line, and no classifier is
+  // sure of it.
+  const std::vector<std::string> augment = {"datasets", "augment",
+                                            "judged",   "--into",
+                                            "more",     "--classifier",
+                                            "judged",   "--rows-per-label",
+                                            "3",        "--min-score",
+                                            "0",        "--temperature",
+                                            "2",        "--top-p",
+                                            "1",        "--max-new-tokens",
+                                            "120",      "--max-attempts",
+                                            "20",       "--with-source-rows",
+                                            "-o",       "json"};
+
+  v1::AugmentDatasetResponse response;
+  ASSERT_TRUE(
+      google::protobuf::util::JsonStringToMessage(Works(augment), &response)
+          .ok());
+
+  EXPECT_EQ(response.labels_size(), 2);
+  EXPECT_GT(response.counts().num_kept(), 0);
+  EXPECT_EQ(response.num_source_rows(), 20);
+  EXPECT_EQ(response.dataset().num_rows(), response.counts().num_kept() + 20);
+  EXPECT_EQ(response.classifier_version(), "prompts/judged/versions/1");
+  EXPECT_THAT(Works({"datasets", "list"}), HasSubstr("more"));
+
+  const ProgramResult again = Attune(augment);
+  EXPECT_EQ(again.exit_code, kExitPrecondition);
+  EXPECT_THAT(again.error_output, HasSubstr("datasets/more"));
 }
 
 }  // namespace

@@ -77,6 +77,41 @@ TEST_F(ModelKinds, AHardPromptServesItsDemonstrations) {
             bare.value.results(0).num_input_tokens());
 }
 
+TEST_F(ModelKinds, AHardPromptServesTheNearestDemonstrations) {
+  v1::TuningJobSpec spec = JobOn(QuickReviewJob("nearest"), "tiny");
+  spec.clear_training();
+  v1::HardPrompt& method = *spec.mutable_method()->mutable_hard_prompt();
+  method.set_num_demonstrations(1);
+  method.set_selection(v1::HardPrompt::SELECTION_NEAREST);
+  const v1::TuningJob job = MustSucceed(spec).job;
+  const v1::TaskSpec& task = job.resolved_spec().task();
+  ASSERT_GT(task.demonstrations_size(), 2);
+  EXPECT_EQ(task.num_nearest_demonstrations(), 1);
+  v1::PredictRequest request =
+      ReviewRequest("prompts/nearest", {"a fine film", "a dull film"});
+  const auto served = api().Predict(request);
+  v1::BaseTarget& base = *request.mutable_target()->mutable_base();
+  base.set_model("models/tiny");
+  *base.mutable_task() = task;
+
+  const auto by_hand = api().Predict(request);
+  base.mutable_task()->clear_demonstrations();
+  base.mutable_task()->clear_num_nearest_demonstrations();
+  const auto bare = api().Predict(request);
+
+  ASSERT_TRUE(served.ok()) << served.failure();
+  ASSERT_TRUE(by_hand.ok()) << by_hand.failure();
+  ASSERT_TRUE(bare.ok()) << bare.failure();
+  for (int i = 0; i < 2; ++i) {
+    const v1::PredictResult& result = served.value.results(i);
+    EXPECT_EQ(result.prompt_version(), "prompts/nearest/versions/1");
+    EXPECT_DOUBLE_EQ(result.answer().label().score(),
+                     by_hand.value.results(i).answer().label().score());
+    EXPECT_GT(result.num_input_tokens(),
+              bare.value.results(i).num_input_tokens());
+  }
+}
+
 TEST_F(ModelKinds, AnEncoderTagsWords) {
   v1::TuningJobSpec spec = JobOn(QuickReviewJob("tags"), "encoder");
   spec.mutable_task()->Clear();

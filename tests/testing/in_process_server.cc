@@ -82,6 +82,14 @@ class FakeWorker::Engine final : public worker::v1::Engine::Service {
     return worker_.on_evaluate(context, stream);
   }
 
+  grpc::Status Augment(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<worker::v1::EngineAugmentResponse,
+                               worker::v1::EngineAugmentRequest>* stream)
+      override {
+    return worker_.on_augment(context, stream);
+  }
+
   grpc::Status Preflight(
       grpc::ServerContext* context,
       grpc::ServerReader<worker::v1::EnginePreflightRequest>* reader,
@@ -173,6 +181,7 @@ v1::TuningJob FakeWorker::CompleteNextJob(const Artifact& artifact) {
   worker::v1::SucceededOutcome* outcome = request.mutable_succeeded();
   outcome->set_artifact_digest(*digest);
   outcome->mutable_report()->set_num_steps(5);
+  outcome->mutable_report()->set_validation_metric_name(metric);
   *outcome->mutable_resolved_spec() = work.tuning_job().spec();
   outcome->set_model_fingerprint("print");
   grpc::ClientContext context;

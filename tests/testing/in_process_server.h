@@ -52,6 +52,10 @@ class FakeWorker {
       grpc::ServerContext*,
       grpc::ServerReaderWriter<v1::EvaluatePromptResponse,
                                worker::v1::EngineEvaluateRequest>*)>;
+  using AugmentFunction = std::function<grpc::Status(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<worker::v1::EngineAugmentResponse,
+                               worker::v1::EngineAugmentRequest>*)>;
   using PreflightFunction = std::function<grpc::Status(
       grpc::ServerContext*,
       grpc::ServerReader<worker::v1::EnginePreflightRequest>*,
@@ -67,7 +71,10 @@ class FakeWorker {
   PredictFunction on_predict;
   GenerateFunction on_generate;
   EvaluateFunction on_evaluate;
+  AugmentFunction on_augment;
   PreflightFunction on_preflight;
+  // What picks the checkpoints of the jobs that it completes.
+  std::string metric;
 
   worker::v1::WorkerControl::Stub& control() { return *control_; }
   worker::v1::WorkerState State() const;

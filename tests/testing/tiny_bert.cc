@@ -30,16 +30,17 @@ void AddLayerNorm(TinyWeights& weights, const std::string& name) {
   weights.AddBias(name + ".bias", kBertDim);
 }
 
-TinyWeights MakeBertWeights() {
+TinyWeights MakeBertWeights(bool fills_masks) {
   TinyWeights weights(kBertSeed);
-  const std::string embeddings = "embeddings.";
+  const std::string body = fills_masks ? "bert." : "";
+  const std::string embeddings = body + "embeddings.";
   weights.AddTable(embeddings + "word_embeddings.weight", kBertVocab, kBertDim);
   weights.AddTable(embeddings + "position_embeddings.weight", kBertContext,
                    kBertDim);
   weights.AddTable(embeddings + "token_type_embeddings.weight", 2, kBertDim);
   AddLayerNorm(weights, embeddings + "LayerNorm");
   for (int64_t i = 0; i < kBertLayers; ++i) {
-    const std::string layer = Concat("encoder.layer.", i, ".");
+    const std::string layer = Concat(body, "encoder.layer.", i, ".");
     for (const char* part : {"query", "key", "value"}) {
       AddLinear(weights, Concat(layer, "attention.self.", part), kBertDim,
                 kBertDim);
@@ -50,18 +51,25 @@ TinyWeights MakeBertWeights() {
     AddLinear(weights, layer + "output.dense", kBertDim, kBertFfn);
     AddLayerNorm(weights, layer + "output.LayerNorm");
   }
+  if (fills_masks) {
+    const std::string head = "cls.predictions.";
+    AddLinear(weights, head + "transform.dense", kBertDim, kBertDim);
+    AddLayerNorm(weights, head + "transform.LayerNorm");
+    weights.AddBias(head + "bias", kBertVocab);
+  }
   return weights;
 }
 
 }  // namespace
 
-absl::Status WriteTinyBert(const std::string& directory) {
+absl::Status WriteTinyBert(const std::string& directory, bool fills_masks) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
-  ATTUNE_RETURN_IF_ERROR(worker::WriteSafetensorsFile(
-      directory + "/model.safetensors", MakeBertWeights().tensors()));
+  ATTUNE_RETURN_IF_ERROR(
+      worker::WriteSafetensorsFile(directory + "/model.safetensors",
+                                   MakeBertWeights(fills_masks).tensors()));
   const nlohmann::ordered_json config = {
-      {"architectures", {"BertModel"}},
+      {"architectures", {fills_masks ? "BertForMaskedLM" : "BertModel"}},
       {"model_type", "bert"},
       {"vocab_size", kBertVocab},
       {"hidden_size", kBertDim},
@@ -79,7 +87,8 @@ absl::Status WriteTinyBert(const std::string& directory) {
   ATTUNE_RETURN_IF_ERROR(
       WriteTinyFile(directory + "/tokenizer.json", TinyTokenizerJson()));
   return WriteTinyFile(directory + "/tokenizer_config.json",
-                       R"({"pad_token": "<|endoftext|>"})");
+                       R"({"pad_token": "<|endoftext|>",
+                           "mask_token": "<|im_start|>"})");
 }
 
 }  // namespace attune

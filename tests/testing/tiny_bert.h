@@ -9,8 +9,10 @@ namespace attune {
 
 // Writes a complete BERT encoder of a few kilobytes with random weights and the
 // tokenizer of the tiny Llama into `directory`, which is created: 2 layers,
-// width 32, 300 tokens, a context of 128, no head. The same bytes each time.
-absl::Status WriteTinyBert(const std::string& directory);
+// width 32, 300 tokens, a context of 128, no head or the one that fills masks;
+// its mask is "<|im_start|>". The same bytes each time.
+absl::Status WriteTinyBert(const std::string& directory,
+                           bool fills_masks = false);
 
 }  // namespace attune
 

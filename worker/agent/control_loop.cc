@@ -13,6 +13,9 @@ namespace {
 constexpr int kMaxWarmArtifacts = 1000;
 // Between two calls that are answered at once, at least.
 constexpr absl::Duration kPollPace = absl::Milliseconds(200);
+// Of the resolved specs in one report, beyond the first: they may list many
+// demonstrations, and the server takes messages of 4 MiB.
+constexpr size_t kMaxSpecBytes = size_t{2} << 20;
 
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) +
@@ -174,8 +177,16 @@ v1::SynchronizeRequest ControlLoop::MakeRequest() const {
     }
   }
   worker.set_num_waiting_requests(host_.num_waiting_requests());
+  size_t spec_bytes = 0;
   for (const Held& held : held_) {
-    *request.add_attempts() = held.session->Report();
+    v1::AttemptState& attempt = *request.add_attempts();
+    attempt = held.session->Report();
+    const size_t bytes = attempt.resolved_spec().ByteSizeLong();
+    if (spec_bytes > 0 && spec_bytes + bytes > kMaxSpecBytes) {
+      attempt.clear_resolved_spec();  // it comes with a later report
+    } else {
+      spec_bytes += bytes;
+    }
   }
   absl::MutexLock lock(&mutex_);
   worker.set_accepts_jobs(!draining_);

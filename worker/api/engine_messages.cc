@@ -45,8 +45,24 @@ EvaluationCall MakeCall(const v1::EngineEvaluateHeader& header,
   call.choice = {.split = header.split(),
                  .max_rows = header.max_rows(),
                  .seed = header.seed()};
+  call.metric = header.metric();
   call.rows = std::move(rows);
   return call;
+}
+
+AugmentationCall MakeCall(const v1::EngineAugmentHeader& header,
+                          std::vector<std::string> rows) {
+  return {.classifier = MakeTarget(header.classifier()),
+          .generator = header.generator(),
+          .labels = {header.labels().begin(), header.labels().end()},
+          .text_field = header.text_field(),
+          .rows_per_label = header.rows_per_label(),
+          .num_demonstrations = header.num_demonstrations(),
+          .max_attempts_per_row = header.max_attempts_per_row(),
+          .min_score = header.min_score(),
+          .decoding = header.decoding(),
+          .seed = header.seed(),
+          .rows = std::move(rows)};
 }
 
 }  // namespace attune::worker

@@ -6,6 +6,7 @@
 
 #include "attune/worker/v1/engine.pb.h"
 #include "worker/inference/inference_call.h"
+#include "worker/inference/row_augmentation.h"
 #include "worker/inference/target_evaluation.h"
 
 namespace attune::worker {
@@ -16,6 +17,8 @@ InferenceCall MakeCall(const v1::EnginePredictRequest& request);
 InferenceCall MakeCall(const v1::EngineGenerateRequest& request);
 EvaluationCall MakeCall(const v1::EngineEvaluateHeader& header,
                         std::vector<std::string> rows);
+AugmentationCall MakeCall(const v1::EngineAugmentHeader& header,
+                          std::vector<std::string> rows);
 
 }  // namespace attune::worker
 

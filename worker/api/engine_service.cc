@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "proto/cc/unary_call.h"
+#include "worker/api/augment_call.h"
 #include "worker/api/engine_messages.h"
 #include "worker/api/evaluate_call.h"
 
@@ -146,6 +147,12 @@ grpc::ServerBidiReactor<v1::EngineEvaluateRequest,
 EngineService::Evaluate(grpc::CallbackServerContext* context) {
   return EvaluateCall::Begin<EvaluateCall>(
       stream_host_, work_, engine_.targets(), MakeContext(*context));
+}
+
+grpc::ServerBidiReactor<v1::EngineAugmentRequest, v1::EngineAugmentResponse>*
+EngineService::Augment(grpc::CallbackServerContext* context) {
+  return AugmentCall::Begin<AugmentCall>(stream_host_, work_, engine_.targets(),
+                                         MakeContext(*context));
 }
 
 grpc::ServerReadReactor<v1::EnginePreflightRequest>* EngineService::Preflight(

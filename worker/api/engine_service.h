@@ -38,6 +38,8 @@ class EngineService final : public v1::Engine::CallbackService {
   grpc::ServerBidiReactor<v1::EngineEvaluateRequest,
                           attune::v1::EvaluatePromptResponse>*
   Evaluate(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<v1::EngineAugmentRequest, v1::EngineAugmentResponse>*
+  Augment(grpc::CallbackServerContext* context) override;
   grpc::ServerReadReactor<v1::EnginePreflightRequest>* Preflight(
       grpc::CallbackServerContext* context,
       attune::v1::PreflightTuningJobResponse* response) override;

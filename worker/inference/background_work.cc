@@ -57,8 +57,8 @@ absl::StatusOr<std::unique_ptr<BackgroundWork::Place>> BackgroundWork::Admit(
   if (num_places_ >= max_places_) {
     return MakeError(Reason::kQueueFull,
                      Concat("the worker has ", num_places_,
-                            " evaluations and preflights already: try again "
-                            "when one has ended"));
+                            " evaluations, preflights and augmentations "
+                            "already: try again when one has ended"));
   }
   ++num_places_;
   return std::unique_ptr<Place>(new Place(*this, std::move(context)));

@@ -23,7 +23,8 @@ absl::Status DrainingError();
 // its classifications, whatever their prompts and tasks, share one packed
 // forward; another one brings every running generation one token further and
 // admits new ones (continuous batching). Models with work take turns. Owned by
-// the engine and used on its thread only.
+// the engine, or by a call that answers beside it (AnswerItems), and used on
+// its owner's thread only.
 class BatchRunner {
  public:
   // `clock` is borrowed.

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/answer_decoding.h"
+#include "worker/tasks/prompt_marks.h"
 
 namespace attune::worker {
 
@@ -15,7 +17,7 @@ Generation::Generation(const LoadedModel& model, std::vector<int64_t> input,
                        const DecodingOptions& decoding, int64_t end_token)
     : max_new_tokens_(decoding.max_new_tokens),
       end_tokens_(EndTokens(model, end_token)),
-      num_input_tokens_(static_cast<int>(input.size())),
+      num_input_tokens_(static_cast<int>(CountTokens(input))),
       sequence_(static_cast<int64_t>(input.size()) +
                 std::min<int64_t>(decoding.max_new_tokens, 64)),
       sampler_(decoding.sampling),

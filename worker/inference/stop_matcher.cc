@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "worker/tasks/answer_decoding.h"
+
 namespace attune::worker {
 namespace {
 
@@ -28,10 +30,9 @@ std::string StopMatcher::Push(std::string_view piece) {
     return "";
   }
   held_back_ += piece;
-  size_t first = std::string::npos;
+  const size_t first = FindStopText(held_back_, stops_);
   size_t undecided = 0;
   for (const std::string& stop : stops_) {
-    first = std::min(first, held_back_.find(stop));
     undecided = std::max(undecided, LongestBeginning(held_back_, stop));
   }
   size_t ready = held_back_.size() - undecided;

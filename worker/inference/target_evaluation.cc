@@ -6,8 +6,10 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
+#include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/answer_comparison.h"
@@ -38,14 +40,6 @@ absl::Status NotComparable(std::string_view what) {
       Concat("the baseline cannot be held against the target: ", what));
 }
 
-// What a tuning job compares by where its spec says nothing else.
-std::string MainMetric(const TaskProgram& program) {
-  if (program.is_classification()) return "accuracy";
-  if (program.is_extraction()) return "f1";
-  if (program.is_label_set() || program.is_tagging()) return "micro_f1";
-  return "loss";
-}
-
 // Labels in `outcomes` as places among the labels of `to`.
 void Relabel(const TaskProgram& from, const TaskProgram& to,
              std::vector<RowOutcome>& outcomes) {
@@ -63,6 +57,19 @@ void Relabel(const TaskProgram& from, const TaskProgram& to,
       std::sort(outcome.labels.begin(), outcome.labels.end());
     }
   }
+}
+
+// The metric that `call` asks for.
+absl::StatusOr<std::string> MetricFor(const EvaluationCall& call) {
+  const std::vector<std::string> metrics = TaskMetrics(call.target.task);
+  if (metrics.empty()) return call.metric;  // the type itself is refused
+  if (call.metric.empty()) return metrics.front();
+  if (std::find(metrics.begin(), metrics.end(), call.metric) != metrics.end()) {
+    return call.metric;
+  }
+  return InvalidField("metric",
+                      Concat("'", call.metric, "' is not one of this task's: ",
+                             absl::StrJoin(metrics, ", ")));
 }
 
 // One target and what it answers.
@@ -84,6 +91,7 @@ class TargetEvaluation {
     if (call_.baseline.has_value()) {
       ATTUNE_RETURN_IF_ERROR(
           CheckComparable(call_.target.task, call_.baseline->task));
+      ATTUNE_ASSIGN_OR_RETURN(metric_, MetricFor(call_));
     }
     ATTUNE_RETURN_IF_ERROR(Prepare());
     ATTUNE_RETURN_IF_ERROR(Measure(target_));
@@ -167,7 +175,7 @@ class TargetEvaluation {
                              .before = baseline_.outcomes,
                              .after = target_.outcomes,
                              .base_examples = baseline_.examples};
-    *response.mutable_comparison() = CompareAnswers(pair, MainMetric(program));
+    *response.mutable_comparison() = CompareAnswers(pair, metric_);
     for (attune::v1::ChangedExample& one : FindChangedExamples(pair)) {
       *response.add_changed_examples() = std::move(one);
     }
@@ -178,7 +186,8 @@ class TargetEvaluation {
   TargetResolver& resolver_;
   const EvaluationHooks& hooks_;
   Measured target_;
-  Measured baseline_;  // empty without one
+  Measured baseline_;   // empty without one
+  std::string metric_;  // that they are compared by
   int64_t num_done_ = 0;
   int64_t num_total_ = 0;
 };

@@ -21,6 +21,8 @@ struct EvaluationCall {
   InferenceTarget target;
   std::optional<InferenceTarget> baseline;
   SplitChoice choice;
+  // What they are compared by (TaskMetrics). Empty: the task's first.
+  std::string metric;
   std::vector<std::string> rows;  // JSON objects, in the order of the dataset
 };
 
@@ -40,7 +42,8 @@ absl::Status CheckComparable(const attune::v1::TaskSpec& task,
 
 // Measures a target, and the baseline on the same rows, with the numbers that
 // the report of a tuning job has for the same rows. Blocks as
-// TargetResolver::Resolve does, and computes on the calling thread. Errors of
+// TargetResolver::Resolve does, and computes on the calling thread.
+// INVALID_ARGUMENT naming "metric" if it is none of the task's. Errors of
 // CheckComparable, Resolve, ReadSplitExamples and PrepareExamples, of the
 // hook; kOutOfMemory.
 absl::StatusOr<attune::v1::EvaluatePromptResponse> EvaluateTargets(

@@ -33,6 +33,11 @@ std::shared_ptr<const TaskProgram> WithModel(
   return {std::move(both), alone};
 }
 
+// Whether the task's demonstrations are those of the target's artifact.
+bool LacksDemonstrations(const attune::v1::TaskSpec& task) {
+  return task.num_nearest_demonstrations() > 0 && task.demonstrations().empty();
+}
+
 }  // namespace
 
 TargetResolver::TargetResolver(Options options, ModelStore& models,
@@ -75,24 +80,39 @@ absl::StatusOr<std::shared_ptr<const ServedPrompt>> TargetResolver::LoadPrompt(
   return prompt;
 }
 
+void TargetResolver::EraseProgram(Programs::iterator program) {
+  num_program_bytes_ -= program->second.num_bytes;
+  recency_.erase(program->second.place);
+  programs_.erase(program);
+}
+
 void TargetResolver::DropProgramsOfGoneModels() {
-  for (auto it = recency_.begin(); it != recency_.end();) {
-    const auto found = programs_.find(*it);
-    if (!found->second.model.expired()) {
-      ++it;
-      continue;
-    }
-    programs_.erase(found);
-    it = recency_.erase(it);
+  for (auto it = programs_.begin(); it != programs_.end();) {
+    const auto found = it++;
+    if (found->second.model.expired()) EraseProgram(found);
+  }
+}
+
+void TargetResolver::KeepProgramsSmall() {
+  while (programs_.size() > 1 &&
+         (programs_.size() > options_.max_programs ||
+          num_program_bytes_ > options_.max_program_bytes)) {
+    EraseProgram(programs_.find(recency_.back()));
   }
 }
 
 absl::StatusOr<std::shared_ptr<const TaskProgram>> TargetResolver::CompileTask(
-    const attune::v1::TaskSpec& task,
-    const std::shared_ptr<const LoadedModel>& model, int64_t num_prompt_rows) {
+    const InferenceTarget& target, const ServedPrompt* prompt,
+    const std::shared_ptr<const LoadedModel>& model) {
+  const int64_t num_prompt_rows =
+      prompt == nullptr ? 0 : prompt->stored.length();
+  const bool from_artifact =
+      prompt != nullptr && LacksDemonstrations(target.task);
   // The model is part of the key: tokens and chat template are its own.
-  const ProgramKey key = {Concat(model->info.id, "\n", StableBytes(task)),
-                          num_prompt_rows};
+  const ProgramKey key = {
+      Concat(model->info.id, "\n", from_artifact ? target.artifact_digest : "",
+             "\n", StableBytes(target.task)),
+      num_prompt_rows};
   {
     absl::MutexLock lock(&mutex_);
     auto found = programs_.find(key);
@@ -103,20 +123,24 @@ absl::StatusOr<std::shared_ptr<const TaskProgram>> TargetResolver::CompileTask(
   }
   const std::shared_ptr<const LoadedModel> borrowed(std::shared_ptr<void>(),
                                                     model.get());
+  attune::v1::TaskSpec task = target.task;
+  if (from_artifact) {
+    *task.mutable_demonstrations() =
+        prompt->stored.manifest.task().demonstrations();
+  }
   ATTUNE_ASSIGN_OR_RETURN(
       std::shared_ptr<const TaskProgram> program,
       TaskProgram::Compile(task, borrowed, num_prompt_rows));
+  const size_t num_bytes = key.first.size() + program->num_bytes();
   absl::MutexLock lock(&mutex_);
   DropProgramsOfGoneModels();
   // Another thread may have been quicker: then both programs are equal.
   auto [place, added] = programs_.try_emplace(key);
   if (added) {
     recency_.push_front(key);
-    place->second = {program, model, recency_.begin()};
-    if (programs_.size() > options_.max_programs) {
-      programs_.erase(recency_.back());
-      recency_.pop_back();
-    }
+    place->second = {program, model, recency_.begin(), num_bytes};
+    num_program_bytes_ += num_bytes;
+    KeepProgramsSmall();
   }
   return WithModel(std::move(program), model);
 }
@@ -140,15 +164,13 @@ absl::StatusOr<std::shared_ptr<const ResolvedTarget>> TargetResolver::Resolve(
                "it again"),
         {{"expected", target.model_fingerprint}, {"actual", fingerprint}});
   }
-  int64_t num_prompt_rows = 0;
   if (!target.artifact_digest.empty()) {
     ATTUNE_ASSIGN_OR_RETURN(
         resolved->prompt, LoadPrompt(target.artifact_digest, resolved->model));
-    num_prompt_rows = resolved->prompt->stored.length();
   }
   ATTUNE_ASSIGN_OR_RETURN(
       resolved->program,
-      CompileTask(target.task, resolved->model, num_prompt_rows));
+      CompileTask(target, resolved->prompt.get(), resolved->model));
   if (resolved->program->scores_by_head() &&
       (resolved->prompt == nullptr ||
        !resolved->prompt->stored.head.defined())) {

@@ -50,7 +50,9 @@ class TargetResolver {
  public:
   struct Options {
     size_t max_prompt_bytes = size_t{1} << 30;
+    // Of compiled tasks; the newest is kept in any case.
     size_t max_programs = 1024;
+    size_t max_program_bytes = size_t{512} << 20;
     absl::Duration fetch_timeout = absl::Seconds(30);
   };
 
@@ -59,14 +61,19 @@ class TargetResolver {
                  InferenceMetrics& metrics, const Clock& clock);
   ~TargetResolver();
 
-  // kUnknownBaseModel, kModelMismatch naming both fingerprints, and the errors
-  // of ModelStore::Load, PromptCache::Get and TaskProgram::Compile.
+  // A task with num_nearest_demonstrations and without demonstrations gets
+  // those of its artifact's manifest. kUnknownBaseModel, kModelMismatch naming
+  // both fingerprints, and the errors of ModelStore::Load, PromptCache::Get and
+  // TaskProgram::Compile.
   absl::StatusOr<std::shared_ptr<const ResolvedTarget>> Resolve(
       const InferenceTarget& target);
 
   // `name`: models/{id}. Loads the model unless it is loaded.
   absl::StatusOr<std::shared_ptr<const LoadedModel>> LoadModel(
       const std::string& name);
+
+  // The time that it goes by.
+  const Clock& clock() const { return clock_; }
 
   // Digests of the prompts that are ready, most recently used first.
   std::vector<std::string> WarmArtifacts() const { return cache_.Digests(); }
@@ -79,15 +86,21 @@ class TargetResolver {
     std::shared_ptr<const TaskProgram> program;
     std::weak_ptr<const LoadedModel> model;  // that it was compiled for
     std::list<ProgramKey>::iterator place;
+    size_t num_bytes = 0;
   };
+  using Programs = std::map<ProgramKey, Program>;
 
   absl::StatusOr<std::shared_ptr<const ServedPrompt>> LoadPrompt(
       const std::string& digest,
       const std::shared_ptr<const LoadedModel>& model);
+  // The target's task for `model`. prompt: the target's, or null.
   absl::StatusOr<std::shared_ptr<const TaskProgram>> CompileTask(
-      const attune::v1::TaskSpec& task,
-      const std::shared_ptr<const LoadedModel>& model, int64_t num_prompt_rows);
+      const InferenceTarget& target, const ServedPrompt* prompt,
+      const std::shared_ptr<const LoadedModel>& model);
   void DropProgramsOfGoneModels() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepProgramsSmall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EraseProgram(Programs::iterator program)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   ModelStore& models_;
@@ -97,8 +110,9 @@ class TargetResolver {
   PromptCache cache_;
 
   absl::Mutex mutex_;
-  std::map<ProgramKey, Program> programs_ ABSL_GUARDED_BY(mutex_);
+  Programs programs_ ABSL_GUARDED_BY(mutex_);
   std::list<ProgramKey> recency_ ABSL_GUARDED_BY(mutex_);  // newest first
+  size_t num_program_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace attune::worker

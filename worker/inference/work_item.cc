@@ -24,9 +24,15 @@ AnswerForm WorkItem::form() const {
   if (program.is_tagging()) return AnswerForm::kTags;
   if (program.is_extraction()) return AnswerForm::kSpan;
   if (program.is_choice()) return AnswerForm::kChoice;
+  if (program.scores_at_mask()) return AnswerForm::kMask;
   return program.is_label_set() || program.is_regression()
              ? AnswerForm::kOutputs
              : AnswerForm::kLabel;
+}
+
+MaskQuery WorkItem::mask_query() const {
+  return {.masked = MaskedTextOf(*target->program, input),
+          .prompt = target->attached()};
 }
 
 ChoiceQuery WorkItem::choice_query() const {
@@ -99,6 +105,8 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
     item->rows = NumTagRows(item->tag_query());
   } else if (program.is_choice()) {
     item->rows = NumChoiceRows(item->choice_query());
+  } else if (program.scores_at_mask()) {
+    item->rows = NumMaskRows(item->mask_query());
   } else {
     item->rows = program.scores_by_head() ? NumHeadRows(item->head_query())
                                           : NumScoringRows(item->label_query());

@@ -16,6 +16,7 @@
 #include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/mask_scorer.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
 #include "worker/tasks/task_program.h"
@@ -49,6 +50,7 @@ struct WorkOrigin {
 // What a model that does not generate is asked for.
 enum class AnswerForm {
   kLabel,    // probabilities of all labels
+  kMask,     // the same, of words at a mask
   kChoice,   // probabilities of the choices that came along
   kTags,     // probabilities of all tags of every word
   kSpan,     // an answer in a context
@@ -76,9 +78,10 @@ struct WorkItem {
   }
   // Not of a generation.
   AnswerForm form() const;
-  // Only of a classification; by words or by a head.
+  // Only of a classification; by words, by a head or at a mask.
   LabelQuery label_query() const;
   HeadQuery head_query() const;
+  MaskQuery mask_query() const;
   // Only of a multiple choice.
   ChoiceQuery choice_query() const;
   // Only of a token classification.

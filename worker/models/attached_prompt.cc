@@ -17,6 +17,7 @@ ClassifierHead MovedTo(const at::Device& device, const ClassifierHead& head) {
 
 size_t AttachedPrompt::num_bytes() const {
   size_t bytes = rows.defined() ? rows.nbytes() : 0;
+  if (marked_rows.defined()) bytes += marked_rows.nbytes();
   if (prefix != nullptr) bytes += prefix->num_bytes();
   bytes += adapted_bytes;
   if (head.defined()) bytes += head.weight.nbytes() + head.bias.nbytes();
@@ -25,10 +26,13 @@ size_t AttachedPrompt::num_bytes() const {
 
 absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
                                             const at::Tensor& rows,
-                                            const ClassifierHead& head) {
+                                            const ClassifierHead& head,
+                                            bool at_marks) {
   const at::Device device = model.model->device();
   AttachedPrompt prompt;
-  if (model.info.config.kind == ModelKind::kCausal) {
+  if (at_marks) {
+    prompt.marked_rows = rows.detach().to(device, at::kFloat);
+  } else if (model.info.config.kind == ModelKind::kCausal) {
     ATTUNE_ASSIGN_OR_RETURN(
         prompt.prefix, model.causal().BuildPrefix(rows.detach().to(device)));
   } else {

@@ -18,7 +18,7 @@ namespace attune::worker {
 
 // What was tuned in the form in which a model of its kind takes it: in training
 // part of the graph, in serving constant and shared by those who use it. Has at
-// most one of a prefix, rows and a model, on the base's device.
+// most one of a prefix, rows, marked rows and a model, on the base's device.
 struct AttachedPrompt {
   // Keys and values before those of every layer: a trained prefix and, where a
   // causal model serves, what it made of a soft prompt's rows once. Of an
@@ -28,6 +28,9 @@ struct AttachedPrompt {
   // the prompt reads the text as much as the text the prompt and, in training,
   // of all.
   at::Tensor rows;
+  // Rows that stand where inputs have their marks, among the tokens: [n,
+  // embedding_dim], fp32. They are part of the inputs' length.
+  at::Tensor marked_rows;
   // The base with the weights that were tuned; null: the base itself.
   std::shared_ptr<const BaseModel> adapted;
   size_t adapted_bytes = 0;  // that `adapted` has beyond the base
@@ -41,12 +44,13 @@ struct AttachedPrompt {
   size_t num_bytes() const;
 };
 
-// Prepares the rows [length, embedding_dim] of a soft prompt and `head` (may be
-// undefined) for serving; both may be on another device. Errors of
-// CausalModel::BuildPrefix.
+// Prepares the rows [length, embedding_dim] of a soft prompt, in front of
+// inputs or at their marks, and `head` (may be undefined) for serving; both may
+// be on another device. Errors of CausalModel::BuildPrefix.
 absl::StatusOr<AttachedPrompt> AttachPrompt(const LoadedModel& model,
                                             const at::Tensor& rows,
-                                            const ClassifierHead& head = {});
+                                            const ClassifierHead& head = {},
+                                            bool at_marks = false);
 
 // The same for the keys and values of a trained prefix, each [layers, kv_heads,
 // length, head_dim], that stand before the layers from `first_layer` on.

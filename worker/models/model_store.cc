@@ -317,6 +317,7 @@ absl::StatusOr<std::shared_ptr<const LoadedModel>> ModelStore::LoadNow(
   loaded->chat_template = std::move(text.chat_template);
   loaded->bos_token = std::move(text.bos_token);
   loaded->eos_token = std::move(text.eos_token);
+  loaded->mask_token = std::move(text.mask_token);
   loaded->stop_token_ids = std::move(text.stop_token_ids);
   if (loaded->tokenizer->vocab_size() > config.vocab_size) {
     return MakeError(

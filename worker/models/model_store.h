@@ -48,6 +48,7 @@ struct LoadedModel {
   // Text of the special tokens; empty where there is none.
   std::string bos_token;
   std::string eos_token;
+  std::string mask_token;
   // Ids that end a generation: of config.json, generation_config.json and
   // tokenizer_config.json together, ascending, never empty for a chat model.
   std::vector<int64_t> stop_token_ids;

@@ -310,6 +310,34 @@ absl::Status DecodeFront(const Artifact& artifact, StoredPrompt& stored) {
   return absl::OkStatus();
 }
 
+constexpr char kMarkedRows[] = "rows";
+
+bool HasMarkedRows(const StoredPrompt& stored) {
+  return stored.manifest.task().prompt_placement() ==
+         attune::v1::PROMPT_PLACEMENT_MARKERS;
+}
+
+absl::Status EncodeMarkedRows(const SoftPrompt& rows, Artifact& artifact) {
+  ATTUNE_ASSIGN_OR_RETURN(artifact.files[std::string(kMarkedRowsFile)],
+                          WriteSafetensors({{kMarkedRows, rows.rows()}}));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SoftPrompt> DecodeMarkedRows(const Artifact& artifact) {
+  ATTUNE_ASSIGN_OR_RETURN(const TensorMap tensors,
+                          ReadTensors(artifact, kMarkedRowsFile));
+  if (tensors.size() != 1 || !tensors.contains(kMarkedRows)) {
+    return CorruptArtifactFile(
+        kMarkedRowsFile,
+        Concat("it must hold the tensor '", kMarkedRows, "' and no other"));
+  }
+  absl::StatusOr<SoftPrompt> rows = SoftPrompt::Create(tensors.at(kMarkedRows));
+  if (!rows.ok()) {
+    return CorruptArtifactFile(kMarkedRowsFile, ToStd(rows.status().message()));
+  }
+  return rows;
+}
+
 }  // namespace
 
 size_t StoredPrompt::num_bytes() const {
@@ -329,6 +357,8 @@ absl::StatusOr<Artifact> EncodePrompt(const StoredPrompt& stored,
   if (stored.prefix.keys.defined() &&
       stored.prefix.keys.size(0) != config.NumCachedLayers()) {
     ATTUNE_RETURN_IF_ERROR(EncodePrefixLayers(stored.prefix, artifact));
+  } else if (stored.rows.has_value() && HasMarkedRows(stored)) {
+    ATTUNE_RETURN_IF_ERROR(EncodeMarkedRows(*stored.rows, artifact));
   } else if (stored.rows.has_value() || stored.prefix.keys.defined()) {
     ATTUNE_RETURN_IF_ERROR(EncodeFront(stored, config, artifact));
   } else if (stored.manifest.method().has_lora()) {
@@ -376,6 +406,10 @@ absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
     case TuningMethod::kHardPrompt:
       break;
     default: {
+      if (HasMarkedRows(stored)) {
+        ATTUNE_ASSIGN_OR_RETURN(stored.rows, DecodeMarkedRows(artifact));
+        break;
+      }
       if (!artifact.files.contains(std::string(kPrefixFile))) {
         ATTUNE_RETURN_IF_ERROR(DecodeFront(artifact, stored));
         break;
@@ -393,7 +427,8 @@ absl::StatusOr<StoredPrompt> DecodePrompt(const Artifact& artifact) {
 absl::StatusOr<AttachedPrompt> AttachStored(const LoadedModel& model,
                                             const StoredPrompt& stored) {
   if (stored.rows.has_value()) {
-    return AttachPrompt(model, stored.rows->rows(), stored.head);
+    return AttachPrompt(model, stored.rows->rows(), stored.head,
+                        HasMarkedRows(stored));
   }
   if (stored.prefix.keys.defined()) {
     return AttachPrefix(model, stored.prefix.keys, stored.prefix.values,

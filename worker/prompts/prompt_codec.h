@@ -28,6 +28,9 @@ namespace attune::worker {
 // and those of adaptation_codec.h and stored_prefix.h. There is a head where
 // one was learned.
 inline constexpr std::string_view kHeadFile = "attune_head.safetensors";
+// Rows that stand at a template's markers, which PEFT does not know: this file,
+// with the tensor "rows" [rows, embedding_dim], stands in the place of PEFT's.
+inline constexpr std::string_view kMarkedRowsFile = "attune_rows.safetensors";
 inline constexpr std::string_view kManifestFile = "attune_manifest.json";
 inline constexpr int kPromptFormatVersion = 1;
 

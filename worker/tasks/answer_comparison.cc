@@ -1,17 +1,20 @@
 #include "worker/tasks/answer_comparison.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "proto/cc/task_metrics.h"
 #include "worker/metrics/answer_match.h"
 #include "worker/metrics/mcnemar.h"
 #include "worker/metrics/report_intervals.h"
 #include "worker/metrics/text_metrics.h"
-#include "worker/tasks/evaluation.h"
 #include "worker/tasks/outcome_metrics.h"
 #include "worker/tasks/shown_text.h"
 
@@ -31,10 +34,13 @@ bool IsRight(const TaskProgram& program, const PreparedExample& example,
   if (program.is_tagging()) return outcome.labels == example.tags;
   if (program.is_label_set()) return outcome.labels == example.labels;
   if (program.is_regression()) return false;
+  const std::vector<std::string> right = RightTexts(program, example);
   if (program.is_extraction()) {
-    return MatchAnswers(RightTexts(program, example), outcome.text).exact == 1;
+    return MatchAnswers(right, outcome.text).exact == 1;
   }
-  return IsSameAnswer(outcome.text, example.answer);
+  return std::any_of(right.begin(), right.end(), [&](const std::string& one) {
+    return IsSameAnswer(outcome.text, one);
+  });
 }
 
 // What became of a row.

@@ -8,6 +8,7 @@
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
+#include "worker/tasks/answer_decoding.h"
 #include "worker/tasks/beam_decoding.h"
 #include "worker/tasks/language_batch.h"
 
@@ -41,22 +42,17 @@ std::unique_ptr<BeamDecoding> BeginSearch(const TaskProgram& program,
 }
 
 // An encoder-decoder reads the inputs once; its decoder begins anew.
-absl::Status ReadInputsOnce(const TaskProgram& program,
-                            const AttachedPrompt* prompt,
-                            absl::Span<const TaskInput* const> inputs,
-                            std::vector<BeamAnswer>& answers) {
-  const EncoderDecoderModel& model =
-      AsEncoderDecoder(ModelWith(prompt, program.model()));
-  std::vector<MemoryText> texts;
-  texts.reserve(inputs.size());
-  for (const TaskInput* input : inputs) texts.push_back({input->ids, prompt});
-  ATTUNE_ASSIGN_OR_RETURN(
-      const std::vector<std::shared_ptr<const KvBlock>> memories,
-      EncodeMemories(model, texts));
+absl::Status BeginApart(const TaskProgram& program,
+                        const AttachedPrompt* prompt,
+                        absl::Span<const TaskInput* const> inputs,
+                        std::vector<BeamAnswer>& answers) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto memories,
+                          ReadInputs(program, prompt, inputs));
   for (size_t i = 0; i < answers.size(); ++i) {
     answers[i].memory = memories[i];
     if (answers[i].search == nullptr) continue;
-    answers[i].search->BeginApart(model.config().decoder_start_token_id);
+    answers[i].search->BeginApart(
+        program.model().info.config.decoder_start_token_id);
   }
   return absl::OkStatus();
 }
@@ -106,7 +102,7 @@ absl::StatusOr<std::vector<std::string>> DecodeByBeams(
     }
     if (program.reads_apart() && !answers.empty()) {
       ATTUNE_RETURN_IF_ERROR(before_pass());
-      ATTUNE_RETURN_IF_ERROR(ReadInputsOnce(program, prompt, inputs, answers));
+      ATTUNE_RETURN_IF_ERROR(BeginApart(program, prompt, inputs, answers));
     }
     const auto is_done = [](const BeamAnswer& one) { return one.done(); };
     while (!std::all_of(answers.begin(), answers.end(), is_done)) {

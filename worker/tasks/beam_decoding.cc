@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/answer_decoding.h"
 
 namespace attune::worker {
 namespace {
@@ -12,25 +13,7 @@ namespace {
 // Room for the tokens behind an input, before sequences have to grow.
 constexpr int64_t kBeamReserve = 64;
 
-// Where the first of `stops` begins in `text`; npos without one.
-size_t FindStop(std::string_view text, const std::vector<std::string>& stops) {
-  size_t first = std::string_view::npos;
-  for (const std::string& stop : stops) {
-    first = std::min(first, text.find(stop));
-  }
-  return first;
-}
-
 }  // namespace
-
-std::vector<int64_t> EndTokens(const LoadedModel& model, int64_t end_token) {
-  std::vector<int64_t> ends = model.stop_token_ids;
-  if (end_token >= 0 &&
-      std::find(ends.begin(), ends.end(), end_token) == ends.end()) {
-    ends.push_back(end_token);
-  }
-  return ends;
-}
 
 BeamDecoding::BeamDecoding(const Tokenizer& tokenizer, BeamOptions options,
                            std::vector<std::string> stops,
@@ -61,7 +44,7 @@ absl::Status BeamDecoding::Advance(std::span<const float> logits) {
         ATTUNE_ASSIGN_OR_RETURN(
             const std::string text,
             tokenizer_.Decode(ids, /*skip_special_tokens=*/true));
-        return FindStop(text, stops_) != std::string_view::npos;
+        return FindStopText(text, stops_) != std::string_view::npos;
       }));
   if (input_length_ == 0) input_length_ = sequences_.front()->length();
   if (finished()) {
@@ -116,7 +99,7 @@ absl::StatusOr<BeamText> BeamDecoding::Text() const {
   BeamText result;
   ATTUNE_ASSIGN_OR_RETURN(
       result.text, tokenizer_.Decode(best().ids, /*skip_special_tokens=*/true));
-  const size_t stop = FindStop(result.text, stops_);
+  const size_t stop = FindStopText(result.text, stops_);
   if (stop != std::string_view::npos) result.text.resize(stop);
   result.num_tokens = static_cast<int64_t>(best().ids.size());
   result.ended = best().ended;

@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "worker/models/kv_cache.h"
-#include "worker/models/model_store.h"
 #include "worker/tasks/beam_search.h"
 #include "worker/text/tokenizer.h"
 
@@ -29,10 +28,6 @@ struct BeamText {
   int64_t num_tokens = 0;  // without an end token
   bool ended = false;      // by itself; else it was cut
 };
-
-// The tokens that end a text of `model`, each once: its own and `end_token`,
-// which may be -1 for none.
-std::vector<int64_t> EndTokens(const LoadedModel& model, int64_t end_token);
 
 // One answer that is made by beam search: the beams with their keys and values.
 // All beams read the input together once; from then on each has keys and values

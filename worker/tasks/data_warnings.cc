@@ -61,6 +61,19 @@ void WarnOfRepeats(const TaskProgram& program, const SplitAudit& audit,
   }
 }
 
+void WarnOfCrowding(const TaskProgram& program, const SplitAudit& audit,
+                    std::vector<DataWarning>& warnings) {
+  const int64_t crowded = audit.num_crowded_rows;
+  if (crowded == 0) return;
+  warnings.push_back(
+      {audit.first_crowded_row, crowded,
+       Concat(crowded, " of ", audit.summary.num_rows(), " inputs of ",
+              audit.summary.split(), " have no room for all ",
+              program.task().num_nearest_demonstrations(),
+              " nearest demonstrations (the first: row ",
+              audit.first_crowded_row, "): they show fewer")});
+}
+
 void WarnOfLabels(const TaskProgram& program, const SplitAudit& audit,
                   std::vector<DataWarning>& warnings) {
   const SplitSummary& summary = audit.summary;
@@ -103,6 +116,7 @@ std::vector<DataWarning> FindDataWarnings(const TaskProgram& program,
   std::vector<DataWarning> warnings;
   for (const SplitAudit& audit : audits) {
     WarnOfRepeats(program, audit, warnings);
+    WarnOfCrowding(program, audit, warnings);
     WarnOfLabels(program, audit, warnings);
   }
   return warnings;

@@ -26,7 +26,8 @@ struct DataWarning {
 };
 
 // Duplicates, contradictions, rows that training sees and that are measured on
-// too, labels without rows and rare ones. Several right answers to one input
+// too, inputs without room for all of their nearest demonstrations, labels
+// without rows and rare ones. Several right answers to one input
 // are usual for a generation, rare tags for a token classification: they are
 // left out.
 std::vector<DataWarning> FindDataWarnings(const TaskProgram& program,

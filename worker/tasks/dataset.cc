@@ -50,14 +50,6 @@ absl::StatusOr<Split> TakeSplit(json& fields, int64_t row) {
   return ParseSplit(name, row);
 }
 
-absl::StatusOr<std::string> TakeSomeAnswer(json& fields, const TaskSpec& task,
-                                           int64_t row) {
-  ATTUNE_ASSIGN_OR_RETURN(std::string answer, TakeAnswer(fields, task, row));
-  if (!answer.empty()) return answer;
-  return RowError(row, Concat("field '", task.answer_field(), "' is empty"),
-                  task.answer_field());
-}
-
 // Moves about `fraction` of `num_rows` rows from `train` to the result: of
 // every answer (stratified) in proportion, and never its last row.
 std::vector<Example> DealOut(std::vector<Example>& train, double fraction,
@@ -136,7 +128,7 @@ class SplitReader {
       return Meet(on_fault_,
                   RowError(number, "it is not a JSON object in UTF-8"));
     }
-    absl::StatusOr<std::string> answer = TakeSomeAnswer(fields, task_, number);
+    absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(fields, task_, number);
     ATTUNE_RETURN_IF_ERROR(Meet(on_fault_, answer.status()));
     const absl::StatusOr<Split> split = TakeSplit(fields, number);
     ATTUNE_RETURN_IF_ERROR(Meet(on_fault_, split.status()));
@@ -144,8 +136,10 @@ class SplitReader {
       left_out_.insert(split.ok() ? *split : Split::kTrain);
       return absl::OkStatus();
     }
-    Rows(*split).push_back(
-        {.row = number, .fields = fields.dump(), .answer = *std::move(answer)});
+    Rows(*split).push_back({.row = number,
+                            .fields = fields.dump(),
+                            .answer = std::move(answer->text),
+                            .other_answers = std::move(answer->others)});
     return absl::OkStatus();
   }
 

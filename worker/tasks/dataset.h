@@ -22,6 +22,7 @@ struct Example {
   // list, of a regression a JSON number, of a multiple choice the right
   // choice's text.
   std::string answer;
+  std::vector<std::string> other_answers = {};  // of a generation: as right
 };
 
 // The rows of a job by what they are used for. No split is empty, unless faults

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/row_fields.h"
+#include "worker/tasks/row_key.h"
 #include "worker/tasks/seeded_random.h"
 #include "worker/tasks/task_contract.h"
 
@@ -56,12 +58,79 @@ std::vector<const Example*> InTurns(const Groups& groups) {
   return rows;
 }
 
+// A row as a demonstration, and what it takes.
+struct MeasuredRow {
+  Demonstration demonstration;
+  int64_t tokens = 0;
+  size_t bytes = 0;
+};
+
+absl::StatusOr<MeasuredRow> MeasureRow(const TaskProgram& program,
+                                       const Example& row) {
+  MeasuredRow made;
+  Demonstration& one = made.demonstration;
+  const std::string place = Concat("row ", row.row);
+  absl::StatusOr<google::protobuf::Struct> fields = FieldsFromJson(row.fields);
+  if (!fields.ok()) return WithContext(fields.status(), place);
+  // Other fields are nobody's business.
+  for (const std::string& name : program.fields_read()) {
+    const auto field = fields->mutable_fields()->find(name);
+    if (field == fields->mutable_fields()->end()) continue;
+    (*one.mutable_fields()->mutable_fields())[name] = field->second;
+  }
+  one.set_answer(row.answer);
+  const absl::StatusOr<int64_t> tokens = program.CountDemonstrationTokens(one);
+  if (!tokens.ok()) return WithContext(tokens.status(), place);
+  made.tokens = *tokens;
+  made.bytes = one.ByteSizeLong();
+  return made;
+}
+
+absl::StatusOr<std::vector<Demonstration>> ChoosePool(
+    const TaskProgram& program, absl::Span<const Example> train,
+    SeededRandom& random) {
+  std::unordered_set<RowKey, RowKeyHash> asked;
+  std::vector<const Example*> rows;
+  for (const Example& row : train) {
+    if (asked.insert(QuestionKey(program, row.fields)).second) {
+      rows.push_back(&row);
+    }
+  }
+  random.Shuffle(rows);
+  const int64_t room = program.InputLimit(/*answer_tokens=*/1) / 2;
+  size_t bytes_left = kMaxDemonstrationsBytes;
+  int passed_over = 0;
+  std::vector<std::pair<const Example*, Demonstration>> pool;
+  for (const Example* row : rows) {
+    if (static_cast<int>(pool.size()) == kMaxPoolDemonstrations ||
+        passed_over == kMaxPassedOver) {
+      break;
+    }
+    ATTUNE_ASSIGN_OR_RETURN(MeasuredRow one, MeasureRow(program, *row));
+    if (one.tokens > room || one.bytes > bytes_left) {
+      ++passed_over;
+      continue;
+    }
+    bytes_left -= one.bytes;
+    pool.emplace_back(row, std::move(one.demonstration));
+  }
+  std::sort(pool.begin(), pool.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Demonstration> chosen;
+  chosen.reserve(pool.size());
+  for (auto& [row, one] : pool) chosen.push_back(std::move(one));
+  return chosen;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Demonstration>> ChooseDemonstrations(
     const TaskProgram& program, absl::Span<const Example> train,
     const HardPrompt& method, uint64_t seed) {
   SeededRandom random(seed, kDemonstrationStream);
+  if (method.selection() == HardPrompt::SELECTION_NEAREST) {
+    return ChoosePool(program, train, random);
+  }
   const bool balanced = method.selection() == HardPrompt::SELECTION_BALANCED;
   int64_t room = program.InputLimit(/*answer_tokens=*/1) / 2;
   size_t bytes_left = kMaxDemonstrationsBytes;
@@ -72,29 +141,14 @@ absl::StatusOr<std::vector<Demonstration>> ChooseDemonstrations(
         passed_over == kMaxPassedOver) {
       break;
     }
-    Demonstration one;
-    const std::string place = Concat("row ", row->row);
-    absl::StatusOr<google::protobuf::Struct> fields =
-        FieldsFromJson(row->fields);
-    if (!fields.ok()) return WithContext(fields.status(), place);
-    // Other fields are nobody's business.
-    for (const std::string& name : program.fields_read()) {
-      const auto field = fields->mutable_fields()->find(name);
-      if (field == fields->mutable_fields()->end()) continue;
-      (*one.mutable_fields()->mutable_fields())[name] = field->second;
-    }
-    one.set_answer(row->answer);
-    const absl::StatusOr<int64_t> tokens =
-        program.CountDemonstrationTokens(one);
-    if (!tokens.ok()) return WithContext(tokens.status(), place);
-    const size_t bytes = one.ByteSizeLong();
-    if (*tokens > room || bytes > bytes_left) {
+    ATTUNE_ASSIGN_OR_RETURN(MeasuredRow one, MeasureRow(program, *row));
+    if (one.tokens > room || one.bytes > bytes_left) {
       ++passed_over;
       continue;
     }
-    room -= *tokens;
-    bytes_left -= bytes;
-    chosen.push_back(std::move(one));
+    room -= one.tokens;
+    bytes_left -= one.bytes;
+    chosen.push_back(std::move(one.demonstration));
   }
   // Models lean towards the answers that they saw last (Zhao et al. 2021).
   random.Shuffle(chosen);

@@ -1,18 +1,18 @@
 #include "worker/tasks/encoder_batch.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
 
 namespace attune::worker {
 
 void EncoderBatch::AddText(absl::Span<const int64_t> ids,
-                           const at::Tensor& rows, const KvBlock* prefix) {
+                           const at::Tensor& rows, const KvBlock* prefix,
+                           const at::Tensor& marked) {
   texts_.push_back({.begin = num_rows(),
                     .prompt_length = rows.defined() ? rows.size(0) : 0,
                     .length = static_cast<int64_t>(ids.size())});
   prompts_.push_back(rows);
   prefixes_.push_back(prefix);
-  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  tokens_.Add(ids, marked);
 }
 
 int64_t EncoderBatch::CountRows(absl::Span<const int64_t> ids,
@@ -21,8 +21,7 @@ int64_t EncoderBatch::CountRows(absl::Span<const int64_t> ids,
 }
 
 EncoderRows EncoderBatch::Build(const BaseModel& model) const {
-  const at::Tensor tokens =
-      model.Embed(at::tensor(ids_, at::kLong).to(model.device()));
+  const at::Tensor tokens = tokens_.Embed(model);
   EncoderRows rows;
   std::vector<at::Tensor> parts;
   int64_t next_token = 0;

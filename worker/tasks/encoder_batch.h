@@ -10,6 +10,7 @@
 #include "worker/models/base_model.h"
 #include "worker/models/encoder_model.h"
 #include "worker/models/kv_cache.h"
+#include "worker/tasks/token_rows.h"
 
 namespace attune::worker {
 
@@ -30,9 +31,9 @@ class EncoderBatch {
 
   // ids: at least one. `rows` of a prompt: [n, embedding_dim], fp32, on the
   // model's device, trainable or fixed; undefined for none. `prefix`: borrowed;
-  // null for none.
+  // null for none. Ids and `marked` as TokenRows has them.
   void AddText(absl::Span<const int64_t> ids, const at::Tensor& rows,
-               const KvBlock* prefix);
+               const KvBlock* prefix, const at::Tensor& marked = {});
 
   // Rows that a text takes behind `rows` of a prompt.
   static int64_t CountRows(absl::Span<const int64_t> ids,
@@ -49,7 +50,7 @@ class EncoderBatch {
   std::vector<Text> texts_;
   std::vector<at::Tensor> prompts_;       // per text
   std::vector<const KvBlock*> prefixes_;  // per text
-  std::vector<int64_t> ids_;
+  TokenRows tokens_;
 };
 
 }  // namespace attune::worker

@@ -13,6 +13,7 @@
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_calibration.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/mask_scorer.h"
 #include "worker/tasks/outcome_metrics.h"
 #include "worker/tasks/pass_size.h"
 #include "worker/tasks/span_scorer.h"
@@ -129,9 +130,15 @@ class Evaluator {
             .prompt = options_.prompt};
   }
 
+  MaskQuery MaskQueryOf(const PreparedExample& example) const {
+    return {.masked = MaskedTextOf(program_, example.input),
+            .prompt = options_.prompt};
+  }
+
   // Rows that scoring an example runs.
   int64_t NumRows(const PreparedExample& example) const {
     if (program_.is_choice()) return NumChoiceRows(ChoiceQueryOf(example));
+    if (program_.scores_at_mask()) return NumMaskRows(MaskQueryOf(example));
     return program_.scores_by_head() ? NumHeadRows(HeadQueryOf(example))
                                      : NumScoringRows(QueryOf(example));
   }
@@ -152,6 +159,14 @@ class Evaluator {
         queries.push_back(HeadQueryOf(one));
       }
       return ScoreByHead(AsEncoder(model()), queries);
+    }
+    if (program_.scores_at_mask()) {
+      std::vector<MaskQuery> queries;
+      queries.reserve(batch.size());
+      for (const PreparedExample& one : batch) {
+        queries.push_back(MaskQueryOf(one));
+      }
+      return ScoreAtMask(AsEncoder(model()), queries);
     }
     std::vector<LabelQuery> queries;
     for (const PreparedExample& one : batch) queries.push_back(QueryOf(one));
@@ -345,11 +360,6 @@ absl::StatusOr<EvaluationReport> Evaluate(const TaskProgram& program,
 
 double MetricOf(const EvaluationReport& report, const std::string& name) {
   return name == "loss" ? report.loss() : report.metrics().at(name);
-}
-
-bool LowerIsBetter(const std::string& name) {
-  return name == "loss" || name == "mse" || name == "mae" || name == "ece" ||
-         name == "brier";
 }
 
 }  // namespace attune::worker

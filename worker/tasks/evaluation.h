@@ -48,8 +48,6 @@ absl::StatusOr<attune::v1::EvaluationReport> Evaluate(
 // What EvaluationConfig.metric names; the report must have it.
 double MetricOf(const attune::v1::EvaluationReport& report,
                 const std::string& name);
-// Whether the metric of that name is the better the smaller it is.
-bool LowerIsBetter(const std::string& name);
 
 }  // namespace attune::worker
 

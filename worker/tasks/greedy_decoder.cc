@@ -10,6 +10,7 @@
 
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
+#include "worker/tasks/answer_decoding.h"
 #include "worker/tasks/language_batch.h"
 
 namespace attune::worker {
@@ -26,27 +27,38 @@ struct Decoding {
   bool done = false;
 };
 
+// What ends an answer.
+struct Ends {
+  explicit Ends(const TaskProgram& program)
+      : tokens(EndTokens(program.model(), program.end_token())),
+        texts(program.task().decoding().stop().begin(),
+              program.task().decoding().stop().end()) {}
+
+  bool Has(int64_t token) const {
+    return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+  }
+
+  const std::vector<int64_t> tokens;
+  const std::vector<std::string> texts;
+};
+
 // Takes `token` into the answer; sets `done` where it ends.
-absl::Status Extend(const TaskProgram& program, int64_t token,
+absl::Status Extend(const TaskProgram& program, const Ends& ends, int64_t token,
                     Decoding& decoding) {
-  const std::vector<int64_t>& stops = program.model().stop_token_ids;
-  if (token == program.end_token() ||
-      std::find(stops.begin(), stops.end(), token) != stops.end()) {
+  if (ends.Has(token)) {
     decoding.done = true;
   } else {
     decoding.answer.push_back(token);
     decoding.next_ids = {token};
     decoding.done = --decoding.room <= 0;
   }
-  const auto& stop_texts = program.task().decoding().stop();
-  if (!decoding.done && stop_texts.empty()) return absl::OkStatus();
+  if (!decoding.done && ends.texts.empty()) return absl::OkStatus();
   ATTUNE_ASSIGN_OR_RETURN(decoding.text, program.model().tokenizer->Decode(
                                              decoding.answer,
                                              /*skip_special_tokens=*/true));
-  for (const std::string& stop : stop_texts) {
-    const size_t place = decoding.text.find(stop);
-    if (place == std::string::npos) continue;
-    decoding.text.resize(place);
+  const size_t stop = FindStopText(decoding.text, ends.texts);
+  if (stop != std::string::npos) {
+    decoding.text.resize(stop);
     decoding.done = true;
   }
   return absl::OkStatus();
@@ -54,7 +66,7 @@ absl::Status Extend(const TaskProgram& program, int64_t token,
 
 // Runs the next tokens of all that are not done and takes the likeliest ones.
 absl::Status RunPass(const TaskProgram& program, const AttachedPrompt* prompt,
-                     std::vector<Decoding>& decodings) {
+                     const Ends& ends, std::vector<Decoding>& decodings) {
   const LanguageModel& model = AsLanguage(ModelWith(prompt, program.model()));
   LanguageBatch batch(model);
   std::vector<int64_t> rows;
@@ -70,28 +82,23 @@ absl::Status RunPass(const TaskProgram& program, const AttachedPrompt* prompt,
   const at::Tensor tokens =
       at::argmax(model.Logits(hidden), /*dim=*/1).to(at::kCPU).contiguous();
   for (size_t i = 0; i < running.size(); ++i) {
-    ATTUNE_RETURN_IF_ERROR(
-        Extend(program, tokens.const_data_ptr<int64_t>()[i], *running[i]));
+    ATTUNE_RETURN_IF_ERROR(Extend(
+        program, ends, tokens.const_data_ptr<int64_t>()[i], *running[i]));
   }
   return absl::OkStatus();
 }
 
 // An encoder-decoder reads the inputs once; its decoder begins anew.
-absl::Status ReadInputs(const TaskProgram& program,
+absl::Status BeginApart(const TaskProgram& program,
                         const AttachedPrompt* prompt,
+                        absl::Span<const TaskInput* const> inputs,
                         std::vector<Decoding>& decodings) {
-  const EncoderDecoderModel& model =
-      AsEncoderDecoder(ModelWith(prompt, program.model()));
-  std::vector<MemoryText> texts;
-  for (const Decoding& decoding : decodings) {
-    texts.push_back({decoding.next_ids, prompt});
-  }
-  ATTUNE_ASSIGN_OR_RETURN(
-      const std::vector<std::shared_ptr<const KvBlock>> memories,
-      EncodeMemories(model, texts));
+  ATTUNE_ASSIGN_OR_RETURN(const auto memories,
+                          ReadInputs(program, prompt, inputs));
   for (size_t i = 0; i < decodings.size(); ++i) {
     decodings[i].memory = memories[i];
-    decodings[i].next_ids = {model.config().decoder_start_token_id};
+    decodings[i].next_ids = {
+        program.model().info.config.decoder_start_token_id};
   }
   return absl::OkStatus();
 }
@@ -105,6 +112,7 @@ absl::StatusOr<std::vector<std::string>> DecodeGreedily(
   using Texts = std::vector<std::string>;
   return CatchTorchErrors("decoding", [&]() -> absl::StatusOr<Texts> {
     const at::NoGradGuard no_grad;
+    const Ends ends(program);
     std::vector<Decoding> decodings(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
       decodings[i].sequence = std::make_unique<KvSequence>();
@@ -115,12 +123,12 @@ absl::StatusOr<std::vector<std::string>> DecodeGreedily(
     }
     if (program.reads_apart() && !decodings.empty()) {
       ATTUNE_RETURN_IF_ERROR(before_pass());
-      ATTUNE_RETURN_IF_ERROR(ReadInputs(program, prompt, decodings));
+      ATTUNE_RETURN_IF_ERROR(BeginApart(program, prompt, inputs, decodings));
     }
     const auto is_done = [](const Decoding& one) { return one.done; };
     while (!std::all_of(decodings.begin(), decodings.end(), is_done)) {
       ATTUNE_RETURN_IF_ERROR(before_pass());
-      ATTUNE_RETURN_IF_ERROR(RunPass(program, prompt, decodings));
+      ATTUNE_RETURN_IF_ERROR(RunPass(program, prompt, ends, decodings));
     }
     Texts texts;
     for (Decoding& decoding : decodings) {

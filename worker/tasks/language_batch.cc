@@ -83,13 +83,20 @@ LanguageBatch::Beginning LanguageBatch::AddBeginning(
   return {.segment = segment, .length = length};
 }
 
+at::Tensor LanguageBatch::MarkedRowsOf(const AttachedPrompt* prompt) const {
+  if (prompt == nullptr) prompt = shared_prompt_;
+  return prompt != nullptr ? prompt->marked_rows : at::Tensor();
+}
+
 int LanguageBatch::AddInFront(absl::Span<const int64_t> ids,
                               const AttachedPrompt* prompt) {
+  const at::Tensor marked = MarkedRowsOf(prompt);
   if (prompt == nullptr && root_ != PackedBatch::kRoot) {
-    return rows_.AddTokens(ids, root_);
+    return rows_.AddTokens(ids, root_, marked);
   }
   if (prompt == nullptr) prompt = shared_prompt_;
-  return rows_.AddRoot(ids, prompt != nullptr ? prompt->prefix.get() : nullptr);
+  return rows_.AddRoot(ids, prompt != nullptr ? prompt->prefix.get() : nullptr,
+                       /*sequence=*/nullptr, marked);
 }
 
 int LanguageBatch::AddText(const BatchText& text, const Beginning& beginning) {
@@ -99,7 +106,7 @@ int LanguageBatch::AddText(const BatchText& text, const Beginning& beginning) {
     const AttachedPrompt* prompt =
         text.prompt != nullptr ? text.prompt : shared_prompt_;
     encoder_.AddText(text.text, prompt != nullptr ? prompt->rows : at::Tensor(),
-                     /*prefix=*/nullptr);
+                     /*prefix=*/nullptr, MarkedRowsOf(prompt));
     const EncoderBatch::Text& added = encoder_.texts().back();
     memories_.push_back(
         {.begin = added.begin, .length = added.end() - added.begin});
@@ -109,7 +116,8 @@ int LanguageBatch::AddText(const BatchText& text, const Beginning& beginning) {
   } else {
     const absl::Span<const int64_t> rest = text.text.subspan(beginning.length);
     const std::vector<int64_t> ids = Joined(rest, text.following);
-    segment = beginning.length > 0 ? rows_.AddTokens(ids, beginning.segment)
+    segment = beginning.length > 0 ? rows_.AddTokens(ids, beginning.segment,
+                                                     MarkedRowsOf(text.prompt))
                                    : AddInFront(ids, text.prompt);
     offset = static_cast<int64_t>(rest.size()) - 1;
   }
@@ -131,7 +139,7 @@ int LanguageBatch::AddStep(absl::Span<const int64_t> ids,
   row_behind_text_.push_back(-1);
   if (encoder_decoder_ != nullptr) memories_.push_back({.cached = memory});
   return rows_.AddRoot(ids, prompt != nullptr ? prompt->prefix.get() : nullptr,
-                       sequence);
+                       sequence, MarkedRowsOf(prompt));
 }
 
 absl::StatusOr<at::Tensor> LanguageBatch::Run(
@@ -154,9 +162,10 @@ absl::StatusOr<std::vector<std::shared_ptr<const KvBlock>>> EncodeMemories(
   const at::NoGradGuard no_grad;
   EncoderBatch batch;
   for (const MemoryText& text : texts) {
-    batch.AddText(text.text,
-                  text.prompt != nullptr ? text.prompt->rows : at::Tensor(),
-                  /*prefix=*/nullptr);
+    const AttachedPrompt* prompt = text.prompt;
+    batch.AddText(text.text, prompt != nullptr ? prompt->rows : at::Tensor(),
+                  /*prefix=*/nullptr,
+                  prompt != nullptr ? prompt->marked_rows : at::Tensor());
   }
   ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
                           model.Encode(batch.Build(model)));

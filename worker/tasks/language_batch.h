@@ -82,6 +82,8 @@ class LanguageBatch {
     int64_t length = 0;
   };
 
+  // Of `prompt` or, for null, of the shared one; undefined without any.
+  at::Tensor MarkedRowsOf(const AttachedPrompt* prompt) const;
   // Adds the beginning of `texts`, which have one prompt.
   Beginning AddBeginning(absl::Span<const BatchText> texts);
   int AddText(const BatchText& text, const Beginning& beginning);

@@ -1,6 +1,7 @@
 #include "worker/tasks/outcome_metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,10 @@ using Outcomes = absl::Span<const RowOutcome>;
 // The most probabilities whose metrics are taken of draws: each draw walks all
 // of them, label by label.
 constexpr size_t kMaxDrawnProbabilities = 1'000'000;
+
+// e to the mean loss of a generation's tokens: among how many equally likely
+// ones the model wavers.
+constexpr char kPerplexity[] = "perplexity";
 
 // One member of every row.
 template <typename Row, typename Value>
@@ -194,7 +199,7 @@ class ReportFiller {
                      report_);
       if (intervals_) AddIntervals(rows, report_);
     }
-    if (intervals_) AddIntervals(LossRows(outcomes_), report_);
+    if (intervals_) FillLossIntervals();
   }
 
  private:
@@ -205,6 +210,17 @@ class ReportFiller {
       probabilities.push_back(std::exchange(one.probabilities, {}));
     }
     return probabilities;
+  }
+
+  void FillLossIntervals() {
+    AddIntervals(LossRows(outcomes_), report_);
+    const auto loss = report_.intervals().find("loss");
+    if (!program_.is_generation() || loss == report_.intervals().end()) return;
+    // Draws that are in the order of their losses are in that of these, too.
+    attune::v1::MetricInterval perplexity;
+    perplexity.set_low(std::exp(loss->second.low()));
+    perplexity.set_high(std::exp(loss->second.high()));
+    (*report_.mutable_intervals())[kPerplexity] = perplexity;
   }
 
   void FillChoices() {
@@ -260,8 +276,12 @@ std::unique_ptr<RowMetrics> Owned(Metrics metrics) {
 
 std::vector<std::string> RightTexts(const TaskProgram& program,
                                     const PreparedExample& example) {
-  if (!program.is_extraction()) return {example.answer};
   std::vector<std::string> right;
+  if (!program.is_extraction()) {
+    right = example.other_answers;
+    right.insert(right.begin(), example.answer);
+    return right;
+  }
   for (const ContextSpan& span : example.spans) {
     right.emplace_back(example.input.context.TextOf(span));
   }
@@ -280,6 +300,9 @@ void MeasureOutcomes(const TaskProgram& program, Examples examples,
   }
   // Words that no tokenizer knows may be all there is.
   report.set_loss(loss / std::max(1.0, weight));
+  if (program.is_generation()) {
+    (*report.mutable_metrics())[kPerplexity] = std::exp(report.loss());
+  }
   const bool intervals = measures.intervals && outcomes.size() <= kMaxDrawnRows;
   ReportFiller(program, examples, outcomes, intervals, report)
       .Fill(measures.texts);

@@ -1,7 +1,6 @@
 #include "worker/tasks/packed_batch.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/from_blob.h>
 
 namespace attune::worker {
 
@@ -12,28 +11,25 @@ int PackedBatch::AddPrompt(const at::Tensor& rows) {
   return 0;
 }
 
-int PackedBatch::AddTokens(absl::Span<const int64_t> ids, int parent) {
+int PackedBatch::AddTokens(absl::Span<const int64_t> ids, int parent,
+                           const at::Tensor& marked) {
   const int64_t length = static_cast<int64_t>(ids.size());
   segments_.push_back({.begin = num_rows_, .length = length, .parent = parent});
-  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  tokens_.Add(ids, marked);
   num_rows_ += length;
   return static_cast<int>(segments_.size()) - 1;
 }
 
 int PackedBatch::AddRoot(absl::Span<const int64_t> ids, const KvBlock* prefix,
-                         KvSequence* sequence) {
-  const int segment = AddTokens(ids, kRoot);
+                         KvSequence* sequence, const at::Tensor& marked) {
+  const int segment = AddTokens(ids, kRoot, marked);
   segments_[segment].prefix = prefix;
   segments_[segment].sequence = sequence;
   return segment;
 }
 
 PackedRows PackedBatch::Build(const BaseModel& model) const {
-  const at::Tensor ids =
-      at::from_blob(const_cast<int64_t*>(ids_.data()),
-                    {static_cast<int64_t>(ids_.size())}, at::kLong)
-          .to(model.device(), at::kLong, /*non_blocking=*/false, /*copy=*/true);
-  at::Tensor rows = model.Embed(ids);
+  at::Tensor rows = tokens_.Embed(model);
   if (prompt_.defined()) rows = at::cat({prompt_, rows});
   return PackedRows{.embeddings = std::move(rows), .segments = segments_};
 }

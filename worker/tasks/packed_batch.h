@@ -10,6 +10,7 @@
 #include "worker/models/base_model.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/packed_rows.h"
+#include "worker/tasks/token_rows.h"
 
 namespace attune::worker {
 
@@ -24,12 +25,13 @@ class PackedBatch {
   int AddPrompt(const at::Tensor& rows);
 
   // Adds tokens (at least one) behind segment `parent` or, with kRoot, as a
-  // root; returns the segment's index.
-  int AddTokens(absl::Span<const int64_t> ids, int parent);
+  // root; returns the segment's index. Ids and `marked` as TokenRows has them.
+  int AddTokens(absl::Span<const int64_t> ids, int parent,
+                const at::Tensor& marked = {});
   // Adds a root behind a cached prompt (may be null) and the decoded sequence
   // (may be null), which the forward extends.
   int AddRoot(absl::Span<const int64_t> ids, const KvBlock* prefix,
-              KvSequence* sequence = nullptr);
+              KvSequence* sequence = nullptr, const at::Tensor& marked = {});
 
   // The row of a segment's token.
   int64_t RowOf(int segment, int64_t offset) const {
@@ -41,12 +43,12 @@ class PackedBatch {
   int64_t num_rows() const { return num_rows_; }
 
   // The rows with the tokens embedded by `model`; differentiable with regard to
-  // the prompt's rows.
+  // prompts' rows.
   PackedRows Build(const BaseModel& model) const;
 
  private:
   at::Tensor prompt_;  // undefined without one
-  std::vector<int64_t> ids_;
+  TokenRows tokens_;
   std::vector<Segment> segments_;
   int64_t num_rows_ = 0;
 };

@@ -62,6 +62,7 @@ absl::StatusOr<PreparedExample> Prepare(const TaskProgram& program,
   PreparedExample prepared;
   prepared.row = example.row;
   prepared.answer = example.answer;
+  prepared.other_answers = example.other_answers;
   if (program.is_classification()) {
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<int> labels,
                             FindLabels(program, {example.answer}));

@@ -24,6 +24,7 @@ struct PreparedExample {
   double number = 0;                // of a regression
   std::vector<ContextSpan> spans;   // right answers of an extractive QA
   std::string answer;
+  std::vector<std::string> other_answers = {};  // of a generation: as right
 
   // What it counts in a mean loss: its answer's tokens, the words that the
   // model reads, the windows of its context, or 1.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
@@ -180,6 +181,30 @@ std::optional<std::vector<std::string>> ReadTexts(const json& value) {
   return texts;
 }
 
+// -> the right answers of a generation, at least one.
+absl::StatusOr<std::vector<std::string>> TakeRightTexts(
+    json& fields, const std::string& field, int64_t row) {
+  ATTUNE_ASSIGN_OR_RETURN(const json value, TakeField(fields, field, row));
+  std::optional<std::vector<std::string>> texts = ReadTexts(value);
+  if (!texts.has_value()) {
+    return FieldError(row, field, "a text or a list of texts", value);
+  }
+  if (texts->empty() || texts->size() > kMaxRightTexts) {
+    return RowError(
+        row,
+        Concat("field '", field, "' has ", texts->size(),
+               " right answers; 1 to ", kMaxRightTexts, " are allowed"),
+        field);
+  }
+  if (value.is_array() &&
+      std::find(texts->begin(), texts->end(), "") != texts->end()) {
+    return RowError(
+        row, Concat("field '", field, "': one of its right answers is empty"),
+        field);
+  }
+  return *std::move(texts);
+}
+
 // Takes answers and where they begin out of `fields`.
 absl::StatusOr<std::string> TakeSpans(json& fields, const TaskSpec& task,
                                       int64_t row) {
@@ -274,6 +299,23 @@ absl::StatusOr<std::string> TakeAnswer(json& fields, const TaskSpec& task,
       return task.multi_label() ? TakeLabels(fields, field, row)
                                 : TakeText(fields, field, row);
   }
+}
+
+absl::StatusOr<RowAnswer> TakeSomeAnswer(json& fields, const TaskSpec& task,
+                                         int64_t row) {
+  const std::string& field = task.answer_field();
+  RowAnswer answer;
+  if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION) {
+    ATTUNE_ASSIGN_OR_RETURN(answer.others, TakeRightTexts(fields, field, row));
+    answer.text = std::move(answer.others.front());
+    answer.others.erase(answer.others.begin());
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(answer.text, TakeAnswer(fields, task, row));
+  }
+  if (answer.text.empty()) {
+    return RowError(row, Concat("field '", field, "' is empty"), field);
+  }
+  return answer;
 }
 
 std::vector<std::string> SplitTags(std::string_view answer) {

@@ -1,6 +1,7 @@
 #ifndef ATTUNE_WORKER_TASKS_ROW_ANSWER_H_
 #define ATTUNE_WORKER_TASKS_ROW_ANSWER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -27,6 +28,21 @@ absl::StatusOr<std::string> TakeText(nlohmann::json& fields,
 absl::StatusOr<std::string> TakeAnswer(nlohmann::json& fields,
                                        const attune::v1::TaskSpec& task,
                                        int64_t row);
+
+// The most right answers of a generation's row.
+inline constexpr size_t kMaxRightTexts = 64;
+
+// A row's answer and, of a generation, what else is right.
+struct RowAnswer {
+  std::string text;
+  std::vector<std::string> others;
+};
+
+// As TakeAnswer, but that a generation's answer may be a list of texts, any of
+// which is right: the first is its answer. RowError also for an empty answer.
+absl::StatusOr<RowAnswer> TakeSomeAnswer(nlohmann::json& fields,
+                                         const attune::v1::TaskSpec& task,
+                                         int64_t row);
 
 // The answer of a token classification as one tag per word.
 std::vector<std::string> SplitTags(std::string_view answer);

@@ -27,7 +27,11 @@ RowKey KeyOf(std::string_view text) {
   return key;
 }
 
+// With one space wherever there is white space, and none at the ends.
 std::string OneSpaced(std::string text) {
+  for (char& c : text) {
+    if (absl::ascii_isspace(static_cast<unsigned char>(c))) c = ' ';
+  }
   absl::RemoveExtraAsciiWhitespace(&text);
   return text;
 }
@@ -78,6 +82,10 @@ RowKey QuestionKey(const TaskProgram& program, std::string_view fields) {
   }
   NormaliseTexts(read);
   return KeyOf(DumpFields(read));
+}
+
+RowKey TextKey(std::string_view text) {
+  return KeyOf(absl::AsciiStrToLower(OneSpaced(std::string(text))));
 }
 
 RowKey WholeKey(const TaskProgram& program, const RowKey& question,

@@ -32,6 +32,10 @@ struct RowKeyHash {
 // list and as a text. `fields`: a JSON object.
 RowKey QuestionKey(const TaskProgram& program, std::string_view fields);
 
+// What a text says, alone: white space as above, and letter case (ASCII) does
+// not count either.
+RowKey TextKey(std::string_view text);
+
 // What a row asks and what is right: `question` and the answer. White space
 // counts in answers as above; the order of labels, and of the answers of an
 // extractive QA, which are compared as texts wherever they stand, does not.

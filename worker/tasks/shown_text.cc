@@ -1,10 +1,13 @@
 #include "worker/tasks/shown_text.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "proto/cc/text.h"
 #include "worker/tasks/outcome_metrics.h"
+#include "worker/tasks/prompt_marks.h"
 
 namespace attune::worker {
 namespace {
@@ -26,9 +29,25 @@ std::string Abbreviated(std::string text, size_t max_bytes) {
 }
 
 std::string DecodedInput(const TaskProgram& program, const TaskInput& input) {
-  absl::StatusOr<std::string> text = program.model().tokenizer->Decode(
-      input.ids, /*skip_special_tokens=*/true);
-  return text.ok() ? *std::move(text) : std::string();
+  const auto is_row = [](int64_t id) { return PromptRowOfId(id) >= 0; };
+  std::string shown;
+  for (auto begin = input.ids.begin(); begin != input.ids.end();) {
+    const auto end = is_row(*begin)
+                         ? std::find_if_not(begin, input.ids.end(), is_row)
+                         : std::find_if(begin, input.ids.end(), is_row);
+    if (is_row(*begin)) {
+      const auto count = end - begin;
+      shown +=
+          Concat("[", count, count == 1 ? " row" : " rows", " of the prompt]");
+    } else if (const absl::StatusOr<std::string> text =
+                   program.model().tokenizer->Decode(
+                       {begin, end}, /*skip_special_tokens=*/true);
+               text.ok()) {
+      shown += *text;
+    }
+    begin = end;
+  }
+  return shown;
 }
 
 std::string JoinLabels(const TaskProgram& program,
@@ -41,7 +60,7 @@ std::string JoinLabels(const TaskProgram& program,
 
 std::string RightText(const TaskProgram& program,
                       const PreparedExample& example) {
-  if (program.is_extraction()) {
+  if (program.is_extraction() || program.is_generation()) {
     return absl::StrJoin(RightTexts(program, example), " / ");
   }
   if (program.is_label_set()) return JoinLabels(program, example.labels, ", ");

@@ -18,7 +18,8 @@ inline constexpr size_t kMaxShownBytes = 500;
 // much is left out in its middle.
 std::string Abbreviated(std::string text, size_t max_bytes = kMaxShownBytes);
 
-// What the tokens of an input say, without special tokens.
+// What the tokens of an input say, without special tokens; rows of the prompt
+// among them are shown as "[5 rows of the prompt]".
 std::string DecodedInput(const TaskProgram& program, const TaskInput& input);
 
 // The names of labels or tags.

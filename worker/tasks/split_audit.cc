@@ -60,6 +60,9 @@ void AuditTokens(const TaskProgram& program, const SplitToAudit& split,
     if (one.input.truncated) {
       NoteRow(one.row, num_truncated, audit.first_truncated_row);
     }
+    if (one.input.num_left_out > 0) {
+      NoteRow(one.row, audit.num_crowded_rows, audit.first_crowded_row);
+    }
     if (!program.is_generation()) continue;
     const int64_t size = static_cast<int64_t>(one.answer_ids.size());
     answers.push_back(size);
@@ -133,6 +136,7 @@ void AuditLeaks(const std::vector<Example>& rows,
 
 KeySet QuestionsShown(const TaskProgram& program) {
   KeySet shown;
+  if (program.task().num_nearest_demonstrations() > 0) return shown;
   for (const auto& demonstration : program.task().demonstrations()) {
     const absl::StatusOr<std::string> fields =
         FieldsToJson(demonstration.fields());

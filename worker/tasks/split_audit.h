@@ -24,6 +24,9 @@ struct SplitAudit {
   // Of a generation: rows whose answer has more tokens than are generated.
   int64_t num_unreachable_rows = 0;
   int64_t first_unreachable_row = 0;
+  // Rows without room for all of their nearest demonstrations.
+  int64_t num_crowded_rows = 0;
+  int64_t first_crowded_row = 0;
 };
 
 // A split to look at. Borrows.
@@ -38,8 +41,9 @@ struct SplitToAudit {
 
 // Looks at `splits`, in their order, in a time that grows as the rows do. Which
 // rows say or ask the same is told in row_key.h; training sees the
-// demonstrations of the task, too. `pause` may be empty; it is called now and
-// then.
+// demonstrations of the task, too, unless they are the nearest ones: those that
+// ask the same stand before no input. `pause` may be empty; it is called now
+// and then.
 std::vector<SplitAudit> AuditSplits(
     const TaskProgram& program, const std::vector<SplitToAudit>& splits,
     const std::function<void()>& pause = nullptr);

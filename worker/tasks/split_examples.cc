@@ -38,15 +38,12 @@ absl::StatusOr<std::optional<Example>> ReadExample(
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::string own, TakeSplitName(fields, number));
   if (split != "all" && own != split) return std::nullopt;
-  Example example;
-  example.row = number;
-  ATTUNE_ASSIGN_OR_RETURN(example.answer, TakeAnswer(fields, task, number));
-  if (example.answer.empty()) {
-    return RowError(number,
-                    Concat("field '", task.answer_field(), "' is empty"));
-  }
-  example.fields = fields.dump();
-  return std::optional<Example>(std::move(example));
+  ATTUNE_ASSIGN_OR_RETURN(RowAnswer answer,
+                          TakeSomeAnswer(fields, task, number));
+  return Example{.row = number,
+                 .fields = fields.dump(),
+                 .answer = std::move(answer.text),
+                 .other_answers = std::move(answer.others)};
 }
 
 std::vector<Example> DrawExamples(std::vector<Example> examples,

@@ -87,10 +87,19 @@ void CheckDemonstrations(const TaskSpec& task, FieldViolations& violations) {
       violations.Add(Concat(path, ".answer"), "is required");
     }
   }
-  if (task.demonstrations_size() > kMaxDemonstrations ||
-      bytes > kMaxDemonstrationsBytes) {
-    violations.Add(kPath, Concat("at most ", kMaxDemonstrations, " and ",
+  const int nearest = task.num_nearest_demonstrations();
+  const int most = nearest > 0 ? kMaxPoolDemonstrations : kMaxDemonstrations;
+  if (task.demonstrations_size() > most || bytes > kMaxDemonstrationsBytes) {
+    violations.Add(kPath, Concat("at most ", most, " and ",
                                  kMaxDemonstrationsBytes, " bytes"));
+  }
+  constexpr char kNearestPath[] = "task.num_nearest_demonstrations";
+  if (nearest < 0 || nearest > kMaxDemonstrations) {
+    violations.Add(kNearestPath, "must be 0 to 256");
+  } else if (nearest > task.demonstrations_size()) {
+    violations.Add(kNearestPath,
+                   Concat("is ", nearest, ", but the task names ",
+                          task.demonstrations_size(), " demonstrations"));
   }
 }
 
@@ -330,6 +339,20 @@ std::string_view DefaultAnswerField(const TaskSpec& task) {
   }
 }
 
+void CheckPlacement(const TaskSpec& task, FieldViolations& violations) {
+  if (task.prompt_placement() == attune::v1::PROMPT_PLACEMENT_FRONT) return;
+  if (task.prompt_placement() != attune::v1::PROMPT_PLACEMENT_MARKERS) {
+    violations.Add("task.prompt_placement", "is unknown");
+  } else if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
+             task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA) {
+    violations.Add("task.prompt_placement",
+                   Concat("PROMPT_PLACEMENT_MARKERS is not for ",
+                          attune::v1::TaskType_Name(task.type()),
+                          ": its tokens are found by their place, so the rows "
+                          "stand in front"));
+  }
+}
+
 }  // namespace
 
 void FillTaskDefaults(TaskSpec& task) {
@@ -379,11 +402,7 @@ absl::Status CheckTask(const TaskSpec& task) {
   if (task.system_message().size() > kMaxSystemBytes) {
     violations.Add("task.system_message", "must have at most 16,384 bytes");
   }
-  if (task.prompt_placement() != attune::v1::PROMPT_PLACEMENT_FRONT) {
-    violations.AddUnsupported("task.prompt_placement",
-                              "only PROMPT_PLACEMENT_FRONT is served by this "
-                              "release");
-  }
+  CheckPlacement(task, violations);
   if (!attune::v1::LabelScoring_IsValid(task.label_scoring())) {
     violations.Add("task.label_scoring", "is unknown");
   }
@@ -455,12 +474,14 @@ absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
   if (is_encoder && task.calibration().content_free()) {
     violations.Add(
         "task.calibration.content_free",
-        Concat("is for label words, and a head weighs the labels of ", model));
+        Concat("is for label words behind a text, which ", model, " has not"));
   }
-  if (is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_WORDS) {
-    violations.AddUnsupported(
-        "task.label_scoring",
-        Concat("label words of ", model, " are not served by this release"));
+  if (is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_WORDS &&
+      config.head != EncoderHead::kMaskedLanguage) {
+    violations.Add("task.label_scoring",
+                   Concat("label words of ", model,
+                          " are weighed at a mask, and this checkpoint has no "
+                          "head that fills masks: choose LABEL_SCORING_HEAD"));
   }
   if (!is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_HEAD) {
     violations.AddUnsupported(

@@ -9,8 +9,12 @@
 
 namespace attune::worker {
 
-// The most demonstrations of a task, and all of them together.
+// The most demonstrations before an input.
 inline constexpr int kMaxDemonstrations = 256;
+// The most of which each input gets the nearest.
+inline constexpr int kMaxPoolDemonstrations = 4096;
+// All of a task together: jobs and versions list them, and a message holds 4
+// MiB.
 inline constexpr size_t kMaxDemonstrationsBytes = size_t{1} << 20;
 
 // Fills in what task.proto promises for fields that are not set and that

@@ -8,7 +8,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
-#include "worker/tasks/cut_field.h"
+#include "worker/tasks/prompt_marks.h"
 #include "worker/tasks/row_fields.h"
 #include "worker/tasks/spaced_answer.h"
 #include "worker/tasks/task_contract.h"
@@ -19,11 +19,8 @@ namespace {
 using attune::v1::TaskSpec;
 using nlohmann::json;
 
-// Cuts beyond these bring nothing any more.
-constexpr int kMaxCuts = 32;
-
-// Ends a demonstration.
-constexpr std::string_view kEmptyLine = "\n\n";
+// The variable of a template that leaves the model's mask.
+constexpr char kMaskVariable[] = "mask";
 
 // Stands in the template for a field that is put there later, so that its place
 // is known. No text has it, for its characters of the private use area, and
@@ -66,14 +63,19 @@ absl::StatusOr<size_t> CountTokensAddedBehind(const Tokenizer& tokenizer) {
   return static_cast<size_t>(with.ids.end() - text) - without.ids.size();
 }
 
+// The fields of a demonstration as a template reads them.
+absl::StatusOr<json> FieldsOf(const attune::v1::Demonstration& demonstration) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::string text,
+                          FieldsToJson(demonstration.fields()));
+  return ParseFields(text);
+}
+
 }  // namespace
 
 TaskProgram::TaskProgram(TaskSpec task,
                          std::shared_ptr<const LoadedModel> model,
                          int64_t num_prompt_rows)
-    : task_(std::move(task)),
-      model_(std::move(model)),
-      num_prompt_rows_(num_prompt_rows) {}
+    : TaskTraits(std::move(task), std::move(model), num_prompt_rows) {}
 
 absl::StatusOr<std::unique_ptr<const TaskProgram>> TaskProgram::Compile(
     const TaskSpec& task, std::shared_ptr<const LoadedModel> model,
@@ -108,12 +110,13 @@ absl::Status TaskProgram::Initialise(const FaultHandler& on_fault) {
   for (const attune::v1::LabelWords& label : task_.labels()) {
     labels_.push_back(label.label());
   }
-  if (!scores_by_head() && !is_choice()) {
+  if (!scores_by_head() && !scores_at_mask() && !is_choice()) {
     ATTUNE_RETURN_IF_ERROR(Meet(on_fault, FindEndToken()));
   }
   // Of a number of labels that was refused there is no tree.
-  if (is_classification() && !scores_by_head() && CheckHasLabels(task_).ok()) {
-    ATTUNE_RETURN_IF_ERROR(Meet(on_fault, BuildTries()));
+  if ((scores_behind_text() || scores_at_mask()) &&
+      CheckHasLabels(task_).ok()) {
+    ATTUNE_RETURN_IF_ERROR(Meet(on_fault, EncodeLabels()));
   }
   ATTUNE_ASSIGN_OR_RETURN(num_tokens_added_behind_,
                           CountTokensAddedBehind(*model_->tokenizer));
@@ -134,11 +137,25 @@ absl::Status TaskProgram::CompileTemplate() {
       Template::Compile(task_.template_());
   if (!compiled.ok()) return TemplateError(compiled.status());
   template_ = *std::move(compiled);
+  fields_read_ = template_->undeclared_variables();
+  if (has_markers() && fields_read_.erase(kPromptVariable) == 0) {
+    return MakeError(
+        Reason::kInvalidTemplate,
+        Concat("PROMPT_PLACEMENT_MARKERS needs a template with {{ ",
+               kPromptVariable,
+               " }} wherever rows of the prompt are to stand"));
+  }
   if (fields_read().contains(task_.answer_field())) {
     return MakeError(Reason::kInvalidTemplate,
                      Concat("the template reads '", task_.answer_field(),
                             "', which is the answer: it is not there when "
                             "the prompt serves"));
+  }
+  if (scores_at_mask() && fields_read_.erase(kMaskVariable) == 0) {
+    return MakeError(Reason::kInvalidTemplate,
+                     Concat("label words are weighed at a mask: the template "
+                            "needs {{ ",
+                            kMaskVariable, " }} where they would stand"));
   }
   const std::string& cut = task_.truncation().field();
   if (!cut.empty() && !fields_read().contains(cut)) {
@@ -163,54 +180,77 @@ absl::Status TaskProgram::ReadTags() {
 }
 
 absl::Status TaskProgram::ShowDemonstrations(const FaultHandler& on_fault) {
+  const auto nearest =
+      static_cast<size_t>(std::max(0, task_.num_nearest_demonstrations()));
   std::vector<ShownExample> all;
+  std::vector<std::string> questions;  // what is compared
   for (int i = 0; i < task_.demonstrations_size(); ++i) {
-    absl::StatusOr<ShownExample> shown = Show(task_.demonstrations(i));
-    if (shown.ok()) {
-      all.push_back(*std::move(shown));
-      continue;
-    }
+    const attune::v1::Demonstration& one = task_.demonstrations(i);
+    const auto show = [&]() -> absl::Status {
+      ATTUNE_ASSIGN_OR_RETURN(const json fields, FieldsOf(one));
+      ATTUNE_ASSIGN_OR_RETURN(ShownExample shown, Show(fields, one.answer()));
+      all.push_back(std::move(shown));
+      if (nearest > 0) questions.push_back(QuestionText(fields_read(), fields));
+      return absl::OkStatus();
+    };
+    const absl::Status shown = show();
+    if (shown.ok()) continue;
     ATTUNE_RETURN_IF_ERROR(Meet(
-        on_fault,
-        WithContext(shown.status(), Concat("task.demonstrations[", i, "]"))));
+        on_fault, WithContext(shown, Concat("task.demonstrations[", i, "]"))));
   }
   if (all.empty()) return absl::OkStatus();
-  ATTUNE_ASSIGN_OR_RETURN(const int64_t tokens, CountShownTokens(all));
-  demonstrations_ = std::move(all);
+  if (nearest == 0) {
+    ATTUNE_RETURN_IF_ERROR(CheckRoomBeside(all));
+    demonstrations_ = DemonstrationPool(std::move(all));
+    return absl::OkStatus();
+  }
+  // What a chat template has against demonstrations must not wait for inputs.
+  ATTUNE_RETURN_IF_ERROR(CountShownTokens({all.data(), 1}).status());
+  ATTUNE_ASSIGN_OR_RETURN(
+      auto index, NearestDemonstrations::Create(questions, *model_->tokenizer,
+                                                *model_->model));
+  demonstrations_ =
+      DemonstrationPool(std::move(all), std::move(index), nearest);
+  return absl::OkStatus();
+}
+
+absl::Status TaskProgram::CheckRoomBeside(
+    absl::Span<const ShownExample> shown) const {
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t tokens, CountShownTokens(shown));
   const int64_t limit = InputLimit(/*answer_tokens=*/1);
   if (tokens < limit) return absl::OkStatus();
   return MakeError(
       Reason::kInputTooLong,
-      Concat("task.demonstrations: ", task_.demonstrations_size(), " of them ",
-             "have ", tokens, " tokens and leave no room for an input: ", limit,
+      Concat("task.demonstrations: ", shown.size(), " of them ", "have ",
+             tokens, " tokens and leave no room for an input: ", limit,
              " fit beside ", num_prompt_rows_,
              " prompt rows in the model's context of ",
              model_->info.config.context_length));
 }
 
-absl::StatusOr<TaskProgram::ShownExample> TaskProgram::Show(
-    const attune::v1::Demonstration& demonstration) const {
+absl::StatusOr<ShownExample> TaskProgram::Show(
+    const json& fields, const std::string& answer) const {
   ShownExample shown;
-  shown.answer = demonstration.answer();
+  shown.answer = answer;
   if (is_classification()) {
-    const std::optional<int> label = FindLabel(demonstration.answer());
+    const std::optional<int> label = FindLabel(answer);
     if (!label.has_value()) {
-      return MakeError(Reason::kInvalidData,
-                       Concat("its answer '", demonstration.answer(),
-                              "' is not among the task's labels"));
+      return MakeError(
+          Reason::kInvalidData,
+          Concat("its answer '", answer, "' is not among the task's labels"));
     }
     shown.answer = task_.labels(*label).words(0);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::string text,
-                          FieldsToJson(demonstration.fields()));
-  ATTUNE_ASSIGN_OR_RETURN(const json fields, ParseFields(text));
-  ATTUNE_ASSIGN_OR_RETURN(shown.question, RenderFields(fields));
+  ATTUNE_ASSIGN_OR_RETURN(shown.question,
+                          RenderFields(fields, /*with_marks=*/false));
   return shown;
 }
 
 absl::StatusOr<int64_t> TaskProgram::CountDemonstrationTokens(
     const attune::v1::Demonstration& demonstration) const {
-  ATTUNE_ASSIGN_OR_RETURN(const ShownExample shown, Show(demonstration));
+  ATTUNE_ASSIGN_OR_RETURN(const json fields, FieldsOf(demonstration));
+  ATTUNE_ASSIGN_OR_RETURN(const ShownExample shown,
+                          Show(fields, demonstration.answer()));
   return CountShownTokens({&shown, 1});
 }
 
@@ -218,16 +258,14 @@ absl::StatusOr<int64_t> TaskProgram::CountShownTokens(
     absl::Span<const ShownExample> shown) const {
   // With what a chat template puts around turns.
   const std::string& question = shown.front().question;
-  ATTUNE_ASSIGN_OR_RETURN(const std::string with, Compose(question, shown));
-  ATTUNE_ASSIGN_OR_RETURN(const std::string without, Compose(question, {}));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string with,
+                          ComposeText(task_, *model_, question, shown));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string without,
+                          ComposeText(task_, *model_, question, {}));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> all, EncodeText(with));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> alone,
                           EncodeText(without));
   return static_cast<int64_t>(all.size()) - static_cast<int64_t>(alone.size());
-}
-
-const std::set<std::string>& TaskProgram::fields_read() const {
-  return template_->undeclared_variables();
 }
 
 absl::Status TaskProgram::FindEndToken() {
@@ -244,52 +282,53 @@ absl::Status TaskProgram::FindEndToken() {
   return absl::OkStatus();
 }
 
-absl::Status TaskProgram::BuildTries() {
-  std::vector<LabelTrie::Word> spaced;
-  std::vector<LabelTrie::Word> bare;
-  for (int label = 0; label < task_.labels_size(); ++label) {
-    for (const std::string& word : task_.labels(label).words()) {
-      for (auto* words : {&spaced, &bare}) {
-        const std::string text = words == &spaced ? Concat(" ", word) : word;
-        absl::StatusOr<Encoding> tokens =
-            model_->tokenizer->Encode(text, /*add_special_tokens=*/false);
-        if (!tokens.ok()) {
-          return InvalidField(Concat("task.labels[", label, "].words"),
-                              ToStd(tokens.status().message()));
-        }
-        longest_word_ =
-            std::max(longest_word_, static_cast<int64_t>(tokens->ids.size()));
-        words->push_back({label, word, std::move(tokens->ids)});
-      }
-    }
-  }
+absl::Status TaskProgram::EncodeLabels() {
   ATTUNE_ASSIGN_OR_RETURN(
-      spaced_trie_, LabelTrie::Build(spaced, task_.labels_size(), end_token_));
-  ATTUNE_ASSIGN_OR_RETURN(
-      bare_trie_, LabelTrie::Build(bare, task_.labels_size(), end_token_));
+      label_tokens_, scores_at_mask()
+                         ? LabelTokens::AtMask(task_, *model_)
+                         : LabelTokens::BehindText(task_, *model_, end_token_));
   return absl::OkStatus();
 }
 
 int64_t TaskProgram::AnswerPlaces(int64_t answer_tokens) const {
-  return answers_behind_input() ? std::max(answer_tokens, longest_word_) : 0;
+  const int64_t longest =
+      label_tokens_.has_value() ? label_tokens_->longest() : 0;
+  // One mask stands in the input.
+  if (scores_at_mask()) return std::max<int64_t>(longest - 1, 0);
+  return answers_behind_input() ? std::max(answer_tokens, longest) : 0;
 }
 
 int64_t TaskProgram::AnswerRoom(const TaskInput& input) const {
   const int64_t context = model_->info.config.context_length;
   if (!answers_behind_input()) return context;
-  return context - num_prompt_rows_ - static_cast<int64_t>(input.ids.size());
+  return context - rows_in_front() - static_cast<int64_t>(input.ids.size());
 }
 
 int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
-  const int64_t room = model_->info.config.context_length - num_prompt_rows_ -
+  const int64_t room = model_->info.config.context_length - rows_in_front() -
                        AnswerPlaces(answer_tokens);
   const int64_t asked = task_.truncation().max_input_tokens();
-  return asked > 0 ? std::min(asked, room) : room;
+  // Which counts no rows of the prompt.
+  return asked > 0 ? std::min(asked + marked_rows(), room) : room;
 }
 
-absl::StatusOr<std::string> TaskProgram::RenderFields(
-    const json& fields) const {
-  absl::StatusOr<std::string> text = template_->Render(DumpFields(fields));
+absl::StatusOr<std::string> TaskProgram::RenderFields(const json& fields,
+                                                      bool with_marks) const {
+  std::string values = DumpFields(fields);
+  if (has_markers() && values.find(kPromptMark) != values.npos) {
+    return MakeError(Reason::kInvalidData,
+                     "a field has the characters U+E002 and U+E003, which "
+                     "mark the rows of the prompt");
+  }
+  if (has_markers() || scores_at_mask()) {
+    json variables = fields;
+    if (has_markers()) {
+      variables[kPromptVariable] = with_marks ? kPromptMark : "";
+    }
+    if (scores_at_mask()) variables[kMaskVariable] = model_->mask_token;
+    values = DumpFields(variables);
+  }
+  absl::StatusOr<std::string> text = template_->Render(values);
   if (!text.ok()) return TemplateError(text.status());
   if (text->empty()) {
     return MakeError(Reason::kInvalidTemplate,
@@ -298,45 +337,20 @@ absl::StatusOr<std::string> TaskProgram::RenderFields(
   return text;
 }
 
-absl::StatusOr<std::string> TaskProgram::Render(const json& fields) const {
-  ATTUNE_ASSIGN_OR_RETURN(const std::string question, RenderFields(fields));
-  return Compose(question, demonstrations_);
-}
-
-absl::StatusOr<std::string> TaskProgram::Compose(
-    std::string_view question, absl::Span<const ShownExample> shown) const {
-  if (!task_.use_chat_template()) {
-    std::string text;
-    for (const ShownExample& one : shown) {
-      text += Concat(one.question,
-                     SpacedAnswer(one.answer, EndsInSpace(one.question)),
-                     kEmptyLine);
-    }
-    return Concat(text, question);
-  }
-  std::vector<ChatMessage> turns;
-  if (!task_.system_message().empty()) {
-    turns.push_back({"system", task_.system_message()});
-  }
-  for (const ShownExample& one : shown) {
-    turns.push_back({"user", one.question});
-    turns.push_back({"assistant", one.answer});
-  }
-  turns.push_back({"user", std::string(question)});
-  absl::StatusOr<std::string> chat =
-      RenderChat(*model_->chat_template, turns,
-                 {.bos_token = model_->bos_token,
-                  .eos_token = model_->eos_token,
-                  .add_generation_prompt = true});
-  if (!chat.ok()) return TemplateError(chat.status());
-  return chat;
+absl::StatusOr<std::string> TaskProgram::Render(
+    const json& fields, absl::Span<const ShownExample> shown) const {
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::string question,
+      RenderFields(fields, /*with_marks=*/marked_rows() > 0));
+  return ComposeText(task_, *model_, question, shown);
 }
 
 absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
     std::string_view text) const {
+  const UnmarkedText unmarked = TakePromptMarks(text);
   // A chat template writes the special tokens itself.
   absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-      text, /*add_special_tokens=*/!task_.use_chat_template());
+      unmarked.text, /*add_special_tokens=*/!task_.use_chat_template());
   if (!tokens.ok()) {
     return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
   }
@@ -344,180 +358,21 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
   if (!task_.use_chat_template() && answers_behind_input()) {
     tokens->ids.resize(tokens->ids.size() - num_tokens_added_behind_);
   }
-  return std::move(tokens->ids);
-}
-
-absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
-    std::string_view fields, int64_t answer_tokens) const {
-  ATTUNE_ASSIGN_OR_RETURN(json values, ParseFields(fields));
-  if (is_tagging()) return PrepareWords(values);
-  if (is_extraction()) return PrepareContext(values);
-  if (is_choice()) return PrepareChoices(values);
-  return PrepareText(std::move(values), answer_tokens);
-}
-
-absl::StatusOr<TaskInput> TaskProgram::PrepareText(
-    json values, int64_t answer_tokens) const {
-  const int64_t limit = InputLimit(answer_tokens);
-  TaskInput input;
-  for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(values));
-    ATTUNE_ASSIGN_OR_RETURN(input.ids, EncodeText(text));
-    if (input.ids.empty()) {
-      return MakeError(Reason::kInvalidTemplate,
-                       "the template renders to a text without tokens");
-    }
-    const int64_t size = static_cast<int64_t>(input.ids.size());
-    if (cuts == 0) input.num_whole_tokens = size;
-    if (size <= limit) {
-      input.bare_answer = !answers_behind_input() ||
-                          task_.use_chat_template() || EndsInSpace(text);
-      return input;
-    }
-    if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
-        !CutField(task_.truncation(), fields_read(), *model_->tokenizer,
-                  static_cast<size_t>(size - limit), values)) {
-      return TooLong(size, limit, answer_tokens);
-    }
-    input.truncated = true;
-  }
-  return MakeError(Reason::kInputTooLong,
-                   "the input does not get shorter when its fields are cut");
-}
-
-absl::Status TaskProgram::TooLong(int64_t size, int64_t limit,
-                                  int64_t answer_tokens) const {
-  return MakeError(
-      Reason::kInputTooLong,
-      Concat("the input has ", size, " tokens; ", std::max(limit, int64_t{0}),
-             " fit beside ", num_prompt_rows_, " prompt rows and ",
-             AnswerPlaces(answer_tokens),
-             " answer tokens in the model's context of ",
-             model_->info.config.context_length,
-             demonstrations_.empty() ? "" : ", demonstrations included",
-             task_.truncation().max_input_tokens() > 0
-                 ? " under task.truncation.max_input_tokens"
-                 : "",
-             task_.truncation().field().empty()
-                 ? ""
-                 : Concat("; task.truncation.field lets no other field than '",
-                          task_.truncation().field(), "' be cut")));
-}
-
-absl::StatusOr<TaskInput> TaskProgram::PrepareChoices(
-    const json& fields) const {
-  const std::string& field = task_.choices_field();
-  InputChoices choices;
-  ATTUNE_ASSIGN_OR_RETURN(choices.texts, ReadChoices(fields, field));
-  // As of a generation: room is kept for the longer of the two forms.
-  InputChoices bare = choices;
-  const Tokenizer& tokenizer = *model_->tokenizer;
-  ATTUNE_ASSIGN_OR_RETURN(
-      choices.ids, EncodeChoices(tokenizer, choices.texts, /*bare=*/false));
-  ATTUNE_ASSIGN_OR_RETURN(bare.ids,
-                          EncodeChoices(tokenizer, bare.texts, /*bare=*/true));
-  const int64_t room = std::max(choices.max_tokens(), bare.max_tokens());
-  ATTUNE_ASSIGN_OR_RETURN(TaskInput input, PrepareText(fields, room));
-  input.choices = std::move(input.bare_answer ? bare : choices);
-  ATTUNE_RETURN_IF_ERROR(CheckChoiceTokens(input.choices, field));
-  const int64_t places = AnswerRoom(input);
-  if (input.choices.max_tokens() > places) {
-    return MakeError(
-        Reason::kInputTooLong,
-        Concat("field '", field, "': a choice has ", input.choices.max_tokens(),
-               " tokens; the model's context takes ", places));
-  }
-  return input;
+  if (unmarked.places.empty()) return std::move(tokens->ids);
+  return WithPromptRows(*tokens, tokens->ids.size(), unmarked.places,
+                        marked_rows());
 }
 
 absl::StatusOr<TaskProgram::Frame> TaskProgram::RenderAround(
     json fields, const std::string& field) const {
   fields[field] = kFieldMark;
-  ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(fields));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(fields, {}));
   const size_t mark = text.find(kFieldMark);
   if (mark == text.npos || text.find(kFieldMark, mark + 1) != text.npos) {
     return UnusedField(field);
   }
   return Frame{.front = text.substr(0, mark),
                .behind = text.substr(mark + kFieldMark.size())};
-}
-
-absl::StatusOr<TaskInput> TaskProgram::PrepareContext(
-    const json& fields) const {
-  const attune::v1::SpanReading& reading = task_.span_reading();
-  const auto found = fields.find(reading.context_field());
-  if (found == fields.end() || !found->is_string()) {
-    return MakeError(Reason::kInvalidData,
-                     Concat("field '", reading.context_field(),
-                            "' with the context is missing or no text"));
-  }
-  TaskInput input;
-  input.context.text = found->get<std::string>();
-  ATTUNE_ASSIGN_OR_RETURN(const Frame frame,
-                          RenderAround(fields, reading.context_field()));
-  absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-      Concat(frame.front, input.context.text, frame.behind),
-      /*add_special_tokens=*/true);
-  if (!tokens.ok()) {
-    return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
-  }
-  input.num_whole_tokens = static_cast<int64_t>(tokens->ids.size());
-  const size_t begin = frame.front.size();
-  ATTUNE_ASSIGN_OR_RETURN(
-      input.context.windows,
-      CutWindows(*tokens, begin, begin + input.context.text.size(),
-                 InputLimit(/*answer_tokens=*/0), reading.overlap_tokens()));
-  TrimTokens(input.context);
-  if (input.context.windows.size() > 1 &&
-      task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE) {
-    return TooLong(static_cast<int64_t>(tokens->ids.size()),
-                   InputLimit(/*answer_tokens=*/0), /*answer_tokens=*/0);
-  }
-  input.ids = input.context.windows.front().ids;
-  return input;
-}
-
-absl::StatusOr<TaskInput> TaskProgram::PrepareWords(const json& fields) const {
-  const auto found = fields.find(task_.tokens_field());
-  if (found == fields.end()) {
-    return MakeError(
-        Reason::kInvalidData,
-        Concat("field '", task_.tokens_field(), "' with the words is missing"));
-  }
-  TaskInput input;
-  ATTUNE_ASSIGN_OR_RETURN(input.words,
-                          ReadInputWords(*found, task_.tokens_field()));
-  ATTUNE_ASSIGN_OR_RETURN(const Frame frame,
-                          RenderAround(fields, task_.tokens_field()));
-  const size_t begin = frame.front.size();
-  const int64_t limit = InputLimit(/*answer_tokens=*/0);
-  const absl::Span<InputWord> words = absl::MakeSpan(input.words.words);
-  size_t count = words.size();
-  while (true) {
-    const size_t length = words[count - 1].end;
-    absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-        Concat(frame.front,
-               std::string_view(input.words.text).substr(0, length),
-               frame.behind),
-        /*add_special_tokens=*/true);
-    if (!tokens.ok()) {
-      return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
-    }
-    const int64_t end = LocateTokens(*tokens, begin, begin + length, words);
-    const int64_t size = static_cast<int64_t>(tokens->ids.size());
-    if (!input.truncated) input.num_whole_tokens = size;
-    if (size <= limit) {
-      input.ids = std::move(tokens->ids);
-      return input;
-    }
-    const size_t left = CountWordsBefore(words.first(count), end, size - limit);
-    if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
-        left == 0) {
-      return TooLong(size, limit, /*answer_tokens=*/0);
-    }
-    count = left;
-    input.truncated = true;
-  }
 }
 
 absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeAnswer(
@@ -536,6 +391,11 @@ std::optional<int> TaskProgram::FindLabel(std::string_view label) const {
   const auto found = std::find(labels_.begin(), labels_.end(), label);
   if (found == labels_.end()) return std::nullopt;
   return static_cast<int>(found - labels_.begin());
+}
+
+size_t TaskProgram::num_bytes() const {
+  return static_cast<size_t>(task_.SpaceUsedLong()) +
+         demonstrations_.num_bytes();
 }
 
 }  // namespace attune::worker

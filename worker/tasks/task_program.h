@@ -16,10 +16,13 @@
 #include "absl/types/span.h"
 #include "attune/v1/task.pb.h"
 #include "worker/models/model_store.h"
+#include "worker/tasks/demonstration_pool.h"
 #include "worker/tasks/faults.h"
-#include "worker/tasks/label_trie.h"
+#include "worker/tasks/label_tokens.h"
+#include "worker/tasks/shown_example.h"
 #include "worker/tasks/tag_scheme.h"
 #include "worker/tasks/task_input.h"
+#include "worker/tasks/task_traits.h"
 #include "worker/text/template.h"
 
 namespace attune::worker {
@@ -27,7 +30,7 @@ namespace attune::worker {
 // A task contract compiled for a model: turns the fields of a row into tokens
 // and answers into tokens, the same way in training, evaluation and serving.
 // Const after construction: any number of threads may use one.
-class TaskProgram {
+class TaskProgram : public TaskTraits {
  public:
   // `num_prompt_rows`: the rows of the soft prompt that every input shares the
   // context with; 0 for the bare base model. The task must have its labels (see
@@ -39,7 +42,8 @@ class TaskProgram {
   // that may be cut but is not read;
   // FAILED_PRECONDITION if the model has no chat template but one is asked for;
   // UNIMPLEMENTED for what is not served yet, also what a model of this kind
-  // cannot do; kInputTooLong if prompt and demonstrations leave no room.
+  // cannot do; kInputTooLong if the prompt, or demonstrations that stand before
+  // every input, leave no room. Reads the model's token table for nearest ones.
   // Where `on_fault` lets faults pass, the program is good for preparing inputs
   // only. It has not heard of an error that is returned all the same.
   static absl::StatusOr<std::unique_ptr<const TaskProgram>> Compile(
@@ -47,14 +51,17 @@ class TaskProgram {
       std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows,
       const FaultHandler& on_fault = nullptr);
 
-  // Renders and tokenises an input. `fields`: a JSON object. `answer_tokens`:
-  // room to keep for the answer in the context; of a classification the room
-  // for its longest word is kept in any case, of a multiple choice that for its
-  // longest choice. An input that is too long loses tokens of the field that
-  // the task names or of its longest one, of a token classification its last
-  // words; the template's own text stays whole. INVALID_ARGUMENT:
-  // kInvalidTemplate naming a field that is missing; kInvalidData for a token
-  // classification's words and a multiple choice's choices; kInputTooLong.
+  // Renders and tokenises an input, with IdOfPromptRow (prompt_marks.h) where
+  // it has rows of the prompt. `fields`: a JSON object. `answer_tokens`: room
+  // to keep for the answer in the context; of a classification the room for its
+  // longest word is kept in any case, of a multiple choice that for its longest
+  // choice. An input that is too long loses tokens of the field that the task
+  // names or of its longest one, of a token classification its last words; the
+  // template's own text stays whole. Before that it loses nearest
+  // demonstrations, the farthest first, which leave the room that the task's
+  // generations take, too. INVALID_ARGUMENT: kInvalidTemplate naming a field
+  // that is missing; kInvalidData for a token classification's words and a
+  // multiple choice's choices; kInputTooLong.
   absl::StatusOr<TaskInput> PrepareInput(std::string_view fields,
                                          int64_t answer_tokens) const;
 
@@ -63,7 +70,7 @@ class TaskProgram {
   absl::StatusOr<int64_t> CountDemonstrationTokens(
       const attune::v1::Demonstration& demonstration) const;
   // The most tokens an input may have in the model's context with room for
-  // `answer_tokens` of an answer, demonstrations included.
+  // `answer_tokens` of an answer, all demonstrations that it shows included.
   int64_t InputLimit(int64_t answer_tokens) const;
 
   // The tokens of a generation's answer with the end-of-text token.
@@ -73,104 +80,60 @@ class TaskProgram {
   // The label words that fit behind `input`. Only for a classification by
   // words.
   const LabelTrie& trie(const TaskInput& input) const {
-    return input.bare_answer ? *bare_trie_ : *spaced_trie_;
+    return label_tokens_->trie(input.bare_answer);
   }
+
+  // The label words that a mask may stand for. Only where scores_at_mask().
+  const MaskWords& mask_words() const { return label_tokens_->mask_words(); }
 
   // What the tags mean. Only for a token classification.
   const TagScheme& tags() const { return *tags_; }
 
   // The fields that the template reads.
-  const std::set<std::string>& fields_read() const;
+  const std::set<std::string>& fields_read() const { return fields_read_; }
 
   // Position of `label` among labels().
   std::optional<int> FindLabel(std::string_view label) const;
   // The labels or tags in the task's order. Empty for tasks without.
   const std::vector<std::string>& labels() const { return labels_; }
 
-  // One label for the whole input.
-  bool is_classification() const {
-    return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
-           !task_.multi_label();
-  }
-  // Any number of labels for it.
-  bool is_label_set() const {
-    return task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
-           task_.multi_label();
-  }
-  bool is_extraction() const {
-    return task_.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA;
-  }
-  // One of the choices that come with the input.
-  bool is_choice() const {
-    return task_.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE;
-  }
-  bool is_regression() const {
-    return task_.type() == attune::v1::TASK_TYPE_REGRESSION;
-  }
-  bool is_tagging() const {
-    return task_.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION;
-  }
-  bool is_generation() const {
-    return task_.type() == attune::v1::TASK_TYPE_TEXT_GENERATION;
-  }
-  // A layer beside the prompt weighs labels or tags, or gives a number.
-  bool scores_by_head() const {
-    return !is_generation() &&
-           task_.label_scoring() == attune::v1::LABEL_SCORING_HEAD;
-  }
-  // Outputs of that layer.
-  int64_t num_outputs() const {
-    if (is_extraction()) return 2;
-    return is_regression() ? 1 : static_cast<int64_t>(labels_.size());
-  }
-  // Whether the model reads an input whole before it begins the answer, as an
-  // encoder-decoder does.
-  bool reads_apart() const {
-    return model_->info.config.kind == ModelKind::kEncoderDecoder;
-  }
   // The most tokens that an answer to `input` may have in the model's context.
   int64_t AnswerRoom(const TaskInput& input) const;
-  const attune::v1::TaskSpec& task() const { return task_; }
-  const LoadedModel& model() const { return *model_; }
-  int64_t num_prompt_rows() const { return num_prompt_rows_; }
-  int64_t max_new_tokens() const { return task_.decoding().max_new_tokens(); }
   // Ends an answer; -1 where there are none to end.
   int64_t end_token() const { return end_token_; }
+  // What it takes of the memory, about: mostly its demonstrations.
+  size_t num_bytes() const;
 
  private:
-  // A demonstration as the model sees it.
-  struct ShownExample {
-    std::string question;
-    std::string answer;
-  };
-
   TaskProgram(attune::v1::TaskSpec task,
               std::shared_ptr<const LoadedModel> model,
               int64_t num_prompt_rows);
 
   absl::Status Initialise(const FaultHandler& on_fault);
   absl::Status FindEndToken();
-  absl::Status BuildTries();
+  absl::Status EncodeLabels();
   absl::Status CompileTemplate();
   absl::Status ReadTags();
   absl::Status ShowDemonstrations(const FaultHandler& on_fault);
-  absl::StatusOr<ShownExample> Show(
-      const attune::v1::Demonstration& demonstration) const;
-  // Whether an answer stands behind the input, in the same context.
-  bool answers_behind_input() const {
-    return model_->info.config.kind == ModelKind::kCausal;
-  }
+  absl::Status CheckRoomBeside(absl::Span<const ShownExample> shown) const;
+  // fields: of a demonstration, as the template reads them.
+  absl::StatusOr<ShownExample> Show(const nlohmann::json& fields,
+                                    const std::string& answer) const;
   // Places of the context that are kept for the answer.
   int64_t AnswerPlaces(int64_t answer_tokens) const;
   // Fields in the template's text, which is not empty.
-  absl::StatusOr<std::string> RenderFields(const nlohmann::json& fields) const;
-  // `question`, rendered fields, as the model sees it: behind `shown`, in its
-  // chat template where that is used.
-  absl::StatusOr<std::string> Compose(
-      std::string_view question, absl::Span<const ShownExample> shown) const;
+  // With a mark at its markers, or with nothing there.
+  absl::StatusOr<std::string> RenderFields(const nlohmann::json& fields,
+                                           bool with_marks) const;
   absl::StatusOr<int64_t> CountShownTokens(
       absl::Span<const ShownExample> shown) const;
-  absl::StatusOr<std::string> Render(const nlohmann::json& fields) const;
+  // The nearest demonstrations that an input has room for.
+  absl::StatusOr<DemonstrationPool::Choice> ChooseNearest(
+      const nlohmann::json& fields, int64_t answer_tokens) const;
+  // The text of an input behind `shown`.
+  absl::StatusOr<std::string> Render(
+      const nlohmann::json& fields, absl::Span<const ShownExample> shown) const;
+  // text: may have marks, which become the prompt's rows.
   absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
   // A row's text with the value of one field apart.
   struct Frame {
@@ -188,18 +151,14 @@ class TaskProgram {
   absl::Status TooLong(int64_t size, int64_t limit,
                        int64_t answer_tokens) const;
 
-  const attune::v1::TaskSpec task_;
-  const std::shared_ptr<const LoadedModel> model_;
-  const int64_t num_prompt_rows_;
   int64_t end_token_ = -1;
-  int64_t longest_word_ = 0;            // tokens
   size_t num_tokens_added_behind_ = 0;  // by the tokenizer, to every text
   std::unique_ptr<const Template> template_;
-  std::vector<ShownExample> demonstrations_;
+  std::set<std::string> fields_read_;
+  DemonstrationPool demonstrations_;
   std::vector<std::string> labels_;
   std::optional<TagScheme> tags_;
-  std::optional<LabelTrie> spaced_trie_;
-  std::optional<LabelTrie> bare_trie_;
+  std::optional<LabelTokens> label_tokens_;
 };
 
 }  // namespace attune::worker

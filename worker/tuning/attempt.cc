@@ -270,7 +270,8 @@ class Attempt {
     } else {
       ATTUNE_ASSIGN_OR_RETURN(
           const AttachedPrompt prompt,
-          AttachValues(*model_, spec_.method(), state_.Best()));
+          AttachValues(*model_, spec_.method(), state_.Best(),
+                       program_->has_markers()));
       ATTUNE_RETURN_IF_ERROR(Calibrate(prompt));
       ATTUNE_ASSIGN_OR_RETURN(
           after_, Measure(TuningProgress::PHASE_EVALUATING_TUNED, *program_,

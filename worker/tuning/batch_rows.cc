@@ -4,6 +4,7 @@
 
 #include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/language_batch.h"
+#include "worker/tasks/mask_scorer.h"
 #include "worker/tuning/micro_batches.h"
 #include "worker/tuning/trained_values.h"
 
@@ -14,10 +15,15 @@ namespace {
 int64_t NumTrainingRows(const TaskProgram& program,
                         const PreparedExample& example, int64_t prompt_rows,
                         double label_smoothing) {
+  if (program.scores_at_mask()) {
+    const MaskedText masked = MaskedTextOf(program, example.input);
+    const auto copies = static_cast<int64_t>(masked.words->groups().size());
+    return copies * prompt_rows + NumMaskedRows(masked);
+  }
   int64_t rows = prompt_rows + static_cast<int64_t>(example.input.ids.size()) +
                  static_cast<int64_t>(example.answer_ids.size()) +
                  NumBranchRows(example.input.choices.ids);
-  if (program.is_classification() && !program.scores_by_head()) {
+  if (program.scores_behind_text()) {
     const LabelTrie& trie = program.trie(example.input);
     const LabelTrie::Plan& plan = label_smoothing == 0
                                       ? trie.label_plan(example.label)
@@ -40,7 +46,10 @@ int64_t BeginningOf(absl::Span<const PreparedExample* const> batch) {
 BatchRows CountBatchRows(const TaskProgram& program, const TensorMap& values,
                          absl::Span<const PreparedExample* const> batch,
                          const LossOptions& options) {
-  const int64_t prompt_rows = HasPrompt(values) ? PromptOf(values).size(0) : 0;
+  // Rows at markers are among those of the inputs.
+  const int64_t prompt_rows = HasPrompt(values) && !program.has_markers()
+                                  ? PromptOf(values).size(0)
+                                  : 0;
   const bool shared = program.model().info.config.kind == ModelKind::kCausal;
   // Parts of the batch have at least the beginning of all of it in common, and
   // do without it only where that is a matter of a few rows.

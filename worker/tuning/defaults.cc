@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
+#include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/dataset.h"
 #include "worker/tasks/task_contract.h"
@@ -89,31 +90,47 @@ class Resolver {
             "trains nothing, but the task's labels need a head that is "
             "trained: choose method head or any other");
     const int given = spec_.task().demonstrations_size();
+    const int nearest = spec_.task().num_nearest_demonstrations();
+    // Of those that the task names stand before an input.
+    const int shown = nearest > 0 ? nearest : given;
     if (given > 0 && hard.num_demonstrations() == 0) {
-      hard.set_num_demonstrations(given);
+      hard.set_num_demonstrations(shown);
     }
     Require(hard.num_demonstrations() >= 0 &&
                 hard.num_demonstrations() <= kMaxDemonstrations,
             path + ".num_demonstrations", "must be 0 to 256");
-    Require(given == 0 || hard.num_demonstrations() == given,
+    Require(given == 0 || hard.num_demonstrations() == shown,
             path + ".num_demonstrations",
             Concat("must be 0 where the task names ", given,
                    " demonstrations itself"));
-    if (hard.selection() == HardPrompt::SELECTION_UNSPECIFIED) {
-      hard.set_selection(IsClassification(spec_.task())
-                             ? HardPrompt::SELECTION_BALANCED
-                             : HardPrompt::SELECTION_RANDOM);
-    }
-    Require(HardPrompt::Selection_IsValid(hard.selection()),
-            path + ".selection", "is unknown");
-    Require(hard.selection() != HardPrompt::SELECTION_BALANCED ||
-                IsClassification(spec_.task()),
-            path + ".selection", "SELECTION_BALANCED needs a classification");
+    ResolveSelection(path + ".selection", hard);
     TrainingConfig others = training();
     others.clear_seed();
     others.clear_precision();
     Require(others.ByteSizeLong() == 0, "spec.training",
             "a hard prompt trains nothing: only seed and precision may be set");
+  }
+
+  void ResolveSelection(const std::string& path, HardPrompt& hard) {
+    const bool classifies = IsClassification(spec_.task());
+    const bool names_any = !spec_.task().demonstrations().empty();
+    const bool names_pool = spec_.task().num_nearest_demonstrations() > 0;
+    if (hard.selection() == HardPrompt::SELECTION_UNSPECIFIED) {
+      hard.set_selection(names_pool   ? HardPrompt::SELECTION_NEAREST
+                         : classifies ? HardPrompt::SELECTION_BALANCED
+                                      : HardPrompt::SELECTION_RANDOM);
+    }
+    Require(HardPrompt::Selection_IsValid(hard.selection()), path,
+            "is unknown");
+    Require(hard.selection() != HardPrompt::SELECTION_BALANCED || classifies,
+            path, "SELECTION_BALANCED needs a classification");
+    const bool is_nearest = hard.selection() == HardPrompt::SELECTION_NEAREST;
+    Require(!names_pool || is_nearest, path,
+            "must be SELECTION_NEAREST or left out beside "
+            "task.num_nearest_demonstrations");
+    Require(!is_nearest || !names_any || names_pool, path,
+            "SELECTION_NEAREST among demonstrations that the task names needs "
+            "task.num_nearest_demonstrations");
   }
 
   void ResolveHead(const attune::v1::Head& head) {
@@ -236,31 +253,10 @@ class Resolver {
             "INITIALISATION_CLASS_LABELS needs a classification");
   }
 
-  // The metrics that may pick the best checkpoint, the default first.
-  std::vector<std::string> Metrics() const {
-    switch (spec_.task().type()) {
-      case attune::v1::TASK_TYPE_TEXT_CLASSIFICATION:
-        if (spec_.task().multi_label()) {
-          return {"micro_f1", "macro_f1", "weighted_f1", "exact_match", "loss"};
-        }
-        return {"accuracy", "macro_f1", "weighted_f1", "mcc", "loss"};
-      case attune::v1::TASK_TYPE_EXTRACTIVE_QA:
-        return {"f1", "exact_match", "loss"};
-      case attune::v1::TASK_TYPE_MULTIPLE_CHOICE:
-        return {"accuracy", "loss"};
-      case attune::v1::TASK_TYPE_REGRESSION:
-        return {"loss", "pearson", "spearman", "mse", "mae"};
-      case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
-        return {"micro_f1", "macro_f1", "weighted_f1", "accuracy", "loss"};
-      default:
-        return {"loss",    "exact_match", "bleu",   "chrf",
-                "rouge_1", "rouge_2",     "rouge_l"};
-    }
-  }
-
   void ResolveEvaluation() {
     EvaluationConfig& evaluation = *spec_.mutable_evaluation();
-    const std::vector<std::string> metrics = Metrics();
+    const std::vector<std::string> metrics = TaskMetrics(spec_.task());
+    if (metrics.empty()) return;  // the type itself is refused
     if (evaluation.metric().empty()) evaluation.set_metric(metrics.front());
     Require(std::find(metrics.begin(), metrics.end(), evaluation.metric()) !=
                 metrics.end(),

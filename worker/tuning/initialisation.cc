@@ -311,7 +311,7 @@ absl::StatusOr<at::Tensor> MakeInitialRows(
     case PromptTuning::INITIALISATION_CLASS_LABELS: {
       ATTUNE_ASSIGN_OR_RETURN(
           ids, TextTokens(program, LabelText(program),
-                          /*add_special_tokens=*/!program.scores_by_head(),
+                          /*add_special_tokens=*/program.scores_behind_text(),
                           "spec.task.labels"));
       break;
     }

@@ -164,6 +164,14 @@ class Preparation {
         CompileFor(task(), is_resolved_ ? NumVirtualTokens(method) : 0);
     if (!program.ok()) return Meet(program.status());
     job_.program = *std::move(program);
+    if (!job_.program->has_markers() || job_.program->scores_by_head()) {
+      return absl::OkStatus();
+    }
+    // The base has no rows to stand at the markers.
+    absl::StatusOr<std::unique_ptr<const TaskProgram>> bare =
+        CompileFor(task(), /*num_prompt_rows=*/0);
+    if (!bare.ok()) return Meet(bare.status());
+    job_.bare_program = *std::move(bare);
     return absl::OkStatus();
   }
 
@@ -189,26 +197,51 @@ class Preparation {
   absl::Status PrepareDemonstrations() {
     TaskSpec bare = task();
     bare.clear_demonstrations();
+    bare.clear_num_nearest_demonstrations();
     ATTUNE_ASSIGN_OR_RETURN(job_.bare_program,
                             CompileFor(bare, /*num_prompt_rows=*/0));
     if (task().demonstrations_size() > 0) return absl::OkStatus();
     HardPrompt& method = *job_.spec.mutable_method()->mutable_hard_prompt();
+    Pause();
     ATTUNE_ASSIGN_OR_RETURN(
         std::vector<attune::v1::Demonstration> chosen,
         ChooseDemonstrations(*job_.bare_program, splits_.train, method,
                              job_.spec.training().seed()));
     const int found = static_cast<int>(chosen.size());
-    if (found < method.num_demonstrations() && hooks_.on_notice) {
-      hooks_.on_notice(Concat(
+    if (found < method.num_demonstrations()) {
+      Notice(Concat(
           "only ", found, " of ", method.num_demonstrations(),
           " demonstrations: there are ", splits_.train.size(),
           " training rows, and half of the model's context is for the input"));
     }
-    method.set_num_demonstrations(found);
+    if (method.selection() == HardPrompt::SELECTION_NEAREST) {
+      const int shown = std::min(found, method.num_demonstrations());
+      method.set_num_demonstrations(shown);
+      task().set_num_nearest_demonstrations(shown);
+      TellOfPool(found);
+    } else {
+      method.set_num_demonstrations(found);
+    }
     for (attune::v1::Demonstration& one : chosen) {
       *task().add_demonstrations() = std::move(one);
     }
     return absl::OkStatus();
+  }
+
+  void TellOfPool(int size) {
+    const size_t num_rows = splits_.train.size();
+    if (static_cast<size_t>(size) == num_rows) return;
+    Notice(Concat("nearest demonstrations are looked for among ", size, " of ",
+                  num_rows,
+                  " training rows: those that ask the same count once, none "
+                  "may take more than half of the context, and a task lists "
+                  "at most ",
+                  kMaxPoolDemonstrations, " of ", kMaxDemonstrationsBytes,
+                  " bytes together"));
+  }
+
+  void Notice(std::string message) {
+    if (hooks_.on_notice) hooks_.on_notice(std::move(message));
   }
 
   absl::Status PrepareSplits() {

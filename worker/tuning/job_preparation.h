@@ -25,7 +25,9 @@ struct PreparedJob {
   std::shared_ptr<const LoadedModel> model;
   double embedding_rms = 0;
   std::unique_ptr<const TaskProgram> program;
-  // The task without the demonstrations that a hard prompt chose; may be null.
+  // The task as the base is measured by, where its inputs are others: without
+  // the demonstrations that a hard prompt chose, or without rows at markers.
+  // May be null.
   std::unique_ptr<const TaskProgram> bare_program;
   int64_t num_train_rows = 0;
   std::string row_fields;              // of one row, for what looks like one

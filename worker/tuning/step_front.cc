@@ -31,12 +31,13 @@ TensorMap MakeLeaves(const TensorMap& values, const at::Device& device) {
 
 absl::StatusOr<StepFront> StepFront::Create(
     const LoadedModel& model, const attune::v1::TuningMethod& method,
-    const TensorMap& values, bool several_parts) {
-  StepFront front(model, method);
+    const TensorMap& values, bool several_parts, bool at_marks) {
+  StepFront front(model, method, at_marks);
   front.leaves_ = MakeLeaves(values, model.model->device());
   front.produced_ = ProduceValues(method, front.leaves_);
   for (auto& [name, value] : front.produced_) value = front.AddCut(value);
-  if (several_parts && model.info.config.kind == ModelKind::kCausal &&
+  if (several_parts && !at_marks &&
+      model.info.config.kind == ModelKind::kCausal &&
       HasPrompt(front.produced_)) {
     ATTUNE_RETURN_IF_ERROR(front.RunPrompt());
   }
@@ -66,7 +67,7 @@ absl::Status StepFront::RunPrompt() {
 
 absl::StatusOr<AttachedPrompt> StepFront::ForPart(uint64_t dropout_seed) const {
   if (prefix_ == nullptr) {
-    return FrontOf(*model_, *method_, produced_, dropout_seed);
+    return FrontOf(*model_, *method_, produced_, dropout_seed, at_marks_);
   }
   AttachedPrompt front;
   front.prefix = prefix_;

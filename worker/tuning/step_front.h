@@ -29,10 +29,11 @@ class StepFront {
  public:
   // `values` are named as in TrainingState and belong to the resolved `method`;
   // they are copied. several_parts: with a single one there is nothing to
-  // share, and the prompt's rows stand in its batch. Errors of the model.
+  // share, and the prompt's rows stand in its batch. at_marks: as of FrontOf;
+  // rows among the text depend on it and are never shared. Errors of the model.
   static absl::StatusOr<StepFront> Create(
       const LoadedModel& model, const attune::v1::TuningMethod& method,
-      const TensorMap& values, bool several_parts);
+      const TensorMap& values, bool several_parts, bool at_marks = false);
 
   // Rows that it put through the model itself.
   int64_t num_rows() const { return num_rows_; }
@@ -55,8 +56,9 @@ class StepFront {
     at::Tensor sum;   // of the gradients at it; undefined: none yet
   };
 
-  StepFront(const LoadedModel& model, const attune::v1::TuningMethod& method)
-      : model_(&model), method_(&method) {}
+  StepFront(const LoadedModel& model, const attune::v1::TuningMethod& method,
+            bool at_marks)
+      : model_(&model), method_(&method), at_marks_(at_marks) {}
 
   // -> the near side.
   at::Tensor AddCut(const at::Tensor& far);
@@ -68,6 +70,7 @@ class StepFront {
 
   const LoadedModel* model_;
   const attune::v1::TuningMethod* method_;
+  bool at_marks_;
   TensorMap leaves_;       // the values
   TensorMap produced_;     // what a network made of them: near sides
   std::vector<Cut> cuts_;  // of produced_ in its order, then of the prefix

@@ -68,7 +68,7 @@ ClassifierHead HeadOf(const TensorMap& values) {
 absl::StatusOr<AttachedPrompt> FrontOf(const LoadedModel& model,
                                        const TuningMethod& method,
                                        const TensorMap& produced,
-                                       uint64_t dropout_seed) {
+                                       uint64_t dropout_seed, bool at_marks) {
   AttachedPrompt front;
   if (HasPrefix(produced)) {
     front.prefix = std::make_shared<const KvBlock>(
@@ -76,7 +76,7 @@ absl::StatusOr<AttachedPrompt> FrontOf(const LoadedModel& model,
         ValueOf(produced, kPrefixValuesValue).unbind(0),
         method.prefix_tuning().first_layer());
   } else if (HasPrompt(produced)) {
-    front.rows = PromptOf(produced);
+    (at_marks ? front.marked_rows : front.rows) = PromptOf(produced);
   } else if (AdaptsModel(method)) {
     Adaptation adaptation = AdaptationOf(method, produced);
     adaptation.dropout = method.lora().dropout();
@@ -100,7 +100,8 @@ TensorMap FoldValues(const TuningMethod& method, const TensorMap& values) {
 
 absl::StatusOr<AttachedPrompt> AttachValues(const LoadedModel& model,
                                             const TuningMethod& method,
-                                            const TensorMap& values) {
+                                            const TensorMap& values,
+                                            bool at_marks) {
   const TensorMap folded = FoldValues(method, values);
   const ClassifierHead head = HeadOf(folded);
   if (HasPrefix(folded)) {
@@ -108,7 +109,9 @@ absl::StatusOr<AttachedPrompt> AttachValues(const LoadedModel& model,
                         ValueOf(folded, kPrefixValuesValue), head,
                         method.prefix_tuning().first_layer());
   }
-  if (HasPrompt(folded)) return AttachPrompt(model, PromptOf(folded), head);
+  if (HasPrompt(folded)) {
+    return AttachPrompt(model, PromptOf(folded), head, at_marks);
+  }
   if (AdaptsModel(method)) {
     return AttachAdaptation(model, AdaptationOf(method, folded), head);
   }

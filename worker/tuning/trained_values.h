@@ -45,11 +45,13 @@ ClassifierHead HeadOf(const TensorMap& values);
 TensorMap ProduceValues(const attune::v1::TuningMethod& method,
                         const TensorMap& values);
 // What `method` trains, of the produced values and part of their graph.
-// `dropout_seed` decides what dropout leaves out.
+// `dropout_seed` decides what dropout leaves out. at_marks: a soft prompt's
+// rows stand where inputs have their marks.
 absl::StatusOr<AttachedPrompt> FrontOf(const LoadedModel& model,
                                        const attune::v1::TuningMethod& method,
                                        const TensorMap& produced,
-                                       uint64_t dropout_seed = 0);
+                                       uint64_t dropout_seed = 0,
+                                       bool at_marks = false);
 // The values as a version has them: what a network made of them in its place,
 // everything else as it is. Without gradients.
 TensorMap FoldValues(const attune::v1::TuningMethod& method,
@@ -57,7 +59,7 @@ TensorMap FoldValues(const attune::v1::TuningMethod& method,
 // The folded values as `model` serves them. Errors of AttachPrompt.
 absl::StatusOr<AttachedPrompt> AttachValues(
     const LoadedModel& model, const attune::v1::TuningMethod& method,
-    const TensorMap& values);
+    const TensorMap& values, bool at_marks = false);
 
 }  // namespace attune::worker
 

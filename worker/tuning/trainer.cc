@@ -11,6 +11,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
+#include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/choice_scorer.h"
@@ -18,6 +19,7 @@
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_scorer.h"
+#include "worker/tasks/mask_scorer.h"
 #include "worker/tasks/seeded_random.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
@@ -102,6 +104,15 @@ absl::StatusOr<BatchLoss> LossOf(const TaskProgram& program,
     return LossOfHead(program, AsEncoder(base), front, batch,
                       options.label_smoothing);
   }
+  if (program.scores_at_mask()) {
+    std::vector<MaskSample> samples;
+    samples.reserve(batch.size());
+    for (const PreparedExample* one : batch) {
+      samples.push_back(
+          {.masked = MaskedTextOf(program, one->input), .label = one->label});
+    }
+    return MaskLoss(AsEncoder(base), front, samples, options.label_smoothing);
+  }
   const LanguageModel& model = AsLanguage(base);
   if (program.is_classification()) {
     std::vector<LabelSample> samples;
@@ -164,7 +175,9 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     const std::vector<MicroBatch> parts =
         SplitBatch(rows.samples, rows.shared, max_rows, options.max_samples);
     absl::StatusOr<StepFront> trained =
-        StepFront::Create(program.model(), method, values, parts.size() > 1);
+        StepFront::Create(program.model(), method, values,
+                          /*several_parts=*/parts.size() > 1,
+                          /*at_marks=*/program.has_markers());
     if (!trained.ok()) return NameMemoryErrors(trained.status());
     BatchGradient result;
     result.num_rows = trained->num_rows();
@@ -271,9 +284,10 @@ absl::Status Trainer::Validate(TrainingState& state) {
   tracker_.EnterPhase(TuningProgress::PHASE_VALIDATING,
                       static_cast<int64_t>(input_.validation.size()));
   listener_.BeforeStep();
-  ATTUNE_ASSIGN_OR_RETURN(const AttachedPrompt prompt,
-                          AttachValues(input_.program.model(),
-                                       input_.spec.method(), state.Values()));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const AttachedPrompt prompt,
+      AttachValues(input_.program.model(), input_.spec.method(), state.Values(),
+                   input_.program.has_markers()));
   EvaluationOptions options;
   options.split = "validation";
   options.prompt = &prompt;

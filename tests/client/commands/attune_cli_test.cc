@@ -25,6 +25,7 @@ const std::vector<std::vector<std::string>>& Leaves() {
                                                  {"datasets", "create"},
                                                  {"datasets", "upload"},
                                                  {"datasets", "append"},
+                                                 {"datasets", "augment"},
                                                  {"datasets", "list"},
                                                  {"datasets", "get"},
                                                  {"datasets", "delete"},

@@ -42,6 +42,7 @@ class EvaluateTest : public testing::Test {
       version.set_base_model("models/m");
       version.mutable_task()->set_template_("{{ text }}");
       version.mutable_task()->add_demonstrations()->set_answer("yes");
+      version.mutable_task()->set_num_nearest_demonstrations(1);
       return absl::OkStatus();
     };
   }
@@ -56,9 +57,9 @@ class EvaluateTest : public testing::Test {
 };
 
 TEST_F(EvaluateTest, AsksForWhatIsNamed) {
-  const RunResult run =
-      Run({"p@prod", "--dataset", "d", "--split", "all", "--max-rows", "9",
-           "--seed", "4", "--against", "prompts/p/versions/1"});
+  const RunResult run = Run({"p@prod", "--dataset", "d", "--split", "all",
+                             "--max-rows", "9", "--seed", "4", "--against",
+                             "prompts/p/versions/1", "--metric", "macro_f1"});
 
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(request_.target().prompt(), "prompts/p@prod");
@@ -67,6 +68,7 @@ TEST_F(EvaluateTest, AsksForWhatIsNamed) {
   EXPECT_EQ(request_.max_rows(), 9);
   EXPECT_EQ(request_.seed(), 4u);
   EXPECT_EQ(request_.baseline().prompt(), "prompts/p/versions/1");
+  EXPECT_EQ(request_.metric(), "macro_f1");
 }
 
 TEST_F(EvaluateTest, PrintsTheTablesOfAReport) {
@@ -99,6 +101,8 @@ TEST_F(EvaluateTest, TheBaseIsTheVersionsOwnWithoutDemonstrations) {
   EXPECT_EQ(request_.baseline().base().model(), "models/m");
   EXPECT_EQ(request_.baseline().base().task().template_(), "{{ text }}");
   EXPECT_EQ(request_.baseline().base().task().demonstrations_size(), 0);
+  EXPECT_EQ(request_.baseline().base().task().num_nearest_demonstrations(), 0);
+  EXPECT_EQ(request_.metric(), "");
   EXPECT_THAT(run.out, HasSubstr("models/m, untuned"));
 }
 

@@ -38,6 +38,9 @@ TEST(MethodText, NamesTheMethod) {
   EXPECT_EQ(MethodText(method), "hard prompt");
   method.mutable_hard_prompt()->set_num_demonstrations(8);
   EXPECT_EQ(MethodText(method), "hard prompt, 8 demonstrations");
+  method.mutable_hard_prompt()->set_selection(
+      v1::HardPrompt::SELECTION_NEAREST);
+  EXPECT_EQ(MethodText(method), "hard prompt, 8 nearest demonstrations");
 }
 
 TEST(TaskText, CountsLabels) {

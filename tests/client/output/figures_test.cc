@@ -21,6 +21,12 @@ TEST(FormatCount, GroupsByThousands) {
   EXPECT_EQ(FormatCount(1234567), "1,234,567");
 }
 
+TEST(CountedWord, IsOneOrMany) {
+  EXPECT_EQ(CountedWord(1, "row"), "1 row");
+  EXPECT_EQ(CountedWord(0, "row"), "0 rows");
+  EXPECT_EQ(CountedWord(1234, "row"), "1,234 rows");
+}
+
 TEST(FormatBytes, TakesTheLargestUnit) {
   EXPECT_EQ(FormatBytes(999), "999 B");
   EXPECT_EQ(FormatBytes(1536), "1.5 KiB");

@@ -128,6 +128,53 @@ TEST_F(EvaluateCallTest, TheWorkerGetsResolvedTargetsAndTheChoiceOfRows) {
   EXPECT_EQ(rows_.size(), 3u);
 }
 
+TEST_F(EvaluateCallTest, TheComparisonGoesByTheMetricOfTheVersionsJob) {
+  const auto metric = [this] {
+    absl::MutexLock lock(&mutex_);
+    return header_.metric();
+  };
+  v1::EvaluatePromptRequest request = Sound();
+  SetBase(request.mutable_baseline(), "models/tiny");
+  // A report that does not tell: the task's first.
+  ASSERT_OK(Evaluate(request).status);
+  EXPECT_EQ(metric(), "accuracy");
+
+  worker_.metric = "macro_f1";
+  MakeVersion(server_.channel(), worker_, "two", "prompts/intent");
+  ASSERT_OK(Evaluate(request).status);
+  EXPECT_EQ(metric(), "macro_f1");
+
+  request.set_metric("mcc");
+  ASSERT_OK(Evaluate(request).status);
+  EXPECT_EQ(metric(), "mcc");
+
+  // A bare base has no job.
+  request.clear_metric();
+  SetBase(request.mutable_target(), "models/tiny");
+  ASSERT_OK(Evaluate(request).status);
+  EXPECT_EQ(metric(), "loss");
+}
+
+TEST_F(EvaluateCallTest, AMetricOfAnotherTaskIsRefusedWithTheTasksOwn) {
+  v1::EvaluatePromptRequest request = Sound();
+  SetBase(request.mutable_baseline(), "models/tiny");
+  request.set_metric("bleu");
+
+  const absl::Status status = Evaluate(request).status;
+
+  EXPECT_THAT(status, NamesField(Reason::kInvalidField, "metric"));
+  EXPECT_THAT(status, ReasonIs(Reason::kInvalidField,
+                               HasSubstr("accuracy, macro_f1, weighted_f1")));
+}
+
+TEST_F(EvaluateCallTest, AMetricNeedsSomethingToCompare) {
+  v1::EvaluatePromptRequest request = Sound();
+  request.set_metric("accuracy");
+
+  EXPECT_THAT(Evaluate(request).status,
+              NamesField(Reason::kInvalidField, "metric"));
+}
+
 TEST_F(EvaluateCallTest, ManyRowsComeInOrderInMessagesOfAboutOneMebibyte) {
   for (int i = 0; i < 3; ++i) Append(20, 100'000, Concat("test"));
   Append(1, 1, "test");

@@ -25,6 +25,15 @@ TEST(RowSource, AChunkEndsNearOneMebibyte) {
   EXPECT_EQ(TakeChunk(source)->rows_size(), 0);
 }
 
+TEST(RowSource, RowsWithoutASplitCountAsTraining) {
+  PinnedRows rows;
+  rows.split_rows = {{"", 3}, {"train", 2}, {"test", 1}};
+
+  EXPECT_EQ(CountRowsOf(rows, "train"), 5);
+  EXPECT_EQ(CountRowsOf(rows, "test"), 1);
+  EXPECT_EQ(CountRowsOf(rows, "validation"), 0);
+}
+
 TEST(RowSource, AnErrorOfTheSourceIsThatOfTheChunk) {
   const RowSource source = []() -> absl::StatusOr<std::vector<std::string>> {
     return MakeError(Reason::kCorruptArtifact, "damaged");

@@ -60,5 +60,18 @@ TEST_F(TargetResolverTest, ABareBaseBringsItsTask) {
   EXPECT_EQ(resolved->artifact_digest(), "");
 }
 
+TEST(NeedOf, NamesModelWeightsAndArtifact) {
+  worker::v1::EngineTarget target;
+  target.set_model("models/tiny");
+  target.set_model_fingerprint("print");
+  target.set_artifact_digest("digest");
+
+  const Fleet::Need need = NeedOf(target);
+
+  EXPECT_EQ(need.model, "models/tiny");
+  EXPECT_EQ(need.fingerprint, "print");
+  EXPECT_EQ(need.artifact_digest, "digest");
+}
+
 }  // namespace
 }  // namespace attune::server

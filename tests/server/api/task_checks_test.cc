@@ -207,6 +207,20 @@ TEST(TaskChecks, ASoundDemonstrationPasses) {
   EXPECT_OK(Check(task));
 }
 
+TEST(TaskChecks, OfManyDemonstrationsTheNearestMayBeShown) {
+  v1::TaskSpec task = SoundTask();
+  for (int i = 0; i < 4096; ++i) AddDemonstration(task);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.demonstrations"));
+
+  task.set_num_nearest_demonstrations(256);
+  EXPECT_OK(Check(task));
+
+  AddDemonstration(task);
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.demonstrations"));
+}
+
 TEST(TaskChecks, EveryWrongFieldIsNamed) {
   struct Case {
     std::function<void(v1::TaskSpec&)> spoil;
@@ -234,6 +248,17 @@ TEST(TaskChecks, EveryWrongFieldIsNamed) {
          for (int i = 0; i < 257; ++i) AddDemonstration(t);
        },
        "task.demonstrations"},
+      {[](auto& t) {
+         AddDemonstration(t);
+         t.set_num_nearest_demonstrations(2);
+       },
+       "task.num_nearest_demonstrations"},
+      {[](auto& t) { t.set_num_nearest_demonstrations(1); },
+       "task.num_nearest_demonstrations"},
+      {[](auto& t) { t.set_num_nearest_demonstrations(-1); },
+       "task.num_nearest_demonstrations"},
+      {[](auto& t) { t.set_num_nearest_demonstrations(257); },
+       "task.num_nearest_demonstrations"},
       {[](auto& t) { t.mutable_labels(1)->set_label("yes"); },
        "task.labels[1].label"},
       {[](auto& t) { t.mutable_labels(1)->set_label(""); },

@@ -14,6 +14,40 @@ TEST(TuningChecks, ASoundRequestPasses) {
   EXPECT_OK(CheckCreateTuningJob(SoundCreateRequest("one")));
 }
 
+// A hard prompt whose task names two demonstrations.
+v1::TuningJobSpec& HardPromptOfTwo(v1::CreateTuningJobRequest& request) {
+  v1::TuningJobSpec& spec = *request.mutable_tuning_job()->mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt();
+  for (const char* text : {"a", "b"}) {
+    v1::Demonstration& one = *spec.mutable_task()->add_demonstrations();
+    (*one.mutable_fields()->mutable_fields())["text"].set_string_value(text);
+    one.set_answer("yes");
+  }
+  return spec;
+}
+
+TEST(TuningChecks, AHardPromptMayShowTheNearest) {
+  v1::CreateTuningJobRequest of_rows = SoundCreateRequest("one");
+  v1::TuningJobSpec& spec = *of_rows.mutable_tuning_job()->mutable_spec();
+  spec.clear_training();
+  v1::HardPrompt& method = *spec.mutable_method()->mutable_hard_prompt();
+  method.set_num_demonstrations(4);
+  method.set_selection(v1::HardPrompt::SELECTION_NEAREST);
+  EXPECT_OK(CheckCreateTuningJob(of_rows));
+
+  v1::CreateTuningJobRequest of_task = SoundCreateRequest("one");
+  v1::TuningJobSpec& own = HardPromptOfTwo(of_task);
+  own.mutable_task()->set_num_nearest_demonstrations(1);
+  EXPECT_OK(CheckCreateTuningJob(of_task));
+
+  // As the resolved spec says it.
+  own.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(1);
+  own.mutable_method()->mutable_hard_prompt()->set_selection(
+      v1::HardPrompt::SELECTION_NEAREST);
+  EXPECT_OK(CheckCreateTuningJob(of_task));
+}
+
 TEST(TuningChecks, EveryWrongFieldIsNamed) {
   struct Case {
     std::function<void(v1::CreateTuningJobRequest&)> spoil;
@@ -137,6 +171,27 @@ TEST(TuningChecks, EveryWrongFieldIsNamed) {
        },
        "tuning_job.spec.method.hard_prompt.num_demonstrations"},
       {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = HardPromptOfTwo(r);
+         spec.mutable_task()->set_num_nearest_demonstrations(1);
+         spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(
+             2);
+       },
+       "tuning_job.spec.method.hard_prompt.num_demonstrations"},
+      {[](v1::CreateTuningJobRequest& r) {
+         HardPromptOfTwo(r)
+             .mutable_method()
+             ->mutable_hard_prompt()
+             ->set_selection(v1::HardPrompt::SELECTION_NEAREST);
+       },
+       "tuning_job.spec.task.num_nearest_demonstrations"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = HardPromptOfTwo(r);
+         spec.mutable_task()->set_num_nearest_demonstrations(1);
+         spec.mutable_method()->mutable_hard_prompt()->set_selection(
+             v1::HardPrompt::SELECTION_RANDOM);
+       },
+       "tuning_job.spec.method.hard_prompt.selection"},
+      {[](v1::CreateTuningJobRequest& r) {
          v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
          spec.clear_training();
          spec.mutable_method()->mutable_hard_prompt();
@@ -170,7 +225,8 @@ TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
   v1::CreateTuningJobRequest request = SoundCreateRequest("one");
   v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
   spec->set_prompt("x");
-  spec->mutable_task()->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
+  spec->mutable_task()->set_prompt_placement(
+      static_cast<v1::PromptPlacement>(77));
 
   const absl::Status status = CheckCreateTuningJob(request);
 
@@ -178,6 +234,20 @@ TEST(TuningChecks, AllThatIsWrongIsSaidAtOnce) {
                                     "tuning_job.spec.task.prompt_placement",
                                     "tuning_job.spec.prompt"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TuningChecks, MarkersAreForASoftPrompt) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  v1::TuningJobSpec* spec = request.mutable_tuning_job()->mutable_spec();
+  spec->mutable_task()->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
+
+  spec->mutable_method()->mutable_prompt_tuning();
+  EXPECT_OK(CheckCreateTuningJob(request));
+
+  spec->mutable_method()->mutable_prefix_tuning();
+  EXPECT_THAT(CheckCreateTuningJob(request),
+              NamesField(Reason::kInvalidField,
+                         "tuning_job.spec.task.prompt_placement"));
 }
 
 TEST(TuningChecks, ATaskTypeThatIsNotKnownIsAllThatIsSaidOfIt) {

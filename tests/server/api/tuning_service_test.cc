@@ -48,7 +48,7 @@ TEST_F(TuningServiceTest, WhatIsNotServedComesBackAsUnimplemented) {
   request.mutable_tuning_job()
       ->mutable_spec()
       ->mutable_task()
-      ->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
+      ->set_prompt_placement(static_cast<v1::PromptPlacement>(77));
 
   const auto created = Create(request);
 

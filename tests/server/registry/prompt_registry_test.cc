@@ -29,12 +29,13 @@ class PromptRegistryTest : public testing::Test {
  protected:
   PromptRegistry& registry() { return *state_.registry; }
 
-  // Stores a version as the completion of a job would; its name.
+  // Stores a version as the completion of a job would; its name. `version` may
+  // have fields set already.
   std::string Add(const std::string& prompt,
                   const std::vector<std::string>& aliases = {},
-                  const std::string& text = "") {
+                  const std::string& text = "",
+                  v1::PromptVersion version = {}) {
     int job = ++num_jobs_;
-    v1::PromptVersion version;
     version.set_base_model("models/tiny");
     version.set_model_fingerprint("f1");
     version.set_artifact_digest(
@@ -100,6 +101,35 @@ TEST_F(PromptRegistryTest, ResolvingSurvivesARestart) {
   EXPECT_EQ(resolved->model_fingerprint, "f1");
   EXPECT_EQ(resolved->task.template_(), "{{ text }}");
   EXPECT_TRUE(state_.artifacts->Contains(resolved->artifact_digest));
+}
+
+TEST_F(PromptRegistryTest, WhatPickedTheCheckpointIsKnown) {
+  v1::PromptVersion version;
+  version.mutable_report()->set_validation_metric_name("macro_f1");
+  Add("p", {}, "", version);
+  Add("p");
+
+  EXPECT_EQ((*registry().Resolve(Number("p", 1)))->metric, "macro_f1");
+  EXPECT_EQ((*registry().Resolve(Number("p", 2)))->metric, "");
+}
+
+TEST_F(PromptRegistryTest, ResolvedVersionsLeaveAPoolToTheWorkers) {
+  v1::PromptVersion fixed;
+  fixed.mutable_task()->add_demonstrations()->set_answer("a");
+  v1::PromptVersion nearest = fixed;
+  nearest.mutable_task()->set_num_nearest_demonstrations(1);
+  Add("p", {}, "", fixed);
+  Add("p", {}, "", nearest);
+
+  const auto first = registry().Resolve(Number("p", 1)).value();
+  const auto second = registry().Resolve(Number("p", 2)).value();
+
+  EXPECT_EQ(first->task.demonstrations_size(), 1);
+  EXPECT_EQ(second->task.demonstrations_size(), 0);
+  EXPECT_EQ(second->task.num_nearest_demonstrations(), 1);
+  // The stored version is complete.
+  EXPECT_EQ(registry().GetVersion(Number("p", 2))->task().demonstrations_size(),
+            1);
 }
 
 TEST_F(PromptRegistryTest, WhatDoesNotResolveIsNamed) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <map>
@@ -174,6 +175,36 @@ TEST_F(ControlLoopTest, ReportsARunningJobEverySecond) {
   EXPECT_EQ(requests_[4].attempts_size(), 1);
   EXPECT_FALSE(requests_[4].has_wait_duration());
   EXPECT_EQ(clock_.Monotonic() - begin, absl::Seconds(3));
+}
+
+TEST_F(ControlLoopTest, LargeSpecsComeOneAfterTheOther) {
+  Make([](const AttemptInput& input, AttemptListener& listener) {
+    attune::v1::TuningJobSpec spec;
+    spec.set_prompt(std::string(size_t{3} << 19, 'x'));
+    listener.OnResolvedSpec(spec);
+    return RunUntilStopped(input, listener);
+  });
+  waiting_ = {"a", "b", "c"};
+  const auto told = [this] {
+    std::map<std::string, int> times;
+    for (const Request& request : requests_) {
+      for (const v1::AttemptState& attempt : request.attempts()) {
+        times[attempt.tuning_job()] += attempt.has_resolved_spec() ? 1 : 0;
+      }
+    }
+    return times;
+  };
+
+  StepUntil([&] {
+    const std::map<std::string, int> times = told();
+    return times.size() == 3 &&
+           std::all_of(times.begin(), times.end(),
+                       [](const auto& job) { return job.second > 0; });
+  });
+
+  for (const Request& request : requests_) {
+    EXPECT_LT(request.ByteSizeLong(), size_t{2} << 20);
+  }
 }
 
 TEST_F(ControlLoopTest, ACancelStopsTheJob) {

@@ -10,6 +10,7 @@
 
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/tiny_bert.h"
 #include "tests/testing/tiny_llama.h"
 #include "tests/testing/tiny_t5.h"
 #include "tests/worker/inference/inference_fixture.h"
@@ -144,6 +145,86 @@ TEST_F(BatchRunnerTest, AMixedBatchAnswersAsEachInputAlone) {
     ASSERT_OK(**outcomes[i]);
     ExpectSame(***outcomes[i], alone[i]);
   }
+}
+
+InferenceTarget AtMarkers(InferenceTarget target, const std::string& source) {
+  target.task.set_template_(source);
+  target.task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  return target;
+}
+
+TEST_F(BatchRunnerTest, RowsAtMarkersAnswerBesideOthersAsAlone) {
+  const std::string middle =
+      "Text: {{ soft_prompt }}{{ text }}\n{{ soft_prompt }}Label:";
+  const std::vector<InferenceTarget> targets = {
+      WithPrompt(AtMarkers(Classification({"good", "bad"}), middle), 1),
+      WithPrompt(AtMarkers(Classification({"good", "bad"}), middle), 2),
+      WithPrompt(Classification({"good", "bad"}), 1)};
+  BatchRunner runner({}, clock_);
+  std::vector<std::shared_ptr<Outcome>> outcomes;
+  std::vector<PredictResult> alone;
+  for (const char* text : {"short", "a somewhat longer text than that"}) {
+    for (const InferenceTarget& target : targets) {
+      alone.push_back(Alone(target, Text(text)));
+      outcomes.push_back(Add(runner, target, Text(text)));
+    }
+  }
+
+  runner.Step();
+
+  EXPECT_TRUE(runner.idle());
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    ASSERT_OK(**outcomes[i]);
+    ExpectSame(***outcomes[i], alone[i]);
+  }
+  EXPECT_NE(alone[0].answer().label().score(),
+            alone[1].answer().label().score());
+}
+
+TEST_F(BatchRunnerTest, AMarkerInFrontIsAPromptInFront) {
+  const InferenceTarget front = Classification({"good", "bad"});
+  const InferenceTarget marked =
+      AtMarkers(front, "{{ soft_prompt }}" + front.task.template_());
+
+  ExpectSame(Alone(WithPrompt(marked, 1), Text("a fine day")),
+             Alone(WithPrompt(front, 1), Text("a fine day")));
+  const InferenceTarget text = Generation(8);
+  EXPECT_EQ(
+      Alone(WithPrompt(AtMarkers(text, "{{ soft_prompt }}{{ text }}"), 1),
+            Text("a fine day"))
+          .answer()
+          .text()
+          .text(),
+      Alone(WithPrompt(text, 1), Text("a fine day")).answer().text().text());
+}
+
+TEST_F(BatchRunnerTest, WordsAtAMaskAnswerAsEachInputAlone) {
+  ASSERT_OK(WriteTinyBert(directory_ / "masked", /*fills_masks=*/true));
+  InferenceTarget words = Classification({"good", "very bad"});
+  words.model = "models/masked";
+  words.task.set_template_("{{ text }} It was {{ mask }}.");
+  words.task.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
+  InferenceTarget others = words;
+  others.task.mutable_labels(0)->add_words("all right");
+  BatchRunner runner({}, clock_);
+  std::vector<std::shared_ptr<Outcome>> outcomes;
+  std::vector<PredictResult> alone;
+  for (const InferenceTarget& target : {words, others}) {
+    for (const char* text : {"short", "a somewhat longer text than that"}) {
+      alone.push_back(Alone(target, Text(text)));
+      outcomes.push_back(Add(runner, target, Text(text)));
+    }
+  }
+
+  runner.Step();
+
+  EXPECT_TRUE(runner.idle());
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    ASSERT_OK(**outcomes[i]);
+    ExpectSame(***outcomes[i], alone[i]);
+  }
+  EXPECT_NE(alone[0].answer().label().score(),
+            alone[2].answer().label().score());
 }
 
 TEST_F(BatchRunnerTest, ACalibrationSetsScoresRightAndWithholdsAnswers) {

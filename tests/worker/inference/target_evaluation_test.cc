@@ -83,6 +83,7 @@ class TargetEvaluationTest : public InferenceFixture {
     target.prompt_version.clear();
     target.model_fingerprint.clear();
     target.task.clear_demonstrations();
+    target.task.clear_num_nearest_demonstrations();
     return target;
   }
 
@@ -152,6 +153,50 @@ INSTANTIATE_TEST_SUITE_P(
                     attune::v1::TuningMethod::kPrefixTuning,
                     attune::v1::TuningMethod::kLora,
                     attune::v1::TuningMethod::kHardPrompt));
+
+TEST_F(TargetEvaluationTest, AVersionFindsItsNearestDemonstrationsByItself) {
+  const AttemptResult job = Tune([](attune::v1::TuningMethod& method) {
+    method.mutable_hard_prompt()->set_num_demonstrations(2);
+    method.mutable_hard_prompt()->set_selection(
+        attune::v1::HardPrompt::SELECTION_NEAREST);
+  });
+  EvaluationCall call;
+  call.target = TargetOf(job);
+  call.target.task.clear_demonstrations();  // as the server sends it
+  call.baseline = BaseOf(call.target);
+  call.rows = Rows();
+
+  const auto response = Evaluate(call);
+
+  ASSERT_OK(response);
+  EXPECT_TRUE(
+      MessageDifferencer::Equals(response->report(), job.report.after()));
+  EXPECT_TRUE(MessageDifferencer::Equals(response->baseline_report(),
+                                         job.report.before()));
+}
+
+TEST_F(TargetEvaluationTest, TheComparisonGoesByTheMetricThatIsNamed) {
+  EvaluationCall call;
+  call.target = Classification({"left", "right"});
+  call.baseline = WithPrompt(Classification({"left", "right"}), 1);
+  call.rows = Rows();
+  call.choice.split = "all";
+  const auto usual = Evaluate(call);
+  call.metric = "macro_f1";
+  const auto named = Evaluate(call);
+
+  ASSERT_OK(usual);
+  ASSERT_OK(named);
+  EXPECT_EQ(usual->comparison().metric(), "accuracy");
+  EXPECT_EQ(named->comparison().metric(), "macro_f1");
+  EXPECT_NEAR(named->comparison().improvement(),
+              named->report().metrics().at("macro_f1") -
+                  named->baseline_report().metrics().at("macro_f1"),
+              1e-12);
+  call.metric = "bleu";
+  EXPECT_THAT(Evaluate(call).status(),
+              ReasonIs(Reason::kInvalidField, HasSubstr("accuracy, macro_f1")));
+}
 
 TEST_F(TargetEvaluationTest, WithoutABaselineThereIsNothingToCompare) {
   EvaluationCall call;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tiny_llama.h"
@@ -63,6 +66,68 @@ TEST_F(TargetResolverTest, OldProgramsMakeRoom) {
   const auto again = resolver.Resolve(Classification({"good", "bad"}));
 
   EXPECT_NE((*first)->program, (*again)->program);
+}
+
+TEST_F(TargetResolverTest, ProgramsShareABudgetOfBytes) {
+  TargetResolver resolver({.max_program_bytes = 1}, models_, artifacts_,
+                          inference_metrics_, clock_);
+  const auto first = resolver.Resolve(Classification({"good", "bad"}));
+  const auto same = resolver.Resolve(Classification({"good", "bad"}));
+  ASSERT_OK(resolver.Resolve(Classification({"yes", "no"})));
+
+  const auto again = resolver.Resolve(Classification({"good", "bad"}));
+
+  // The newest stays whatever its size.
+  EXPECT_EQ((*first)->program, (*same)->program);
+  EXPECT_NE((*first)->program, (*again)->program);
+}
+
+// A classification that shows the nearest of two demonstrations, whose texts
+// begin with `word`.
+InferenceTarget NearestTarget(InferenceTarget target, const std::string& word) {
+  for (const char* label : {"good", "bad"}) {
+    attune::v1::Demonstration& one = *target.task.add_demonstrations();
+    (*one.mutable_fields()->mutable_fields())["text"].set_string_value(
+        absl::StrCat(word, " is ", label));
+    one.set_answer(label);
+  }
+  target.task.set_num_nearest_demonstrations(1);
+  return target;
+}
+
+TEST_F(TargetResolverTest, APoolThatIsNotSentComesFromTheArtifact) {
+  InferenceTarget it =
+      WithPrompt(NearestTarget(Classification({"good", "bad"}), "it"), 1);
+  InferenceTarget that =
+      WithPrompt(NearestTarget(Classification({"good", "bad"}), "that"), 1);
+  it.task.clear_demonstrations();
+  that.task.clear_demonstrations();
+
+  const auto first = resolver_.Resolve(it);
+  const auto second = resolver_.Resolve(that);
+  const auto again = resolver_.Resolve(it);
+
+  ASSERT_OK(first);
+  ASSERT_OK(second);
+  ASSERT_OK(again);
+  EXPECT_EQ((*first)->program->task().demonstrations_size(), 2);
+  EXPECT_EQ((*first)->program, (*again)->program);
+  EXPECT_NE((*first)->program, (*second)->program);
+  const TaskProgram& program = *(*second)->program;
+  EXPECT_THAT(*program.model().tokenizer->Decode(
+                  program.PrepareInput(R"({"text": "all is good"})", 1)->ids,
+                  /*skip_special_tokens=*/false),
+              HasSubstr("that is"));
+}
+
+TEST_F(TargetResolverTest, ABareBaseBringsItsPoolItself) {
+  InferenceTarget target = NearestTarget(Classification({"good", "bad"}), "it");
+  EXPECT_OK(resolver_.Resolve(target));
+
+  target.task.clear_demonstrations();
+  EXPECT_THAT(resolver_.Resolve(target),
+              ReasonIs(Reason::kInvalidField,
+                       HasSubstr("task.num_nearest_demonstrations")));
 }
 
 // Two models and room for one.

@@ -28,6 +28,22 @@ TEST(AttachedPrompt, IsKeysAndValuesOfACausalModel) {
   EXPECT_EQ(prompt->num_bytes(), prompt->prefix->num_bytes());
 }
 
+TEST(AttachedPrompt, AtMarksIsRowsThatAreNoLengthInFront) {
+  const TempDirectory models;
+  ASSERT_OK(WriteTinyLlama(models / "tiny"));
+  ModelStore store({.directory = models.path()});
+  const auto model = *store.Load("tiny");
+
+  const auto prompt =
+      AttachPrompt(*model, at::ones({3, 32}), {}, /*at_marks=*/true);
+
+  ASSERT_OK(prompt);
+  EXPECT_EQ(prompt->prefix, nullptr);
+  EXPECT_TRUE(prompt->marked_rows.equal(at::ones({3, 32})));
+  EXPECT_EQ(prompt->length(), 0);
+  EXPECT_EQ(prompt->num_bytes(), 3 * 32 * sizeof(float));
+}
+
 TEST(AttachedPrompt, IsRowsAndAHeadOfAnEncoder) {
   const TempDirectory models;
   ASSERT_OK(WriteTinyBert(models / "encoder"));

@@ -381,6 +381,37 @@ Artifact SampleWithLayers() {
   return *EncodePrompt({std::nullopt, prefix, {}, {}, manifest}, config);
 }
 
+StoredPrompt SampleMarkedPrompt() {
+  v1::PromptManifest manifest = SampleManifest();
+  manifest.mutable_task()->set_prompt_placement(
+      attune::v1::PROMPT_PLACEMENT_MARKERS);
+  return {SamplePrompt(), {}, {}, {}, manifest};
+}
+
+TEST(PromptCodec, RowsAtMarkersAreNoAdapterOfPeft) {
+  const Artifact artifact = *EncodePrompt(SampleMarkedPrompt(), SampleConfig());
+
+  EXPECT_FALSE(artifact.files.contains(kConfig));
+  EXPECT_FALSE(artifact.files.contains(kModel));
+  const auto stored = DecodePrompt(artifact);
+  ASSERT_OK(stored);
+  ASSERT_TRUE(stored->rows.has_value());
+  EXPECT_TRUE(stored->rows->rows().equal(SamplePrompt().rows()));
+  EXPECT_EQ(stored->length(), 5);
+}
+
+TEST(PromptCodec, RowsAtMarkersMustBeInTheirFile) {
+  Artifact artifact = *EncodePrompt(SampleMarkedPrompt(), SampleConfig());
+  std::string& file = artifact.files.at(std::string(kMarkedRowsFile));
+
+  file = *WriteSafetensors({{"others", at::zeros({5, 4})}});
+  EXPECT_THAT(CorruptionOf(artifact), HasSubstr("'rows'"));
+  file = *WriteSafetensors({{"rows", at::zeros({5})}});
+  EXPECT_THAT(CorruptionOf(artifact), HasSubstr(std::string(kMarkedRowsFile)));
+  artifact.files.erase(std::string(kMarkedRowsFile));
+  EXPECT_THAT(CorruptionOf(artifact), HasSubstr(std::string(kMarkedRowsFile)));
+}
+
 TEST(PromptCodec, APrefixOfSomeLayersIsNoAdapterOfPeft) {
   const Artifact artifact = SampleWithLayers();
 

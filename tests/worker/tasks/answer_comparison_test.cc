@@ -163,6 +163,22 @@ TEST(CompareAnswers, TextsAreRightButForWhiteSpaceAroundThem) {
   EXPECT_DOUBLE_EQ(comparison.improvement(), 0.5);
 }
 
+TEST(CompareAnswers, AnyOfSeveralRightTextsIsRight) {
+  const auto program = CompileTask(TextTask(4));
+  PreparedRows examples(1);
+  AnsweredRows before(1);
+  AnsweredRows after(1);
+  examples[0].answer = "good";
+  examples[0].other_answers = {"fine"};
+  before[0].weight = after[0].weight = 1;
+  before[0].text = "bad";
+  after[0].text = "fine";
+
+  EXPECT_EQ(CompareAnswers({*program, examples, before, after}, "exact_match")
+                .num_gained_rows(),
+            1);
+}
+
 TEST(ChangedExamples, AreAFewOfEachKindEvenlySpread) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
   const PreparedRows examples = LabelExamples(40);

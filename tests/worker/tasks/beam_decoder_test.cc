@@ -12,6 +12,7 @@
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
+#include "worker/tasks/answer_decoding.h"
 #include "worker/tasks/beam_decoding.h"
 #include "worker/tasks/language_batch.h"
 

@@ -23,7 +23,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 
 void SearchWith(const LanguageModel& model, const KvBlock* memory,
                 BeamDecoding& decoding) {
@@ -195,15 +194,6 @@ TEST_F(BeamDecodingTest, ATextThatIsCutSaysSo) {
   EXPECT_EQ(text->text, "a");
   EXPECT_EQ(text->num_tokens, 1);
   EXPECT_FALSE(text->ended);
-}
-
-TEST_F(BeamDecodingTest, EndTokensAreTheModelsAndTheTasks) {
-  ASSERT_THAT(model_->stop_token_ids, SizeIs(1));
-  const int64_t own = model_->stop_token_ids[0];
-
-  EXPECT_THAT(EndTokens(*model_, own), ElementsAre(own));
-  EXPECT_THAT(EndTokens(*model_, -1), ElementsAre(own));
-  EXPECT_THAT(EndTokens(*model_, own + 1), UnorderedElementsAre(own, own + 1));
 }
 
 }  // namespace

@@ -68,6 +68,26 @@ TEST(DataWarnings, OneRowThatTrainingSeesIsEnough) {
   EXPECT_THAT(warnings[0].message, HasSubstr("rows that training sees"));
 }
 
+TEST(DataWarnings, InputsWithoutRoomForTheirDemonstrationsAreCounted) {
+  SplitAudit audit = Audit("test", 1000);
+  audit.num_crowded_rows = 12;
+  audit.first_crowded_row = 5;
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  attune::v1::Demonstration& shown = *task.add_demonstrations();
+  (*shown.mutable_fields()->mutable_fields())["text"].set_string_value("a");
+  shown.set_answer("yes");
+  task.set_num_nearest_demonstrations(1);
+
+  const std::vector<DataWarning> warnings = Warnings(audit, task);
+
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_EQ(warnings[0].row, 5);
+  EXPECT_EQ(warnings[0].num_rows, 12);
+  EXPECT_THAT(warnings[0].message,
+              AllOf(HasSubstr("12 of 1000 inputs of test"),
+                    HasSubstr("all 1 nearest"), HasSubstr("row 5")));
+}
+
 TEST(DataWarnings, SeveralAnswersAreUsualForAGenerationOnly) {
   SplitAudit audit = Audit("train", 1000);
   audit.summary.set_num_contradictory_rows(2);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -182,6 +183,63 @@ TEST(ChooseDemonstrations, KeepsOnlyWhatTheTemplateReads) {
   ASSERT_THAT(chosen, SizeIs(2));
   EXPECT_EQ(chosen[0].fields().fields().size(), 1u);
   EXPECT_EQ(TextOf(chosen[0]), "a");
+}
+
+TEST(ChooseDemonstrations, AmongTheNearestIsEveryQuestionOnceInTheirOrder) {
+  std::vector<Example> rows = MostlyYes(12);
+  rows[4].fields = R"({"text": " 1 ", "other": 7})";
+  rows[11].fields = R"({"text": "3"})";
+
+  const auto chosen =
+      Chosen(rows, Method(2, HardPrompt::SELECTION_NEAREST), /*seed=*/7);
+
+  EXPECT_THAT(TextsOf(chosen), testing::ElementsAre("0", "1", "2", "3", "5",
+                                                    "6", "7", "8", "9", "10"));
+  EXPECT_EQ(chosen[1].answer(), "yes");
+}
+
+TEST(ChooseDemonstrations, WhereATaskCannotListAllTheSeedDraws) {
+  const std::vector<Example> rows = MostlyYes(4200);
+  const HardPrompt method = Method(2, HardPrompt::SELECTION_NEAREST);
+
+  const std::vector<std::string> first = TextsOf(Chosen(rows, method, 1));
+
+  EXPECT_THAT(first, SizeIs(4096));
+  EXPECT_EQ(first, TextsOf(Chosen(rows, method, 1)));
+  EXPECT_NE(first, TextsOf(Chosen(rows, method, 2)));
+  EXPECT_TRUE(std::is_sorted(first.begin(), first.end(),
+                             [](const std::string& a, const std::string& b) {
+                               return std::stoi(a) < std::stoi(b);
+                             }));
+}
+
+TEST(ChooseDemonstrations, TheNearestAreLookedForInOneMebibyte) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  task.set_template_("{{ text }}{{ html | length }}:");
+  const auto program = CompileTask(task);
+  std::vector<Example> rows = MostlyYes(600);
+  for (Example& row : rows) {
+    row.fields.insert(
+        1, absl::StrCat(R"("html": ")", std::string(2000, 'x'), R"(", )"));
+  }
+
+  const auto chosen = ChooseDemonstrations(
+      *program, rows, Method(2, HardPrompt::SELECTION_NEAREST), /*seed=*/0);
+
+  ASSERT_OK(chosen);
+  size_t bytes = 0;
+  for (const Demonstration& one : *chosen) bytes += one.ByteSizeLong();
+  EXPECT_LE(bytes, size_t{1} << 20);
+  EXPECT_GT(bytes, (size_t{1} << 20) - 2100);
+}
+
+TEST(ChooseDemonstrations, NoneOfTheNearestTakesMoreThanHalfOfTheContext) {
+  std::vector<Example> rows = MostlyYes(4);
+  rows[1].fields = absl::StrCat(R"({"text": ")", std::string(130, '7'), "\"}");
+
+  const auto chosen = Chosen(rows, Method(2, HardPrompt::SELECTION_NEAREST));
+
+  EXPECT_THAT(TextsOf(chosen), testing::ElementsAre("0", "2", "3"));
 }
 
 TEST(ChooseDemonstrations, NamesARowThatCannotBeRendered) {

@@ -136,7 +136,45 @@ TEST(OutcomeMetrics, MeasureTextsOnlyWhereThereAreSome) {
   EXPECT_DOUBLE_EQ(with.metrics().at("rouge_1"), 0.9);
   EXPECT_GT(with.metrics().at("bleu"), 0.7);
   EXPECT_DOUBLE_EQ(without.loss(), 0.5);
-  EXPECT_TRUE(without.metrics().empty());
+  EXPECT_DOUBLE_EQ(with.metrics().at("perplexity"), std::exp(0.5));
+  EXPECT_EQ(without.metrics().size(), 1u);
+  EXPECT_DOUBLE_EQ(without.metrics().at("perplexity"), std::exp(0.5));
+}
+
+TEST(OutcomeMetrics, TakeTheRightTextThatAgreesBest) {
+  const auto program = CompileTask(TextTask(4));
+  PreparedRows examples(1);
+  AnsweredRows outcomes(1);
+  examples[0].answer = "six";
+  examples[0].other_answers = {"one two three four", "five"};
+  outcomes[0].text = "one two three four";
+  outcomes[0].weight = 1;
+
+  const auto report = Measured(*program, examples, outcomes);
+
+  for (const char* name : {"exact_match", "bleu", "chrf", "rouge_l"}) {
+    EXPECT_DOUBLE_EQ(report.metrics().at(name), 1) << name;
+  }
+}
+
+TEST(OutcomeMetrics, BoundsOfAPerplexityAreThoseOfItsLoss) {
+  const auto program = CompileTask(TextTask(4));
+  const PreparedRows examples(50);
+  AnsweredRows outcomes(50);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    outcomes[i].loss = static_cast<double>(i % 5);
+    outcomes[i].weight = 1;
+  }
+
+  const auto report = Measured(*program, examples, outcomes,
+                               {.texts = false, .intervals = true});
+
+  ASSERT_THAT(report.intervals(), Contains(Key("perplexity")));
+  const auto& loss = report.intervals().at("loss");
+  const auto& perplexity = report.intervals().at("perplexity");
+  EXPECT_DOUBLE_EQ(report.metrics().at("perplexity"), std::exp(2));
+  EXPECT_DOUBLE_EQ(perplexity.low(), std::exp(loss.low()));
+  EXPECT_DOUBLE_EQ(perplexity.high(), std::exp(loss.high()));
 }
 
 TEST(OutcomeMetrics, BleuCutsChineseIntoCharacters) {

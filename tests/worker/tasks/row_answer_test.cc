@@ -136,6 +136,52 @@ TEST(TakeAnswer, NamesRowAndField) {
               HasSubstr("\"LOC\" is no tag"));
 }
 
+TEST(TakeSomeAnswer, TakesAllRightTextsOfAGeneration) {
+  const attune::v1::TaskSpec task =
+      TaskOfType(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  json fields = json::parse(R"({"text": "a", "target": ["b", "c", "b"]})");
+
+  const absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(fields, task, 4);
+
+  ASSERT_OK(answer);
+  EXPECT_EQ(answer->text, "b");
+  EXPECT_THAT(answer->others, testing::ElementsAre("c", "b"));
+  EXPECT_EQ(fields.dump(), R"({"text":"a"})");
+}
+
+TEST(TakeSomeAnswer, OtherTasksHaveOneAnswer) {
+  json fields = json::parse(R"({"label": "b"})");
+
+  const absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(
+      fields, TaskOfType(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION), 4);
+
+  ASSERT_OK(answer);
+  EXPECT_EQ(answer->text, "b");
+  EXPECT_TRUE(answer->others.empty());
+}
+
+TEST(TakeSomeAnswer, NamesRowAndFieldOfTextsThatAreNoAnswer) {
+  std::string many = R"({"target": ["a")";
+  for (size_t i = 0; i < kMaxRightTexts; ++i) many += R"(, "a")";
+  many += "]}";
+  const std::pair<std::string, const char*> cases[] = {
+      {R"({"target": 3})",
+       "row 4: field 'target' must be a text or a list of texts, not number"},
+      {R"({"target": ["a", 3]})", "must be a text or a list of texts"},
+      {R"({"target": []})", "row 4: field 'target' has 0 right answers"},
+      {many, "row 4: field 'target' has 65 right answers; 1 to 64 are allowed"},
+      {R"({"target": ["a", ""]})",
+       "row 4: field 'target': one of its right answers is empty"},
+      {R"({"target": ""})", "row 4: field 'target' is empty"},
+      {R"({})", "row 4: field 'target' is missing"}};
+  for (const auto& [row, message] : cases) {
+    json fields = json::parse(row);
+    const absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(
+        fields, TaskOfType(attune::v1::TASK_TYPE_TEXT_GENERATION), 4);
+    EXPECT_THAT(std::string(answer.status().message()), HasSubstr(message));
+  }
+}
+
 TEST(TakeAnswer, LeavesTheChoicesToTheTemplate) {
   std::string left;
 

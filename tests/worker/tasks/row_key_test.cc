@@ -65,6 +65,11 @@ TEST(RowKey, AnswersTellRowsOfOneQuestionApart) {
   EXPECT_FALSE(Say(*program, "the end") == Say(*program, "the start"));
 }
 
+TEST(RowKey, TextsAreTheSameInAnyCase) {
+  EXPECT_EQ(TextKey("Where is it?"), TextKey("  where\tIS it? "));
+  EXPECT_FALSE(TextKey("where is it?") == TextKey("where is it"));
+}
+
 TEST(RowKey, AnswersInAContextAreComparedAsTexts) {
   const auto program = CompileTask(SpanTask(), 0, "encoder");
   const std::string fields = R"({"question": "q", "context": "7 is it 7"})";

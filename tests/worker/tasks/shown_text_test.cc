@@ -46,6 +46,17 @@ TEST(ShownText, InputsAreReadBackFromTheirTokens) {
   EXPECT_EQ(DecodedInput(*program, input), "Text: it is\nLabel:");
 }
 
+TEST(ShownText, RowsOfThePromptAreCounted) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  task.set_template_("{{ soft_prompt }}Text:{{ soft_prompt }} {{ text }}");
+  task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  const auto program = CompileTask(task, 3);
+
+  EXPECT_EQ(
+      DecodedInput(*program, *program->PrepareInput(R"({"text": "it"})", 1)),
+      "[1 row of the prompt]Text:[2 rows of the prompt] it");
+}
+
 TEST(ShownText, RightAnswersReadAsPeopleWriteThem) {
   attune::v1::TaskSpec several = LabelTask({"one", "two"});
   several.set_multi_label(true);

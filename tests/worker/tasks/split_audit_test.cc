@@ -207,6 +207,29 @@ TEST(SplitAudit, TrainingSeesDemonstrationsToo) {
   EXPECT_EQ(audit.first_leaked_row, 2);
 }
 
+TEST(SplitAudit, NearestDemonstrationsGiveNothingAway) {
+  attune::v1::TaskSpec task = LabelTask({"yes", "no"});
+  for (const char* text : {"a", "c"}) {
+    attune::v1::Demonstration& shown = *task.add_demonstrations();
+    (*shown.mutable_fields()->mutable_fields())["text"].set_string_value(text);
+    shown.set_answer("yes");
+  }
+  task.set_num_nearest_demonstrations(2);
+  const auto program = CompileTask(task);
+  // The second has room for itself only.
+  const std::vector<Example> test = {AuditRow(4, "a", "no"),
+                                     AuditRow(7, std::string(230, '7'), "no")};
+  const std::vector<PreparedExample> prepared = RowsToAudit(*program, test);
+
+  const SplitAudit audit = AuditSplits(
+      *program, {{.name = "test", .rows = test, .prepared = prepared}})[0];
+
+  EXPECT_EQ(audit.summary.num_leaked_rows(), 0);
+  EXPECT_EQ(audit.num_crowded_rows, 1);
+  EXPECT_EQ(audit.first_crowded_row, 7);
+  EXPECT_EQ(audit.summary.num_truncated_rows(), 0);
+}
+
 TEST(SplitAudit, RowsThatNothingReadsHaveNoTokens) {
   const auto program = CompileTask(LabelTask({"yes", "no"}));
   const std::vector<Example> rows = {AuditRow(1, "a", "yes")};

@@ -62,6 +62,21 @@ TEST(SplitExamples, AnswerAndSplitAreNoFields) {
   EXPECT_EQ((*examples)[0].answer, "a");
 }
 
+TEST(SplitExamples, AGenerationMayHaveSeveralRightAnswers) {
+  attune::v1::TaskSpec task = SplitTask();
+  task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  task.set_answer_field("target");
+  const auto examples = ReadSplitExamples(
+      {R"({"text":"a","target":"x"})", R"({"text":"b","target":["y","z"]})"},
+      {.split = "all"}, task);
+
+  ASSERT_OK(examples);
+  EXPECT_EQ((*examples)[0].answer, "x");
+  EXPECT_TRUE((*examples)[0].other_answers.empty());
+  EXPECT_EQ((*examples)[1].answer, "y");
+  EXPECT_THAT((*examples)[1].other_answers, ElementsAre("z"));
+}
+
 TEST(SplitExamples, DrawnRowsKeepTheirOrderAndFollowTheSeed) {
   std::vector<std::string> rows;
   for (int i = 0; i < 50; ++i) rows.push_back(JsonRow("x", "test"));

@@ -113,6 +113,51 @@ TEST(TaskContract, NamesEveryWrongField) {
   EXPECT_THAT(status.ToString(), HasSubstr("task.system_message"));
 }
 
+TaskSpec TaskWithDemonstrations(int count) {
+  TaskSpec task = FilledTask({"a", "b"});
+  for (int i = 0; i < count; ++i) {
+    attune::v1::Demonstration& one = *task.add_demonstrations();
+    (*one.mutable_fields()->mutable_fields())["text"].set_number_value(i);
+    one.set_answer("a");
+  }
+  return task;
+}
+
+TEST(TaskContract, ManyDemonstrationsMayBeNamedWhereTheNearestAreShown) {
+  TaskSpec task = TaskWithDemonstrations(257);
+  EXPECT_THAT(CheckTask(task), ReasonIs(Reason::kInvalidField,
+                                        HasSubstr("task.demonstrations")));
+
+  task.set_num_nearest_demonstrations(256);
+  EXPECT_OK(CheckTask(task));
+
+  task = TaskWithDemonstrations(4097);
+  task.set_num_nearest_demonstrations(1);
+  EXPECT_THAT(CheckTask(task),
+              ReasonIs(Reason::kInvalidField, HasSubstr("at most 4096")));
+}
+
+TEST(TaskContract, BetweenNoneAndAllMayBeNearest) {
+  for (const int wrong : {-1, 3, 257}) {
+    TaskSpec task = TaskWithDemonstrations(2);
+    task.set_num_nearest_demonstrations(wrong);
+
+    EXPECT_THAT(CheckTask(task),
+                ReasonIs(Reason::kInvalidField,
+                         HasSubstr("task.num_nearest_demonstrations")));
+  }
+}
+
+TEST(TaskContract, NoMoreAreShownThanThereAre) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.set_num_nearest_demonstrations(1);
+
+  EXPECT_THAT(CheckTask(task),
+              ReasonIs(Reason::kInvalidField,
+                       AllOf(HasSubstr("task.num_nearest_demonstrations"),
+                             HasSubstr("names 0 demonstrations"))));
+}
+
 TEST(TaskContract, RefusesWhatOnlyOtherTasksHave) {
   TaskSpec tagging;
   tagging.set_type(attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION);
@@ -217,12 +262,22 @@ TEST(TaskContract, InputsThatSayNothingAreForModelsThatPredictTokens) {
               HasSubstr("task.calibration.content_free"));
 }
 
-TEST(TaskContract, RefusesWhatIsNotServedByName) {
-  TaskSpec markers = FilledTask({"a", "b"});
-  markers.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+TEST(TaskContract, MarkersAreForTasksWhoseTokensNeedNoPlace) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  EXPECT_OK(CheckTask(task));
 
-  EXPECT_THAT(CheckTask(markers), ReasonIs(Reason::kUnsupportedField,
-                                           HasSubstr("prompt_placement")));
+  task.set_prompt_placement(static_cast<attune::v1::PromptPlacement>(77));
+  EXPECT_THAT(CheckTask(task),
+              ReasonIs(Reason::kInvalidField, HasSubstr("prompt_placement")));
+
+  TaskSpec spans;
+  spans.set_type(attune::v1::TASK_TYPE_EXTRACTIVE_QA);
+  spans.set_template_("{{ context }}");
+  spans.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  FillTaskDefaults(spans);
+  EXPECT_THAT(CheckTask(spans),
+              ReasonIs(Reason::kInvalidField, HasSubstr("prompt_placement")));
 }
 
 TEST(TaskContract, AMultipleChoiceHasChoicesInsteadOfLabels) {
@@ -332,8 +387,22 @@ TEST(TaskContract, TheModelsKindDecidesWhatWeighsLabels) {
                                    : attune::v1::LABEL_SCORING_HEAD);
     EXPECT_THAT(
         CheckFitsModel(task, config),
-        ReasonIs(Reason::kUnsupportedField, HasSubstr("task.label_scoring")));
+        ReasonIs(is_head ? Reason::kInvalidField : Reason::kUnsupportedField,
+                 HasSubstr("task.label_scoring")));
   }
+}
+
+TEST(TaskContract, LabelWordsOfAnEncoderNeedAHeadThatFillsMasks) {
+  TaskSpec task = FilledTask({"a", "b"});
+  task.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
+  ModelConfig config;
+  config.family = "bert";
+  config.kind = ModelKind::kEncoder;
+
+  EXPECT_THAT(CheckFitsModel(task, config),
+              ReasonIs(Reason::kInvalidField, HasSubstr("fills masks")));
+  config.head = EncoderHead::kMaskedLanguage;
+  EXPECT_OK(CheckFitsModel(task, config));
 }
 
 TEST(TaskContract, AClassificationHasAtLeastTwoLabels) {

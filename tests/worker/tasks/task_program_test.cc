@@ -629,6 +629,96 @@ TEST(TaskProgram, WordsAndContextsKnowTheirWholeLengthToo) {
   EXPECT_GT(context.num_tokens(), context.num_whole_tokens);
 }
 
+TaskSpec MarkedTask(const std::string& source) {
+  TaskSpec task = TaskOf(source);
+  task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  return task;
+}
+
+// The ids of an input, with rows of the prompt as -1, -2 and so on.
+std::vector<int64_t> MarkedIds(const TaskProgram& program,
+                               const std::string& fields) {
+  return program.PrepareInput(fields, 1)->ids;
+}
+
+std::vector<int64_t> IdsOfText(const std::string& text) {
+  return TinyModel()->tokenizer->Encode(text, /*add_special_tokens=*/true)->ids;
+}
+
+TEST(TaskProgram, MarkersDealOutTheRowsOfThePrompt) {
+  const auto program = CompileTask(
+      MarkedTask("{{ soft_prompt }}Text:{{ soft_prompt }} {{ text }}"), 3);
+
+  const std::vector<int64_t> ids = MarkedIds(*program, R"({"text": "it"})");
+
+  std::vector<int64_t> expected = IdsOfText("Text: it");
+  const size_t colon = IdsOfText("Text:").size();
+  expected.insert(expected.begin() + static_cast<int64_t>(colon), {-2, -3});
+  expected.insert(expected.begin(), -1);
+  EXPECT_EQ(ids, expected);
+  EXPECT_THAT(program->fields_read(), ElementsAre("text"));
+  EXPECT_TRUE(program->has_markers());
+}
+
+TEST(TaskProgram, WithoutAPromptMarkersAreNothing) {
+  const auto program =
+      CompileTask(MarkedTask("Text: {{ text }}{{ soft_prompt }}"));
+
+  EXPECT_EQ(MarkedIds(*program, R"({"text": "it", "soft_prompt": "x"})"),
+            IdsOfText("Text: it"));
+}
+
+TEST(TaskProgram, DemonstrationsHaveNoRowsOfThePrompt) {
+  TaskSpec task = MarkedTask("{{ soft_prompt }}Text: {{ text }}");
+  auto* demonstration = task.add_demonstrations();
+  (*demonstration->mutable_fields()->mutable_fields())["text"].set_string_value(
+      "so");
+  demonstration->set_answer("yes");
+
+  const auto program = CompileTask(task, 2);
+
+  std::vector<int64_t> expected = IdsOfText("Text: so yes\n\nText: it");
+  const size_t begin = IdsOfText("Text: so yes\n\n").size();
+  expected.insert(expected.begin() + static_cast<int64_t>(begin), {-1, -2});
+  EXPECT_EQ(MarkedIds(*program, R"({"text": "it"})"), expected);
+}
+
+TEST(TaskProgram, MarkedRowsAreNoPartOfALimitOfTokens) {
+  TaskSpec task = MarkedTask("{{ text }}{{ soft_prompt }}");
+  task.mutable_truncation()->set_max_input_tokens(4);
+  const auto program = CompileTask(task, 3);
+
+  const TaskInput input =
+      *program->PrepareInput(R"({"text": "one two three four five six"})", 1);
+
+  EXPECT_TRUE(input.truncated);
+  EXPECT_LE(input.ids.size(), 4u + 3u);
+  EXPECT_THAT(std::vector<int64_t>(input.ids.end() - 3, input.ids.end()),
+              ElementsAre(-1, -2, -3));
+}
+
+TEST(TaskProgram, AMarkAtTheEndLeavesTheAnswerItsSpace) {
+  const auto spaced = CompileTask(MarkedTask("{{ text }}{{ soft_prompt }}"), 1);
+  const auto bare = CompileTask(MarkedTask("{{ text }} {{ soft_prompt }}"), 1);
+
+  EXPECT_FALSE(spaced->PrepareInput(R"({"text": "it"})", 1)->bare_answer);
+  EXPECT_TRUE(bare->PrepareInput(R"({"text": "it"})", 1)->bare_answer);
+}
+
+TEST(TaskProgram, RefusesMarkersThatCannotBe) {
+  EXPECT_THAT(CompileError(MarkedTask("{{ text }}")),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("soft_prompt")));
+  const auto sometimes = CompileTask(
+      MarkedTask("{{ text }}{% if text == 'a' %}{{ soft_prompt }}{% endif %}"),
+      2);
+  EXPECT_OK(sometimes->PrepareInput(R"({"text": "a"})", 1));
+  EXPECT_THAT(sometimes->PrepareInput(R"({"text": "b"})", 1),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("soft_prompt")));
+  EXPECT_THAT(
+      sometimes->PrepareInput("{\"text\": \"a\xee\x80\x82\xee\x80\x83\"}", 1),
+      ReasonIs(Reason::kInvalidData, HasSubstr("U+E002")));
+}
+
 TEST(TaskProgram, FaultsThatMayPassAreAllHeardOf) {
   TaskSpec task = LabelTask({"yes", "no"});
   task.mutable_labels(0)->add_words("one");

@@ -36,7 +36,9 @@ std::string WriteModels() {
     }
   }
   for (const absl::Status& written :
-       {WriteTinyBert(directory / "encoder"), WriteTinyT5(directory / "t5")}) {
+       {WriteTinyBert(directory / "encoder"),
+        WriteTinyBert(directory / "masked", /*fills_masks=*/true),
+        WriteTinyT5(directory / "t5")}) {
     if (!written.ok()) {
       std::cerr << written << std::endl;
       std::abort();

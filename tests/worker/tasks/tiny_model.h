@@ -16,7 +16,8 @@ namespace attune::worker {
 
 // A store with the tiny Llama of the test kit as "tiny" (context 256), "other"
 // (other weights) and "plain" (no chat template), the tiny BERT as "encoder"
-// and the tiny T5 as "t5". Made once per test program.
+// and, with the head that fills masks, "masked", and the tiny T5 as "t5". Made
+// once per test program.
 ModelStore& TinyModels();
 std::shared_ptr<const LoadedModel> TinyModel(const std::string& id = "tiny");
 

@@ -29,6 +29,7 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 AttemptInput ToyGeneration(int max_steps) {
   AttemptInput input = ToyJob(max_steps);
@@ -881,6 +882,101 @@ TEST(Attempt, SaysThatFewerDemonstrationsFit) {
   EXPECT_THAT(listener.notices, Contains(HasSubstr("demonstrations")));
 }
 
+AttemptInput ToyNearestJob(const std::string& model, int num_demonstrations) {
+  AttemptInput input = ToyJobOn(model, 0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  attune::v1::HardPrompt& method =
+      *spec.mutable_method()->mutable_hard_prompt();
+  method.set_num_demonstrations(num_demonstrations);
+  method.set_selection(attune::v1::HardPrompt::SELECTION_NEAREST);
+  return input;
+}
+
+TEST(Attempt, AVersionShowsEachInputItsOwnNearestDemonstrations) {
+  for (const char* model : {"tiny", "t5"}) {
+    RecordingListener listener;
+
+    const absl::StatusOr<AttemptResult> result =
+        RunJob(ToyNearestJob(model, 2), listener);
+
+    ASSERT_OK(result);
+    EXPECT_NE(result->report.before().loss(), result->report.after().loss());
+    EXPECT_TRUE(result->report.has_comparison());
+    const StoredPrompt stored = *DecodePrompt(result->artifact);
+    const attune::v1::TaskSpec& task = stored.manifest.task();
+    EXPECT_EQ(task.num_nearest_demonstrations(), 2);
+    EXPECT_EQ(task.demonstrations_size(), 48);
+    EXPECT_TRUE(MessageDifferencer::Equals(
+        listener.specs.at(0).task().demonstrations(47),
+        task.demonstrations(47)));
+    const auto program = *TaskProgram::Compile(task, TinyModel(model), 0);
+    // What stands before an input, behind an empty line of its own.
+    const auto shown_before = [&](const std::string& text) {
+      const TaskInput input =
+          *program->PrepareInput(absl::StrCat(R"({"text": ")", text, "\"}"), 1);
+      std::string whole = *program->model().tokenizer->Decode(
+          input.ids, /*skip_special_tokens=*/false);
+      return absl::StrCat("\n\n", whole.substr(0, whole.rfind(text)));
+    };
+    EXPECT_NE(shown_before("300"), shown_before("299"));
+    for (const auto& one : task.demonstrations()) {
+      const std::string text = one.fields().fields().at("text").string_value();
+      EXPECT_THAT(shown_before(text),
+                  Not(HasSubstr(absl::StrCat("\n\n", text, " "))));
+    }
+  }
+}
+
+TEST(Attempt, TheSameJobFindsTheSameNearestDemonstrations) {
+  const AttemptInput input = ToyNearestJob("tiny", 2);
+  const AttemptResult first = *RunJob(input);
+
+  EXPECT_EQ(RunJob(input)->artifact.files, first.artifact.files);
+}
+
+TEST(Attempt, AResolvedSpecWithAPoolMadeIntoAJobShowsTheSame) {
+  AttemptInput input = ToyNearestJob("tiny", 2);
+  const AttemptResult first = *RunJob(input);
+  *input.job.mutable_spec() = first.resolved_spec;
+
+  const absl::StatusOr<AttemptResult> again = RunJob(input);
+
+  ASSERT_OK(again);
+  EXPECT_EQ(again->report.after().loss(), first.report.after().loss());
+  EXPECT_TRUE(
+      MessageDifferencer::Equals(again->resolved_spec, first.resolved_spec));
+}
+
+TEST(Attempt, TellsOfInputsWithoutRoomForTheirDemonstrations) {
+  RecordingListener listener;
+
+  ASSERT_OK(RunJob(ToyNearestJob("tiny", 40), listener));
+
+  EXPECT_THAT(listener.notices,
+              Contains(HasSubstr("6 of 6 inputs of test have no room for all "
+                                 "40 nearest demonstrations")));
+}
+
+TEST(Attempt, APromptIsTunedBehindNearestDemonstrations) {
+  AttemptInput input = ToyJob(5);
+  attune::v1::TaskSpec& task = *input.job.mutable_spec()->mutable_task();
+  for (const char* text : {"41", "47"}) {
+    attune::v1::Demonstration& one = *task.add_demonstrations();
+    (*one.mutable_fields()->mutable_fields())["text"].set_string_value(text);
+    one.set_answer(text[1] == '1' ? "left" : "right");
+  }
+  task.set_num_nearest_demonstrations(1);
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input);
+
+  ASSERT_OK(result);
+  const StoredPrompt stored = *DecodePrompt(result->artifact);
+  EXPECT_EQ(stored.length(), 8);
+  EXPECT_EQ(stored.manifest.task().demonstrations_size(), 2);
+  EXPECT_EQ(stored.manifest.task().num_nearest_demonstrations(), 1);
+}
+
 TEST(Attempt, AHardPromptOfAGenerationDecodesWhatItReports) {
   AttemptInput input = ToyGeneration(0);
   attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
@@ -978,7 +1074,7 @@ TEST(Attempt, RefusesWhatAnEncoderCannotDo) {
   EXPECT_THAT(RunJob(input).status(),
               ReasonIs(Reason::kInvalidField, HasSubstr("can't generate")));
   EXPECT_THAT(RunJob(words).status(),
-              ReasonIs(Reason::kUnsupportedField, HasSubstr("label_scoring")));
+              ReasonIs(Reason::kInvalidField, HasSubstr("label_scoring")));
   EXPECT_THAT(RunJob(head).status(),
               ReasonIs(Reason::kUnsupportedField, HasSubstr("label_scoring")));
 }

@@ -296,6 +296,37 @@ TEST(Defaults, AHardPromptCountsTheDemonstrationsOfItsTask) {
   EXPECT_EQ(Resolved(spec).method().hard_prompt().num_demonstrations(), 1);
 }
 
+TEST(Defaults, AHardPromptShowsTheNearestOfItsTasksDemonstrations) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_method()->mutable_hard_prompt();
+  for (int i = 0; i < 300; ++i) {
+    spec.mutable_task()->add_demonstrations()->set_answer("a");
+  }
+  spec.mutable_task()->set_num_nearest_demonstrations(3);
+
+  const TuningJobSpec resolved = Resolved(spec);
+
+  EXPECT_EQ(resolved.method().hard_prompt().num_demonstrations(), 3);
+  EXPECT_EQ(resolved.method().hard_prompt().selection(),
+            HardPrompt::SELECTION_NEAREST);
+  EXPECT_EQ(Resolved(resolved).SerializeAsString(),
+            resolved.SerializeAsString());
+}
+
+TEST(Defaults, TheNearestTrainingRowsMayBeAskedForOfAnyTask) {
+  TuningJobSpec spec = Spec();
+  spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  HardPrompt& hard = *spec.mutable_method()->mutable_hard_prompt();
+  hard.set_num_demonstrations(4);
+  hard.set_selection(HardPrompt::SELECTION_NEAREST);
+
+  const TuningJobSpec resolved = Resolved(spec);
+
+  EXPECT_EQ(resolved.method().hard_prompt().num_demonstrations(), 4);
+  EXPECT_EQ(resolved.method().hard_prompt().selection(),
+            HardPrompt::SELECTION_NEAREST);
+}
+
 TEST(Defaults, RefusesHardPromptsThatCannotBe) {
   const auto hard = [](TuningJobSpec& spec) -> HardPrompt& {
     return *spec.mutable_method()->mutable_hard_prompt();
@@ -307,6 +338,17 @@ TEST(Defaults, RefusesHardPromptsThatCannotBe) {
                 [&](TuningJobSpec& spec) {
                   hard(spec).set_num_demonstrations(2);
                   spec.mutable_task()->add_demonstrations()->set_answer("a");
+                });
+  ExpectRefused(Reason::kInvalidField, "hard_prompt.selection",
+                [&](TuningJobSpec& spec) {
+                  hard(spec).set_selection(HardPrompt::SELECTION_NEAREST);
+                  spec.mutable_task()->add_demonstrations()->set_answer("a");
+                });
+  ExpectRefused(Reason::kInvalidField, "hard_prompt.selection",
+                [&](TuningJobSpec& spec) {
+                  hard(spec).set_selection(HardPrompt::SELECTION_RANDOM);
+                  spec.mutable_task()->add_demonstrations()->set_answer("a");
+                  spec.mutable_task()->set_num_nearest_demonstrations(1);
                 });
   ExpectRefused(
       Reason::kInvalidField, "hard_prompt.selection", [&](TuningJobSpec& spec) {

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "proto/cc/status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/worker/tasks/tiny_model.h"
@@ -15,6 +17,7 @@ namespace attune::worker {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -53,6 +56,64 @@ TEST(JobPreparation, TellsOfTheSpecOnce) {
 
   EXPECT_EQ(told, (std::vector<int64_t>{10, 48}));
   EXPECT_GE(pauses, 4);
+}
+
+AttemptInput ToyNearest(int num_demonstrations) {
+  AttemptInput input = ToyJob(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  attune::v1::HardPrompt& method =
+      *spec.mutable_method()->mutable_hard_prompt();
+  method.set_num_demonstrations(num_demonstrations);
+  method.set_selection(attune::v1::HardPrompt::SELECTION_NEAREST);
+  return input;
+}
+
+TEST(JobPreparation, ATaskListsTheRowsAmongWhichTheNearestAreFound) {
+  std::vector<std::string> notices;
+  PreparationHooks hooks;
+  hooks.on_notice = [&notices](std::string message) {
+    notices.push_back(std::move(message));
+  };
+
+  const absl::StatusOr<PreparedJob> job = PrepareToy(ToyNearest(3), hooks);
+
+  ASSERT_OK(job);
+  EXPECT_EQ(job->spec.task().demonstrations_size(), 48);
+  EXPECT_EQ(job->spec.task().num_nearest_demonstrations(), 3);
+  EXPECT_EQ(job->spec.method().hard_prompt().num_demonstrations(), 3);
+  EXPECT_EQ(job->bare_program->task().num_nearest_demonstrations(), 0);
+  EXPECT_EQ(job->bare_program->task().demonstrations_size(), 0);
+  EXPECT_GT(job->test[0].input.ids.size(), job->bare_test[0].input.ids.size());
+  EXPECT_THAT(notices, IsEmpty());
+}
+
+TEST(JobPreparation, TellsAmongHowManyRowsTheNearestAreFound) {
+  AttemptInput input = ToyNearest(200);
+  // 60 rows for training that ask three things, and some to measure on.
+  for (int i = 0; i < 60; ++i) {
+    input.rows[i] =
+        absl::StrCat(R"({"split": "train", "text": ")", i % 3,
+                     R"(", "label": ")", i % 3 == 0 ? "left" : "right", "\"}");
+  }
+  for (const char* split : {"dev", "test"}) {
+    input.rows.push_back(absl::StrCat(R"({"split": ")", split,
+                                      R"(", "text": "7", "label": "left"})"));
+  }
+  std::vector<std::string> notices;
+  PreparationHooks hooks;
+  hooks.on_notice = [&notices](std::string message) {
+    notices.push_back(std::move(message));
+  };
+
+  const absl::StatusOr<PreparedJob> job = PrepareToy(input, hooks);
+
+  ASSERT_OK(job);
+  EXPECT_EQ(job->spec.task().demonstrations_size(), 3);
+  EXPECT_EQ(job->spec.task().num_nearest_demonstrations(), 3);
+  EXPECT_EQ(job->spec.method().hard_prompt().num_demonstrations(), 3);
+  EXPECT_THAT(notices, ElementsAre(HasSubstr("only 3 of 200 demonstrations"),
+                                   HasSubstr("among 3 of 60 training rows")));
 }
 
 TEST(JobPreparation, EndsAtTheFirstFault) {

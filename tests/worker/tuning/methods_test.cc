@@ -221,6 +221,88 @@ TEST(Methods, AKilledAndResumedPrefixOfTheLastLayerGivesTheSameBytes) {
   ExpectResumesToTheSameBytes(LastLayerJob("tiny", 12));
 }
 
+// A soft prompt whose rows stand in two places of the text.
+AttemptInput MarkedJob(const std::string& model, int max_steps) {
+  AttemptInput input = ToyJobOn(model, max_steps);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_prompt_tuning()->set_num_virtual_tokens(8);
+  attune::v1::TaskSpec& task = *spec.mutable_task();
+  task.set_template_("{{ soft_prompt }}" + task.template_() +
+                     "{{ soft_prompt }}");
+  task.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  spec.mutable_training()->mutable_learning_rate()->set_value(0.05);
+  spec.mutable_evaluation()->set_metric("loss");
+  return input;
+}
+
+TEST(Methods, RowsAtMarkersLearnOnModelsOfEveryKind) {
+  for (const std::string model : {"tiny", "encoder", "t5"}) {
+    RecordingListener listener;
+
+    const absl::StatusOr<AttemptResult> result =
+        RunMethod(MarkedJob(model, 100), listener);
+
+    ASSERT_OK(result) << model;
+    // ln 2 is what knowing nothing costs.
+    EXPECT_LT(result->report.after().loss(), 0.5) << model;
+    EXPECT_FALSE(result->artifact.files.contains("adapter_config.json"));
+    const StoredPrompt stored = *DecodePrompt(result->artifact);
+    EXPECT_OK(CheckPromptFits(stored, TinyModel(model)->info)) << model;
+    const auto attached = AttachStored(*TinyModel(model), stored);
+    ASSERT_OK(attached);
+    EXPECT_EQ(attached->marked_rows.size(0), 8) << model;
+    EXPECT_EQ(attached->length(), 0) << model;
+  }
+}
+
+TEST(Methods, AKilledAndResumedMarkedPromptGivesTheSameBytes) {
+  ExpectResumesToTheSameBytes(MarkedJob("tiny", 12));
+}
+
+// Label words at the mask of an encoder that fills masks.
+AttemptInput MaskedJob(const MethodCase& method, int max_steps) {
+  AttemptInput input = MethodJob("masked", method, max_steps);
+  attune::v1::TaskSpec& task = *input.job.mutable_spec()->mutable_task();
+  task.set_template_("{{ text }} {{ mask }}");
+  task.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
+  return input;
+}
+
+TEST(Methods, WordsAtAMaskAreLearntWithoutAHead) {
+  for (const MethodCase& method : kMethodCases) {
+    RecordingListener listener;
+
+    const absl::StatusOr<AttemptResult> result =
+        RunMethod(MaskedJob(method, 100), listener);
+
+    ASSERT_OK(result) << method.name;
+    const attune::v1::TuningReport& report = result->report;
+    ASSERT_TRUE(report.has_before()) << method.name;
+    EXPECT_LT(report.after().loss(), report.before().loss()) << method.name;
+    // ln 2 is what knowing nothing costs. Random layers let little of what
+    // stands in front through to the mask.
+    if (AdaptsModel(result->resolved_spec.method())) {
+      EXPECT_LT(report.after().loss(), 0.5) << method.name;
+    }
+    const StoredPrompt stored = *DecodePrompt(result->artifact);
+    EXPECT_FALSE(stored.head.defined()) << method.name;
+    EXPECT_OK(AttachStored(*TinyModel("masked"), stored)) << method.name;
+  }
+}
+
+TEST(Methods, AHardPromptAnswersAtAMaskWithoutTraining) {
+  AttemptInput input = MaskedJob(kMethodCases[0], 1);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.mutable_method()->mutable_hard_prompt();
+  spec.clear_training();
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result = RunMethod(input, listener);
+
+  ASSERT_OK(result);
+  EXPECT_EQ(result->report.after().loss(), result->report.before().loss());
+}
+
 TEST(Methods, AHeadAloneLearnsOnAnEncoder) {
   AttemptInput input = ToyJobOn("encoder", 150);
   attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
