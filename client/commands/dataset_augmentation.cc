@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "client/commands/followed_call.h"
 #include "client/commands/names.h"
 #include "client/commands/spec_text.h"
 #include "client/output/error_text.h"
@@ -85,36 +86,18 @@ ProgressView ViewOfAugmentation(const v1::AugmentDatasetResponse& progress) {
            Concat("of ", CountedWord(counts.num_generated(), "text"))}};
 }
 
-// Shows the progress where somebody sees it.
 absl::StatusOr<v1::AugmentDatasetResponse> FollowAugmentation(
     Session& session, const v1::AugmentDatasetRequest& request) {
-  Connection& connection = session.connection();
-  Console& console = session.console();
-  v1::AugmentDatasetResponse last;
-  const absl::Status status =
-      connection.Try(Repeat::kSafe, [&]() -> absl::Status {
-        std::optional<ProgressBar> bar;
-        if (console.err.terminal) {
-          bar.emplace(console.err, console.unicode, session.clock());
-        }
-        Connection::ActiveCall call(connection.interrupt(),
-                                    connection.TimeoutOr(kAugmentationTimeout));
-        const auto reader =
-            connection.datasets().AugmentDataset(call.context(), request);
-        v1::AugmentDatasetResponse message;
-        while (reader->Read(&message)) {
-          if (bar && message.labels().empty()) {
-            bar->Show(ViewOfAugmentation(message));
-          }
-          last = message;
-        }
-        return connection.FromServer(reader->Finish());
-      });
-  ATTUNE_RETURN_IF_ERROR(status);
-  if (last.labels().empty()) {
-    return absl::InternalError("the server ended without a result");
-  }
-  return last;
+  return Follow<v1::AugmentDatasetResponse>(
+      session,
+      {.timeout = kAugmentationTimeout,
+       .begin =
+           [&](Connection& connection, grpc::ClientContext* context) {
+             return connection.datasets().AugmentDataset(context, request);
+           },
+       .is_result =
+           [](const auto& message) { return !message.labels().empty(); },
+       .view = ViewOfAugmentation});
 }
 
 void PrintLabels(const v1::AugmentDatasetResponse& response, Stream& out) {

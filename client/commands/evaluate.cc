@@ -5,6 +5,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "client/commands/followed_call.h"
 #include "client/commands/inference_options.h"
 #include "client/commands/names.h"
 #include "client/commands/report_figures.h"
@@ -88,35 +89,17 @@ ProgressView ViewOfEvaluation(const v1::EvaluatePromptResponse& progress) {
                   FormatCount(progress.num_rows_total()))}};
 }
 
-// Shows the progress where somebody sees it.
 absl::StatusOr<v1::EvaluatePromptResponse> FollowEvaluation(
     Session& session, const v1::EvaluatePromptRequest& request) {
-  Connection& connection = session.connection();
-  Console& console = session.console();
-  v1::EvaluatePromptResponse last;
-  const absl::Status status =
-      connection.Try(Repeat::kSafe, [&]() -> absl::Status {
-        std::optional<ProgressBar> bar;
-        if (console.err.terminal) {
-          bar.emplace(console.err, console.unicode, session.clock());
-        }
-        Connection::ActiveCall call(connection.interrupt(),
-                                    connection.TimeoutOr(kEvaluationTimeout));
-        const auto reader =
-            connection.evaluations().EvaluatePrompt(call.context(), request);
-        v1::EvaluatePromptResponse message;
-        while (reader->Read(&message)) {
-          if (bar && !message.has_report())
-            bar->Show(ViewOfEvaluation(message));
-          last = message;
-        }
-        return connection.FromServer(reader->Finish());
-      });
-  ATTUNE_RETURN_IF_ERROR(status);
-  if (!last.has_report()) {
-    return absl::InternalError("the server ended without a report");
-  }
-  return last;
+  return Follow<v1::EvaluatePromptResponse>(
+      session,
+      {.timeout = kEvaluationTimeout,
+       .begin =
+           [&](Connection& connection, grpc::ClientContext* context) {
+             return connection.evaluations().EvaluatePrompt(context, request);
+           },
+       .is_result = [](const auto& message) { return message.has_report(); },
+       .view = ViewOfEvaluation});
 }
 
 std::string NameOf(const v1::InferenceTarget& target,

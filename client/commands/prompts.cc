@@ -317,7 +317,9 @@ void AddRemoveAlias(CLI::App& prompts, Session& session) {
 void AddExport(CLI::App& prompts, Session& session) {
   const auto options = std::make_shared<ExportOptions>();
   CLI::App* command = prompts.add_subcommand(
-      "export", "Write a version as a directory that Hugging Face PEFT loads");
+      "export",
+      "Write a version as a directory that Hugging Face PEFT loads, but for a "
+      "prefix of some layers and rows at markers");
   command
       ->add_option("version", options->name,
                    "prompts/{id}/versions/{n}, prompts/{id}@{alias} or "

@@ -5,6 +5,8 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "proto/cc/status.h"
+#include "proto/cc/text.h"
 
 namespace attune::server {
 namespace {
@@ -48,6 +50,13 @@ std::shared_ptr<EngineStub> EnginePool::Get(const std::string& address) {
   std::shared_ptr<EngineStub>& stub = stubs_[address];
   if (stub == nullptr) stub = connect_(address);
   return stub;
+}
+
+absl::Status EndOfCall(const grpc::Status& wire, WorkerLoan& loan) {
+  const absl::Status status = FromGrpcStatus(wire);
+  if (status.ok()) return status;
+  if (absl::IsUnavailable(status)) loan.MarkSuspect();
+  return WithContext(status, Concat("worker '", loan.id(), "'"));
 }
 
 }  // namespace attune::server

@@ -7,8 +7,11 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "attune/worker/v1/engine.grpc.pb.h"
+#include "grpcpp/support/status.h"
+#include "server/fleet/fleet.h"
 
 namespace attune::server {
 
@@ -39,6 +42,10 @@ class EnginePool {
   std::map<std::string, std::shared_ptr<EngineStub>> stubs_
       ABSL_GUARDED_BY(mutex_);
 };
+
+// What a call to the worker of `loan` came to, naming the worker in an error. A
+// worker that did not answer is marked.
+absl::Status EndOfCall(const grpc::Status& wire, WorkerLoan& loan);
 
 }  // namespace attune::server
 

@@ -51,11 +51,7 @@ class GenerateCall::EngineStream final
   void OnReadDone(bool ok) override { relay_.ReadDone(*this, ok); }
 
   void OnDone(const grpc::Status& wire) override {
-    absl::Status status = FromGrpcStatus(wire);
-    if (absl::IsUnavailable(status)) loan_->MarkSuspect();
-    if (!status.ok()) {
-      status = WithContext(status, Concat("worker '", loan_->id(), "'"));
-    }
+    const absl::Status status = EndOfCall(wire, *loan_);
     loan_.reset();
     relay_.End(status);
     std::exchange(self_, nullptr).reset();

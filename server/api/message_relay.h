@@ -23,8 +23,8 @@ class MessageRelay {
   template <typename Reactor>
   void Begin(Reactor& reactor, std::weak_ptr<StreamCall> client) {
     client_ = std::move(client);
-    reactor
-        .AddHold();  // until the reads are over, so that Take may always read
+    // Held until the reads are over, so that Take may always read.
+    reactor.AddHold();
     reactor.StartRead(&incoming_);
   }
 

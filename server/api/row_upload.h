@@ -96,11 +96,7 @@ class RowUpload
   }
 
   void OnDone(const grpc::Status& wire) final {
-    absl::Status status = FromGrpcStatus(wire);
-    if (absl::IsUnavailable(status)) loan_->MarkSuspect();
-    if (!status.ok()) {
-      status = WithContext(status, Concat("worker '", loan_->id(), "'"));
-    }
+    absl::Status status = EndOfCall(wire, *loan_);
     {
       absl::MutexLock lock(&mutex_);
       if (!failure_.ok()) status = failure_;

@@ -23,6 +23,7 @@
 #include "worker/inference/work_item.h"
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/label_texts.h"
+#include "worker/tasks/plain_text.h"
 #include "worker/tasks/row_fields.h"
 #include "worker/tasks/row_key.h"
 #include "worker/tasks/seeded_random.h"
@@ -258,7 +259,7 @@ class RowAugmentation {
     ATTUNE_ASSIGN_OR_RETURN(std::vector<WrittenText> texts,
                             writer_->Write(orders, hooks_.pause));
     for (size_t i = 0; i < drafts.size(); ++i) {
-      drafts[i].text = OneLineText(std::move(texts[i].text));
+      drafts[i].text = OneSpaced(std::move(texts[i].text));
       if (!SaysSomething(drafts[i].text)) {
         drafts[i].reason = RejectedText::REASON_EMPTY;
       } else if (!texts[i].finished) {

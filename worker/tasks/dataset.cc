@@ -128,7 +128,7 @@ class SplitReader {
       return Meet(on_fault_,
                   RowError(number, "it is not a JSON object in UTF-8"));
     }
-    absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(fields, task_, number);
+    absl::StatusOr<RowAnswer> answer = TakeAnswer(fields, task_, number);
     ATTUNE_RETURN_IF_ERROR(Meet(on_fault_, answer.status()));
     const absl::StatusOr<Split> split = TakeSplit(fields, number);
     ATTUNE_RETURN_IF_ERROR(Meet(on_fault_, split.status()));

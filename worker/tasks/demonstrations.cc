@@ -86,9 +86,43 @@ absl::StatusOr<MeasuredRow> MeasureRow(const TaskProgram& program,
   return made;
 }
 
-absl::StatusOr<std::vector<Demonstration>> ChoosePool(
-    const TaskProgram& program, absl::Span<const Example> train,
-    SeededRandom& random) {
+// What chosen rows may take.
+struct Room {
+  int most = 0;        // rows
+  int64_t tokens = 0;  // together, or each
+  bool is_shared = true;
+};
+
+using ChosenRows = std::vector<std::pair<const Example*, Demonstration>>;
+
+// Of `rows` the first that there is room for.
+absl::StatusOr<ChosenRows> TakeRows(const TaskProgram& program,
+                                    const std::vector<const Example*>& rows,
+                                    Room room) {
+  size_t bytes_left = kMaxDemonstrationsBytes;
+  int passed_over = 0;
+  ChosenRows chosen;
+  for (const Example* row : rows) {
+    if (static_cast<int>(chosen.size()) == room.most ||
+        passed_over == kMaxPassedOver) {
+      break;
+    }
+    ATTUNE_ASSIGN_OR_RETURN(MeasuredRow one, MeasureRow(program, *row));
+    if (one.tokens > room.tokens || one.bytes > bytes_left) {
+      ++passed_over;
+      continue;
+    }
+    if (room.is_shared) room.tokens -= one.tokens;
+    bytes_left -= one.bytes;
+    chosen.emplace_back(row, std::move(one.demonstration));
+  }
+  return chosen;
+}
+
+// One of the rows that ask the same, in an order that `random` decides.
+std::vector<const Example*> OneOfEachQuestion(const TaskProgram& program,
+                                              absl::Span<const Example> train,
+                                              SeededRandom& random) {
   std::unordered_set<RowKey, RowKeyHash> asked;
   std::vector<const Example*> rows;
   for (const Example& row : train) {
@@ -97,29 +131,7 @@ absl::StatusOr<std::vector<Demonstration>> ChoosePool(
     }
   }
   random.Shuffle(rows);
-  const int64_t room = program.InputLimit(/*answer_tokens=*/1) / 2;
-  size_t bytes_left = kMaxDemonstrationsBytes;
-  int passed_over = 0;
-  std::vector<std::pair<const Example*, Demonstration>> pool;
-  for (const Example* row : rows) {
-    if (static_cast<int>(pool.size()) == kMaxPoolDemonstrations ||
-        passed_over == kMaxPassedOver) {
-      break;
-    }
-    ATTUNE_ASSIGN_OR_RETURN(MeasuredRow one, MeasureRow(program, *row));
-    if (one.tokens > room || one.bytes > bytes_left) {
-      ++passed_over;
-      continue;
-    }
-    bytes_left -= one.bytes;
-    pool.emplace_back(row, std::move(one.demonstration));
-  }
-  std::sort(pool.begin(), pool.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Demonstration> chosen;
-  chosen.reserve(pool.size());
-  for (auto& [row, one] : pool) chosen.push_back(std::move(one));
-  return chosen;
+  return rows;
 }
 
 }  // namespace
@@ -128,30 +140,28 @@ absl::StatusOr<std::vector<Demonstration>> ChooseDemonstrations(
     const TaskProgram& program, absl::Span<const Example> train,
     const HardPrompt& method, uint64_t seed) {
   SeededRandom random(seed, kDemonstrationStream);
-  if (method.selection() == HardPrompt::SELECTION_NEAREST) {
-    return ChoosePool(program, train, random);
-  }
+  const bool nearest = method.selection() == HardPrompt::SELECTION_NEAREST;
   const bool balanced = method.selection() == HardPrompt::SELECTION_BALANCED;
-  int64_t room = program.InputLimit(/*answer_tokens=*/1) / 2;
-  size_t bytes_left = kMaxDemonstrationsBytes;
-  int passed_over = 0;
-  std::vector<Demonstration> chosen;
-  for (const Example* row : InTurns(Shuffled(train, balanced, random))) {
-    if (static_cast<int>(chosen.size()) == method.num_demonstrations() ||
-        passed_over == kMaxPassedOver) {
-      break;
-    }
-    ATTUNE_ASSIGN_OR_RETURN(MeasuredRow one, MeasureRow(program, *row));
-    if (one.tokens > room || one.bytes > bytes_left) {
-      ++passed_over;
-      continue;
-    }
-    room -= one.tokens;
-    bytes_left -= one.bytes;
-    chosen.push_back(std::move(one.demonstration));
+  const int64_t half = program.InputLimit(/*answer_tokens=*/1) / 2;
+  ATTUNE_ASSIGN_OR_RETURN(
+      ChosenRows rows,
+      nearest
+          ? TakeRows(program, OneOfEachQuestion(program, train, random),
+                     {.most = kMaxPoolDemonstrations,
+                      .tokens = half,
+                      .is_shared = false})
+          : TakeRows(program, InTurns(Shuffled(train, balanced, random)),
+                     {.most = method.num_demonstrations(), .tokens = half}));
+  if (nearest) {
+    std::sort(rows.begin(), rows.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+  } else {
+    // Models lean towards the answers that they saw last (Zhao et al. 2021).
+    random.Shuffle(rows);
   }
-  // Models lean towards the answers that they saw last (Zhao et al. 2021).
-  random.Shuffle(chosen);
+  std::vector<Demonstration> chosen;
+  chosen.reserve(rows.size());
+  for (auto& [row, one] : rows) chosen.push_back(std::move(one));
   return chosen;
 }
 

@@ -15,6 +15,11 @@ void EncoderBatch::AddText(absl::Span<const int64_t> ids,
   tokens_.Add(ids, marked);
 }
 
+void EncoderBatch::AddText(absl::Span<const int64_t> ids,
+                           const AttachedPrompt& prompt) {
+  AddText(ids, prompt.rows, prompt.prefix.get(), prompt.marked_rows);
+}
+
 int64_t EncoderBatch::CountRows(absl::Span<const int64_t> ids,
                                 const at::Tensor& rows) {
   return (rows.defined() ? rows.size(0) : 0) + static_cast<int64_t>(ids.size());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "worker/models/attached_prompt.h"
 #include "worker/models/base_model.h"
 #include "worker/models/encoder_model.h"
 #include "worker/models/kv_cache.h"
@@ -34,6 +35,9 @@ class EncoderBatch {
   // null for none. Ids and `marked` as TokenRows has them.
   void AddText(absl::Span<const int64_t> ids, const at::Tensor& rows,
                const KvBlock* prefix, const at::Tensor& marked = {});
+
+  // A text as a query of an encoder has it: with all that `prompt` brings.
+  void AddText(absl::Span<const int64_t> ids, const AttachedPrompt& prompt);
 
   // Rows that a text takes behind `rows` of a prompt.
   static int64_t CountRows(absl::Span<const int64_t> ids,

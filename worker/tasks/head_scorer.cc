@@ -46,8 +46,7 @@ absl::StatusOr<std::vector<std::vector<double>>> RunHeads(
     const at::NoGradGuard no_grad;
     EncoderBatch batch;
     for (const HeadQuery& query : queries) {
-      batch.AddText(query.text, query.prompt->rows, query.prompt->prefix.get(),
-                    query.prompt->marked_rows);
+      batch.AddText(query.text, *query.prompt);
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor pooled, PooledTexts(model, batch));
     Outputs outputs;
@@ -69,8 +68,7 @@ absl::StatusOr<BatchLoss> LossOfHead(const EncoderModel& model,
   return CatchTorchErrors("head loss", [&]() -> absl::StatusOr<BatchLoss> {
     EncoderBatch batch;
     for (const Sample& sample : samples) {
-      batch.AddText(sample.text, prompt.rows, prompt.prefix.get(),
-                    prompt.marked_rows);
+      batch.AddText(sample.text, prompt);
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor pooled, PooledTexts(model, batch));
     return BatchLoss{.sum = loss_of(prompt.head.Logits(pooled)),

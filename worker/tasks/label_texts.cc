@@ -6,11 +6,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 #include "worker/tasks/faults.h"
+#include "worker/tasks/plain_text.h"
 #include "worker/tasks/row_answer.h"
 #include "worker/tasks/split_examples.h"
 
@@ -23,17 +23,6 @@ using nlohmann::json;
 constexpr size_t kRowsBetweenPauses = 4096;
 // Labels that an error names.
 constexpr size_t kMaxNamedLabels = 8;
-
-// The whole characters among the first kMaxLabelTextBytes.
-std::string BeginningOf(std::string text) {
-  if (text.size() <= kMaxLabelTextBytes) return text;
-  size_t end = kMaxLabelTextBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) {
-    --end;
-  }
-  text.resize(end);
-  return text;
-}
 
 using Places = std::map<std::string, size_t>;  // of labels that are asked for
 
@@ -53,8 +42,9 @@ absl::Status AddText(const TaskProgram& program, const Example& example,
   json fields = json::parse(example.fields);
   ATTUNE_ASSIGN_OR_RETURN(std::string text,
                           TakeText(fields, text_field, example.row));
-  text = BeginningOf(OneLineText(std::move(text)));
-  if (!text.empty()) read.texts[place->second].push_back(std::move(text));
+  text = OneSpaced(std::move(text));
+  if (text.empty()) return absl::OkStatus();
+  read.texts[place->second].emplace_back(BeginningOf(text, kMaxLabelTextBytes));
   return absl::OkStatus();
 }
 
@@ -78,11 +68,6 @@ absl::Status CheckAllHaveTexts(absl::Span<const std::string> labels,
 }
 
 }  // namespace
-
-std::string OneLineText(std::string text) {
-  absl::RemoveExtraAsciiWhitespace(&text);
-  return text;
-}
 
 absl::StatusOr<LabelTexts> ReadLabelTexts(
     const TaskProgram& program, absl::Span<const std::string> rows,

@@ -40,9 +40,6 @@ absl::StatusOr<LabelTexts> ReadLabelTexts(
     absl::Span<const std::string> labels, const std::string& text_field,
     const std::function<absl::Status()>& pause);
 
-// `text` on one line, as LabelTexts has it.
-std::string OneLineText(std::string text);
-
 }  // namespace attune::worker
 
 #endif  // ATTUNE_WORKER_TASKS_LABEL_TEXTS_H_

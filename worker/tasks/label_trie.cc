@@ -1,8 +1,10 @@
 #include "worker/tasks/label_trie.h"
 
 #include <algorithm>
+#include <map>
 
 #include "proto/cc/status.h"
+#include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
 
 namespace attune::worker {
@@ -50,41 +52,47 @@ bool CheckWord(const LabelTrie::Word& word, int64_t end_token,
 
 }  // namespace
 
+absl::Status CheckLabelWords(const std::vector<LabelTrie::Word>& words,
+                             int num_labels, int64_t end_token) {
+  FieldViolations violations;
+  std::map<std::vector<int64_t>, const LabelTrie::Word*> by_ids;
+  std::vector<bool> has_words(num_labels, false);
+  for (const LabelTrie::Word& word : words) {
+    if (!CheckWord(word, end_token, violations)) continue;
+    const auto [known, is_new] = by_ids.emplace(word.ids, &word);
+    if (!is_new) {
+      violations.Add(
+          kLabelsPath,
+          Concat("the words '", known->second->text, "' and '", word.text,
+                 "' become the same tokens in this model"));
+      continue;
+    }
+    has_words[word.label] = true;
+  }
+  if (!violations.empty()) return violations.ToStatus();
+  const auto without = std::find(has_words.begin(), has_words.end(), false);
+  if (without == has_words.end()) return absl::OkStatus();
+  return InvalidField(kLabelsPath, Concat("label ", without - has_words.begin(),
+                                          " has no words"));
+}
+
 absl::StatusOr<LabelTrie> LabelTrie::Build(const std::vector<Word>& words,
                                            int num_labels, int64_t end_token) {
+  ATTUNE_RETURN_IF_ERROR(CheckLabelWords(words, num_labels, end_token));
   LabelTrie trie;
-  FieldViolations violations;
   trie.num_labels_ = num_labels;
   trie.label_words_.resize(num_labels);
   trie.nodes_.emplace_back();
   std::vector<int> last_node(words.size());
-  std::vector<int> word_at = {-1};  // node -> the word that ends there
   for (size_t w = 0; w < words.size(); ++w) {
-    if (!CheckWord(words[w], end_token, violations)) continue;
     int node = 0;
     for (int64_t token : words[w].ids) {
       const int position = FindChild(trie.nodes_, node, token);
       node = position >= 0 ? trie.nodes_[node].children[position]
                            : AddChild(trie.nodes_, node, token);
     }
-    word_at.resize(trie.nodes_.size(), -1);
-    if (word_at[node] >= 0) {
-      violations.Add(
-          kLabelsPath,
-          Concat("the words '", words[word_at[node]].text, "' and '",
-                 words[w].text, "' become the same tokens in this model"));
-      continue;
-    }
-    word_at[node] = static_cast<int>(w);
     last_node[w] = node;
     trie.label_words_[words[w].label].push_back(static_cast<int>(w));
-  }
-  if (!violations.empty()) return violations.ToStatus();
-  for (int label = 0; label < num_labels; ++label) {
-    if (trie.label_words_[label].empty()) {
-      return InvalidField(kLabelsPath,
-                          Concat("label ", label, " has no words"));
-    }
   }
   for (int& node : last_node) {
     if (!trie.nodes_[node].children.empty()) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace attune::worker {
@@ -39,10 +40,8 @@ class LabelTrie {
     int child = 0;  // position among the node's children
   };
 
-  // `words`: at least one for each of 0 .. num_labels - 1, num_labels >= 2.
-  // `end_token` ends a word that another one continues. INVALID_ARGUMENT
-  // naming all words without tokens or with those of another one, or a label
-  // without words.
+  // num_labels >= 2. `end_token` ends a word that another one continues. Errors
+  // of CheckLabelWords.
   static absl::StatusOr<LabelTrie> Build(const std::vector<Word>& words,
                                          int num_labels, int64_t end_token);
 
@@ -96,6 +95,12 @@ class LabelTrie {
   Plan full_plan_;
   std::vector<Plan> label_plans_;
 };
+
+// INVALID_ARGUMENT naming all of `words` without tokens, with those of another
+// one or with `end_token` (-1: there is none), or a label among 0 ..
+// num_labels - 1 without words.
+absl::Status CheckLabelWords(const std::vector<LabelTrie::Word>& words,
+                             int num_labels, int64_t end_token);
 
 }  // namespace attune::worker
 

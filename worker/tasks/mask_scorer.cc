@@ -30,10 +30,9 @@ class MaskBatch {
       ids.insert(ids.end(), group.length, *place);
       ids.insert(ids.end(), place + 1, masked.text.end());
       if (prompt != nullptr) {
-        batch_.AddText(ids, prompt->rows, prompt->prefix.get(),
-                       prompt->marked_rows);
+        batch_.AddText(ids, *prompt);
       } else {
-        batch_.AddText(ids, at::Tensor(), /*prefix=*/nullptr);
+        batch_.AddText(ids, /*rows=*/at::Tensor(), /*prefix=*/nullptr);
       }
       const int64_t first =
           batch_.texts().back().text_begin() + masked.mask_place;

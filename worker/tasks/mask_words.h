@@ -27,9 +27,7 @@ class MaskWords {
     int64_t num_words() const { return static_cast<int64_t>(labels.size()); }
   };
 
-  // `words`: at least one for each of 0 .. num_labels - 1. INVALID_ARGUMENT
-  // naming all words without tokens or with those of another one, or a label
-  // without words.
+  // Errors of CheckLabelWords.
   static absl::StatusOr<MaskWords> Build(
       const std::vector<LabelTrie::Word>& words, int num_labels);
 

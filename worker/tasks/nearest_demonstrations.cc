@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/plain_text.h"
 
 namespace attune::worker {
 namespace {
@@ -49,22 +49,6 @@ void AppendWords(const json& value, std::string& text) {
   } else {
     text += Concat(" ", value.dump());
   }
-}
-
-std::string WithoutExtraSpace(std::string_view text) {
-  std::string result(text);
-  absl::RemoveExtraAsciiWhitespace(&result);
-  return result;
-}
-
-// The beginning of a UTF-8 text, in whole characters.
-std::string_view BeginningOf(std::string_view text) {
-  if (text.size() <= kMaxEmbeddedBytes) return text;
-  size_t end = kMaxEmbeddedBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) {
-    --end;
-  }
-  return text.substr(0, end);
 }
 
 double DotProduct(absl::Span<const float> a, absl::Span<const double> b) {
@@ -175,7 +159,7 @@ absl::Status NearestDemonstrations::AddTexts(
   texts_.reserve(pool.size());
   double total = 0;
   for (const std::string& text : pool) {
-    texts_.push_back(WithoutExtraSpace(text));
+    texts_.push_back(OneSpaced(text));
     ATTUNE_ASSIGN_OR_RETURN(std::vector<TokenCount> counted,
                             CountTokens(texts_.back()));
     for (const TokenCount& one : counted) {
@@ -205,8 +189,9 @@ absl::StatusOr<std::vector<NearestDemonstrations::TokenCount>>
 NearestDemonstrations::CountTokens(const std::string& text) const {
   if (text.empty()) return std::vector<TokenCount>();
   // Behind a space, so that the first word is the token that it is elsewhere.
-  absl::StatusOr<Encoding> tokens = tokenizer_.Encode(
-      Concat(" ", BeginningOf(text)), /*add_special_tokens=*/false);
+  absl::StatusOr<Encoding> tokens =
+      tokenizer_.Encode(Concat(" ", BeginningOf(text, kMaxEmbeddedBytes)),
+                        /*add_special_tokens=*/false);
   if (!tokens.ok()) {
     return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
   }
@@ -258,7 +243,7 @@ void NearestDemonstrations::Finish(std::vector<double>& mean) const {
 
 absl::StatusOr<std::vector<size_t>> NearestDemonstrations::Nearest(
     std::string_view text, size_t count) const {
-  const std::string wanted = WithoutExtraSpace(text);
+  const std::string wanted = OneSpaced(std::string(text));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenCount> tokens,
                           CountTokens(wanted));
   std::vector<double> query = MeanOf(tokens);

@@ -1,5 +1,7 @@
 #include "worker/tasks/prompt_marks.h"
 
+#include <utility>
+
 namespace attune::worker {
 namespace {
 
@@ -17,16 +19,19 @@ size_t TokenBehind(const Encoding& tokens, size_t num_tokens, size_t place) {
 
 }  // namespace
 
-UnmarkedText TakePromptMarks(std::string_view text) {
+UnmarkedText TakePromptMarks(std::string text) {
+  size_t mark = text.find(kPromptMark);
+  if (mark == text.npos) return {.text = std::move(text), .places = {}};
   UnmarkedText taken;
   taken.text.reserve(text.size());
-  while (true) {
-    const size_t mark = text.find(kPromptMark);
-    taken.text += text.substr(0, mark);
-    if (mark == text.npos) return taken;
+  size_t begin = 0;
+  for (; mark != text.npos; mark = text.find(kPromptMark, begin)) {
+    taken.text.append(text, begin, mark - begin);
     taken.places.push_back(taken.text.size());
-    text.remove_prefix(mark + kPromptMark.size());
+    begin = mark + kPromptMark.size();
   }
+  taken.text.append(text, begin);
+  return taken;
 }
 
 std::vector<int64_t> WithPromptRows(const Encoding& tokens, size_t num_tokens,

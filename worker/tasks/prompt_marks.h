@@ -41,7 +41,8 @@ struct UnmarkedText {
   std::vector<size_t> places;  // bytes of `text` where marks stood, ascending
 };
 
-UnmarkedText TakePromptMarks(std::string_view text);
+// Copies nothing of a text without marks.
+UnmarkedText TakePromptMarks(std::string text);
 
 // The ids of the first `num_tokens` of `tokens`, those of an UnmarkedText, with
 // `num_rows` rows, in their order, dealt out evenly to `places`: the first rows

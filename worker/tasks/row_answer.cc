@@ -274,17 +274,9 @@ absl::StatusOr<std::string> TakeSpans(json& fields, const TaskSpec& task,
   return places.dump();
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> TakeText(json& fields, const std::string& field,
-                                     int64_t row) {
-  ATTUNE_ASSIGN_OR_RETURN(const json value, TakeField(fields, field, row));
-  if (!value.is_string()) return FieldError(row, field, "a text", value);
-  return value.get<std::string>();
-}
-
-absl::StatusOr<std::string> TakeAnswer(json& fields, const TaskSpec& task,
-                                       int64_t row) {
+// -> the answer of a task whose rows have one.
+absl::StatusOr<std::string> TakeOneAnswer(json& fields, const TaskSpec& task,
+                                          int64_t row) {
   const std::string& field = task.answer_field();
   switch (task.type()) {
     case attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION:
@@ -301,8 +293,17 @@ absl::StatusOr<std::string> TakeAnswer(json& fields, const TaskSpec& task,
   }
 }
 
-absl::StatusOr<RowAnswer> TakeSomeAnswer(json& fields, const TaskSpec& task,
-                                         int64_t row) {
+}  // namespace
+
+absl::StatusOr<std::string> TakeText(json& fields, const std::string& field,
+                                     int64_t row) {
+  ATTUNE_ASSIGN_OR_RETURN(const json value, TakeField(fields, field, row));
+  if (!value.is_string()) return FieldError(row, field, "a text", value);
+  return value.get<std::string>();
+}
+
+absl::StatusOr<RowAnswer> TakeAnswer(json& fields, const TaskSpec& task,
+                                     int64_t row) {
   const std::string& field = task.answer_field();
   RowAnswer answer;
   if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION) {
@@ -310,7 +311,7 @@ absl::StatusOr<RowAnswer> TakeSomeAnswer(json& fields, const TaskSpec& task,
     answer.text = std::move(answer.others.front());
     answer.others.erase(answer.others.begin());
   } else {
-    ATTUNE_ASSIGN_OR_RETURN(answer.text, TakeAnswer(fields, task, row));
+    ATTUNE_ASSIGN_OR_RETURN(answer.text, TakeOneAnswer(fields, task, row));
   }
   if (answer.text.empty()) {
     return RowError(row, Concat("field '", field, "' is empty"), field);

@@ -19,30 +19,25 @@ namespace attune::worker {
 absl::StatusOr<std::string> TakeText(nlohmann::json& fields,
                                      const std::string& field, int64_t row);
 
-// Takes the answer of a row out of its fields, as one text: of a token
-// classification its tags, joined by spaces; of several labels a JSON list; of
-// a regression a JSON number; of an extractive QA a JSON list of places in the
-// context; of a multiple choice the right choice's text; of the others as it
-// is. `task` has its defaults filled in. RowError naming the field for what is
-// no such answer, or for choices that are none.
-absl::StatusOr<std::string> TakeAnswer(nlohmann::json& fields,
-                                       const attune::v1::TaskSpec& task,
-                                       int64_t row);
-
 // The most right answers of a generation's row.
 inline constexpr size_t kMaxRightTexts = 64;
 
 // A row's answer and, of a generation, what else is right.
 struct RowAnswer {
-  std::string text;
+  std::string text;  // never empty
   std::vector<std::string> others;
 };
 
-// As TakeAnswer, but that a generation's answer may be a list of texts, any of
-// which is right: the first is its answer. RowError also for an empty answer.
-absl::StatusOr<RowAnswer> TakeSomeAnswer(nlohmann::json& fields,
-                                         const attune::v1::TaskSpec& task,
-                                         int64_t row);
+// Takes the answer of a row out of its fields, as one text: of a token
+// classification its tags, joined by spaces; of several labels a JSON list; of
+// a regression a JSON number; of an extractive QA a JSON list of places in the
+// context; of a multiple choice the right choice's text; of the others as it
+// is, where a generation may have a list of texts, any of which is right and
+// the first its answer. `task` has its defaults filled in. RowError naming the
+// field for what is no such answer or empty, or for choices that are none.
+absl::StatusOr<RowAnswer> TakeAnswer(nlohmann::json& fields,
+                                     const attune::v1::TaskSpec& task,
+                                     int64_t row);
 
 // The answer of a token classification as one tag per word.
 std::vector<std::string> SplitTags(std::string_view answer);

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "proto/cc/digest.h"
 #include "proto/cc/text.h"
+#include "worker/tasks/plain_text.h"
 #include "worker/tasks/row_answer.h"
 #include "worker/tasks/row_fields.h"
 
@@ -25,15 +26,6 @@ RowKey KeyOf(std::string_view text) {
   (void)absl::SimpleHexAtoi(digest.substr(0, kDigits), &key.high);
   (void)absl::SimpleHexAtoi(digest.substr(kDigits, kDigits), &key.low);
   return key;
-}
-
-// With one space wherever there is white space, and none at the ends.
-std::string OneSpaced(std::string text) {
-  for (char& c : text) {
-    if (absl::ascii_isspace(static_cast<unsigned char>(c))) c = ' ';
-  }
-  absl::RemoveExtraAsciiWhitespace(&text);
-  return text;
 }
 
 void NormaliseTexts(json& value) {

@@ -62,7 +62,7 @@ absl::StatusOr<WindowOutputs> RunWindows(
     const EncoderModel& model, absl::Span<const PlacedWindow> windows) {
   EncoderBatch batch;
   for (const PlacedWindow& one : windows) {
-    batch.AddText(one.window->ids, one.prompt->rows, one.prompt->prefix.get());
+    batch.AddText(one.window->ids, *one.prompt);
   }
   ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
                           model.Forward(batch.Build(model)));

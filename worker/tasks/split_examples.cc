@@ -38,8 +38,7 @@ absl::StatusOr<std::optional<Example>> ReadExample(
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::string own, TakeSplitName(fields, number));
   if (split != "all" && own != split) return std::nullopt;
-  ATTUNE_ASSIGN_OR_RETURN(RowAnswer answer,
-                          TakeSomeAnswer(fields, task, number));
+  ATTUNE_ASSIGN_OR_RETURN(RowAnswer answer, TakeAnswer(fields, task, number));
   return Example{.row = number,
                  .fields = fields.dump(),
                  .answer = std::move(answer.text),

@@ -57,7 +57,7 @@ absl::StatusOr<std::vector<TagScores>> ScoreTags(
     const at::NoGradGuard no_grad;
     EncoderBatch batch;
     for (const TagQuery& query : queries) {
-      batch.AddText(query.text, query.prompt->rows, query.prompt->prefix.get());
+      batch.AddText(query.text, *query.prompt);
     }
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor hidden,
                             model.Forward(batch.Build(model)));
@@ -103,7 +103,7 @@ absl::StatusOr<BatchLoss> TagLoss(const EncoderModel& model,
     std::vector<int64_t> rows;
     std::vector<int64_t> tags;
     for (const TagSample& sample : samples) {
-      batch.AddText(sample.text, prompt.rows, prompt.prefix.get());
+      batch.AddText(sample.text, prompt);
       AddWordRows(sample.words, batch.texts().back().text_begin(), rows);
       for (size_t i = 0; i < sample.words.size(); ++i) {
         if (sample.words[i].token >= 0) tags.push_back(sample.tags[i]);

@@ -262,9 +262,10 @@ absl::StatusOr<int64_t> TaskProgram::CountShownTokens(
                           ComposeText(task_, *model_, question, shown));
   ATTUNE_ASSIGN_OR_RETURN(const std::string without,
                           ComposeText(task_, *model_, question, {}));
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> all, EncodeText(with));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> all,
+                          EncodeText(Unmarked(with)));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> alone,
-                          EncodeText(without));
+                          EncodeText(Unmarked(without)));
   return static_cast<int64_t>(all.size()) - static_cast<int64_t>(alone.size());
 }
 
@@ -314,19 +315,21 @@ int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
 
 absl::StatusOr<std::string> TaskProgram::RenderFields(const json& fields,
                                                       bool with_marks) const {
-  std::string values = DumpFields(fields);
-  if (has_markers() && values.find(kPromptMark) != values.npos) {
-    return MakeError(Reason::kInvalidData,
-                     "a field has the characters U+E002 and U+E003, which "
-                     "mark the rows of the prompt");
-  }
+  std::string values;
   if (has_markers() || scores_at_mask()) {
     json variables = fields;
+    if (scores_at_mask()) variables[kMaskVariable] = model_->mask_token;
     if (has_markers()) {
+      if (DumpFields(variables).find(kPromptMark) != std::string::npos) {
+        return MakeError(Reason::kInvalidData,
+                         "a field has the characters U+E002 and U+E003, which "
+                         "mark the rows of the prompt");
+      }
       variables[kPromptVariable] = with_marks ? kPromptMark : "";
     }
-    if (scores_at_mask()) variables[kMaskVariable] = model_->mask_token;
     values = DumpFields(variables);
+  } else {
+    values = DumpFields(fields);
   }
   absl::StatusOr<std::string> text = template_->Render(values);
   if (!text.ok()) return TemplateError(text.status());
@@ -335,6 +338,12 @@ absl::StatusOr<std::string> TaskProgram::RenderFields(const json& fields,
                      "the template renders to an empty text");
   }
   return text;
+}
+
+UnmarkedText TaskProgram::Unmarked(std::string text) const {
+  // The mark's characters are a text's own where there are no markers.
+  if (!has_markers()) return {.text = std::move(text), .places = {}};
+  return TakePromptMarks(std::move(text));
 }
 
 absl::StatusOr<std::string> TaskProgram::Render(
@@ -346,11 +355,10 @@ absl::StatusOr<std::string> TaskProgram::Render(
 }
 
 absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
-    std::string_view text) const {
-  const UnmarkedText unmarked = TakePromptMarks(text);
+    const UnmarkedText& text) const {
   // A chat template writes the special tokens itself.
   absl::StatusOr<Encoding> tokens = model_->tokenizer->Encode(
-      unmarked.text, /*add_special_tokens=*/!task_.use_chat_template());
+      text.text, /*add_special_tokens=*/!task_.use_chat_template());
   if (!tokens.ok()) {
     return MakeError(Reason::kInvalidData, ToStd(tokens.status().message()));
   }
@@ -358,8 +366,8 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
   if (!task_.use_chat_template() && answers_behind_input()) {
     tokens->ids.resize(tokens->ids.size() - num_tokens_added_behind_);
   }
-  if (unmarked.places.empty()) return std::move(tokens->ids);
-  return WithPromptRows(*tokens, tokens->ids.size(), unmarked.places,
+  if (text.places.empty()) return std::move(tokens->ids);
+  return WithPromptRows(*tokens, tokens->ids.size(), text.places,
                         marked_rows());
 }
 

@@ -121,8 +121,8 @@ class TaskProgram : public TaskTraits {
                                     const std::string& answer) const;
   // Places of the context that are kept for the answer.
   int64_t AnswerPlaces(int64_t answer_tokens) const;
-  // Fields in the template's text, which is not empty.
-  // With a mark at its markers, or with nothing there.
+  // Fields in the template's text, which is not empty, with marks at its
+  // markers or nothing there.
   absl::StatusOr<std::string> RenderFields(const nlohmann::json& fields,
                                            bool with_marks) const;
   absl::StatusOr<int64_t> CountShownTokens(
@@ -133,8 +133,10 @@ class TaskProgram : public TaskTraits {
   // The text of an input behind `shown`.
   absl::StatusOr<std::string> Render(
       const nlohmann::json& fields, absl::Span<const ShownExample> shown) const;
-  // text: may have marks, which become the prompt's rows.
-  absl::StatusOr<std::vector<int64_t>> EncodeText(std::string_view text) const;
+  UnmarkedText Unmarked(std::string text) const;
+  // The tokens of a text, with rows of the prompt in the places of its marks.
+  absl::StatusOr<std::vector<int64_t>> EncodeText(
+      const UnmarkedText& text) const;
   // A row's text with the value of one field apart.
   struct Frame {
     std::string front;

@@ -54,10 +54,10 @@ absl::StatusOr<DemonstrationPool::Choice> TaskProgram::ChooseNearest(
   return demonstrations_.Choose(
       QuestionText(fields_read(), fields), max_bytes,
       [&](absl::Span<const ShownExample> shown) -> absl::StatusOr<bool> {
-        ATTUNE_ASSIGN_OR_RETURN(const std::string text,
+        ATTUNE_ASSIGN_OR_RETURN(std::string text,
                                 ComposeText(task_, *model_, question, shown));
         ATTUNE_ASSIGN_OR_RETURN(const std::vector<int64_t> ids,
-                                EncodeText(text));
+                                EncodeText(Unmarked(std::move(text))));
         return static_cast<int64_t>(ids.size()) <= limit;
       });
 }
@@ -74,13 +74,14 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareText(
     shown = nearest.shown;
   }
   for (int cuts = 0; cuts <= kMaxCuts; ++cuts) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(values, shown));
+    ATTUNE_ASSIGN_OR_RETURN(std::string rendered, Render(values, shown));
+    const UnmarkedText text = Unmarked(std::move(rendered));
     ATTUNE_ASSIGN_OR_RETURN(input.ids, EncodeText(text));
     if (input.ids.empty()) {
       return MakeError(Reason::kInvalidTemplate,
                        "the template renders to a text without tokens");
     }
-    if (marked_rows() > 0 && text.find(kPromptMark) == text.npos) {
+    if (marked_rows() > 0 && text.places.empty()) {
       return MakeError(Reason::kInvalidTemplate,
                        Concat("the template renders to a text without {{ ",
                               kPromptVariable, " }}"));
@@ -89,8 +90,7 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareText(
     if (cuts == 0) input.num_whole_tokens = input.num_tokens();
     if (size <= limit) {
       input.bare_answer = !answers_behind_input() ||
-                          task_.use_chat_template() ||
-                          EndsInSpace(TakePromptMarks(text).text);
+                          task_.use_chat_template() || EndsInSpace(text.text);
       if (scores_at_mask()) {
         ATTUNE_ASSIGN_OR_RETURN(input.mask_place,
                                 label_tokens_->FindMask(input.ids));

@@ -45,6 +45,11 @@ class TaskTraits {
     return !is_generation() &&
            task_.label_scoring() == attune::v1::LABEL_SCORING_HEAD;
   }
+  // Outputs of that layer.
+  int64_t num_outputs() const {
+    if (is_extraction()) return 2;
+    return is_regression() ? 1 : task_.labels_size();
+  }
   // A model that fills masks weighs label words at the one of the template.
   bool scores_at_mask() const {
     return is_classification() && !scores_by_head() &&
@@ -53,11 +58,6 @@ class TaskTraits {
   // Label words are weighed behind the text.
   bool scores_behind_text() const {
     return is_classification() && !scores_by_head() && !scores_at_mask();
-  }
-  // Outputs of that layer.
-  int64_t num_outputs() const {
-    if (is_extraction()) return 2;
-    return is_regression() ? 1 : task_.labels_size();
   }
   // Whether the prompt's rows stand where the template has its markers; else
   // they stand in front of the input.

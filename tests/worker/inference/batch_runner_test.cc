@@ -94,6 +94,29 @@ class BatchRunnerTest : public InferenceFixture {
     EXPECT_EQ(a.prompt_version(), b.prompt_version());
   }
 
+  // Expects that one pass answers every text for every target as it is answered
+  // alone.
+  void ExpectOnePassAnswersAsAlone(const std::vector<InferenceTarget>& targets,
+                                   const std::vector<std::string>& texts) {
+    BatchRunner runner({}, clock_);
+    std::vector<std::shared_ptr<Outcome>> outcomes;
+    std::vector<PredictResult> alone;
+    for (const std::string& text : texts) {
+      for (const InferenceTarget& target : targets) {
+        alone.push_back(Alone(target, Text(text)));
+        outcomes.push_back(Add(runner, target, Text(text)));
+      }
+    }
+
+    runner.Step();
+
+    EXPECT_TRUE(runner.idle());
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      ASSERT_OK(**outcomes[i]);
+      ExpectSame(***outcomes[i], alone[i]);
+    }
+  }
+
   // An input that is decoded by beams.
   static InferenceInput Beams(const std::string& text, int num_beams) {
     InferenceInput input = Text(text);
@@ -128,23 +151,9 @@ TEST_F(BatchRunnerTest, AMixedBatchAnswersAsEachInputAlone) {
       Classification({"good", "bad"}),
       WithPrompt(Classification({"good", "bad"}), 1),
       WithPrompt(Classification({"card lost", "card", "refund please"}), 2)};
-  BatchRunner runner({}, clock_);
-  std::vector<std::shared_ptr<Outcome>> outcomes;
-  std::vector<PredictResult> alone;
-  for (const char* text : {"short", "a somewhat longer text than that", "x"}) {
-    for (const InferenceTarget& target : targets) {
-      alone.push_back(Alone(target, Text(text)));
-      outcomes.push_back(Add(runner, target, Text(text)));
-    }
-  }
 
-  runner.Step();
-
-  EXPECT_TRUE(runner.idle());  // one pass for all of them
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    ASSERT_OK(**outcomes[i]);
-    ExpectSame(***outcomes[i], alone[i]);
-  }
+  ExpectOnePassAnswersAsAlone(
+      targets, {"short", "a somewhat longer text than that", "x"});
 }
 
 InferenceTarget AtMarkers(InferenceTarget target, const std::string& source) {
@@ -160,25 +169,11 @@ TEST_F(BatchRunnerTest, RowsAtMarkersAnswerBesideOthersAsAlone) {
       WithPrompt(AtMarkers(Classification({"good", "bad"}), middle), 1),
       WithPrompt(AtMarkers(Classification({"good", "bad"}), middle), 2),
       WithPrompt(Classification({"good", "bad"}), 1)};
-  BatchRunner runner({}, clock_);
-  std::vector<std::shared_ptr<Outcome>> outcomes;
-  std::vector<PredictResult> alone;
-  for (const char* text : {"short", "a somewhat longer text than that"}) {
-    for (const InferenceTarget& target : targets) {
-      alone.push_back(Alone(target, Text(text)));
-      outcomes.push_back(Add(runner, target, Text(text)));
-    }
-  }
 
-  runner.Step();
-
-  EXPECT_TRUE(runner.idle());
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    ASSERT_OK(**outcomes[i]);
-    ExpectSame(***outcomes[i], alone[i]);
-  }
-  EXPECT_NE(alone[0].answer().label().score(),
-            alone[1].answer().label().score());
+  ExpectOnePassAnswersAsAlone(targets,
+                              {"short", "a somewhat longer text than that"});
+  EXPECT_NE(Alone(targets[0], Text("short")).answer().label().score(),
+            Alone(targets[1], Text("short")).answer().label().score());
 }
 
 TEST_F(BatchRunnerTest, AMarkerInFrontIsAPromptInFront) {
@@ -206,25 +201,11 @@ TEST_F(BatchRunnerTest, WordsAtAMaskAnswerAsEachInputAlone) {
   words.task.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
   InferenceTarget others = words;
   others.task.mutable_labels(0)->add_words("all right");
-  BatchRunner runner({}, clock_);
-  std::vector<std::shared_ptr<Outcome>> outcomes;
-  std::vector<PredictResult> alone;
-  for (const InferenceTarget& target : {words, others}) {
-    for (const char* text : {"short", "a somewhat longer text than that"}) {
-      alone.push_back(Alone(target, Text(text)));
-      outcomes.push_back(Add(runner, target, Text(text)));
-    }
-  }
 
-  runner.Step();
-
-  EXPECT_TRUE(runner.idle());
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    ASSERT_OK(**outcomes[i]);
-    ExpectSame(***outcomes[i], alone[i]);
-  }
-  EXPECT_NE(alone[0].answer().label().score(),
-            alone[2].answer().label().score());
+  ExpectOnePassAnswersAsAlone({words, others},
+                              {"short", "a somewhat longer text than that"});
+  EXPECT_NE(Alone(words, Text("short")).answer().label().score(),
+            Alone(others, Text("short")).answer().label().score());
 }
 
 TEST_F(BatchRunnerTest, ACalibrationSetsScoresRightAndWithholdsAnswers) {

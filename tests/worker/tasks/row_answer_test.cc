@@ -32,9 +32,9 @@ attune::v1::TaskSpec TaskOfType(attune::v1::TaskType type,
 std::string Taken(const attune::v1::TaskSpec& task, const std::string& row,
                   std::string* left = nullptr) {
   json fields = json::parse(row);
-  const absl::StatusOr<std::string> answer = TakeAnswer(fields, task, 4);
+  const absl::StatusOr<RowAnswer> answer = TakeAnswer(fields, task, 4);
   if (left != nullptr) *left = fields.dump();
-  return answer.ok() ? *answer : std::string(answer.status().message());
+  return answer.ok() ? answer->text : std::string(answer.status().message());
 }
 
 TEST(TakeAnswer, LeavesTheOtherFields) {
@@ -136,12 +136,12 @@ TEST(TakeAnswer, NamesRowAndField) {
               HasSubstr("\"LOC\" is no tag"));
 }
 
-TEST(TakeSomeAnswer, TakesAllRightTextsOfAGeneration) {
+TEST(TakeAnswer, TakesAllRightTextsOfAGeneration) {
   const attune::v1::TaskSpec task =
       TaskOfType(attune::v1::TASK_TYPE_TEXT_GENERATION);
   json fields = json::parse(R"({"text": "a", "target": ["b", "c", "b"]})");
 
-  const absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(fields, task, 4);
+  const absl::StatusOr<RowAnswer> answer = TakeAnswer(fields, task, 4);
 
   ASSERT_OK(answer);
   EXPECT_EQ(answer->text, "b");
@@ -149,10 +149,10 @@ TEST(TakeSomeAnswer, TakesAllRightTextsOfAGeneration) {
   EXPECT_EQ(fields.dump(), R"({"text":"a"})");
 }
 
-TEST(TakeSomeAnswer, OtherTasksHaveOneAnswer) {
+TEST(TakeAnswer, OtherTasksHaveOneAnswer) {
   json fields = json::parse(R"({"label": "b"})");
 
-  const absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(
+  const absl::StatusOr<RowAnswer> answer = TakeAnswer(
       fields, TaskOfType(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION), 4);
 
   ASSERT_OK(answer);
@@ -160,7 +160,7 @@ TEST(TakeSomeAnswer, OtherTasksHaveOneAnswer) {
   EXPECT_TRUE(answer->others.empty());
 }
 
-TEST(TakeSomeAnswer, NamesRowAndFieldOfTextsThatAreNoAnswer) {
+TEST(TakeAnswer, NamesRowAndFieldOfTextsThatAreNoAnswer) {
   std::string many = R"({"target": ["a")";
   for (size_t i = 0; i < kMaxRightTexts; ++i) many += R"(, "a")";
   many += "]}";
@@ -176,7 +176,7 @@ TEST(TakeSomeAnswer, NamesRowAndFieldOfTextsThatAreNoAnswer) {
       {R"({})", "row 4: field 'target' is missing"}};
   for (const auto& [row, message] : cases) {
     json fields = json::parse(row);
-    const absl::StatusOr<RowAnswer> answer = TakeSomeAnswer(
+    const absl::StatusOr<RowAnswer> answer = TakeAnswer(
         fields, TaskOfType(attune::v1::TASK_TYPE_TEXT_GENERATION), 4);
     EXPECT_THAT(std::string(answer.status().message()), HasSubstr(message));
   }

@@ -705,6 +705,14 @@ TEST(TaskProgram, AMarkAtTheEndLeavesTheAnswerItsSpace) {
   EXPECT_TRUE(bare->PrepareInput(R"({"text": "it"})", 1)->bare_answer);
 }
 
+TEST(TaskProgram, WithoutMarkersTheMarksCharactersAreTheTextsOwn) {
+  const std::string text = "a\xee\x80\x82\xee\x80\x83z";
+
+  EXPECT_EQ(MarkedIds(*CompileTask(TaskOf("{{ text }}"), 2),
+                      "{\"text\": \"" + text + "\"}"),
+            IdsOfText(text));
+}
+
 TEST(TaskProgram, RefusesMarkersThatCannotBe) {
   EXPECT_THAT(CompileError(MarkedTask("{{ text }}")),
               ReasonIs(Reason::kInvalidTemplate, HasSubstr("soft_prompt")));
