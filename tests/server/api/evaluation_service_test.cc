@@ -41,7 +41,8 @@ TEST(EvaluationService, CallsWithoutADeadlineGetFourHours) {
 
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_GT(seconds, 3 * 3600);
-  EXPECT_LE(seconds, 4 * 3600 + 1);
+  // gRPC rounds a timeout of hours up to hundreds of seconds on the wire.
+  EXPECT_LE(seconds, 4 * 3600 + 100);
 }
 
 }  // namespace
