@@ -40,7 +40,7 @@ struct AugmentOptions {
   int32_t max_attempts = 0;
   std::optional<double> min_score;
   int32_t max_new_tokens = 0;
-  double temperature = 0;
+  std::optional<double> temperature;
   double top_p = 0;
   uint64_t seed = 0;
   bool with_source_rows = false;
@@ -65,7 +65,7 @@ v1::AugmentDatasetRequest AugmentationOf(const AugmentOptions& options) {
   }
   v1::Decoding decoding;
   decoding.set_max_new_tokens(options.max_new_tokens);
-  decoding.set_temperature(options.temperature);
+  if (options.temperature) decoding.set_temperature(*options.temperature);
   if (options.top_p != 0) decoding.mutable_top_p()->set_value(options.top_p);
   if (decoding.ByteSizeLong() > 0) *request.mutable_decoding() = decoding;
   request.set_seed(options.seed);

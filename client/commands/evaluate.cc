@@ -56,6 +56,7 @@ absl::StatusOr<v1::InferenceTarget> BaseOf(Session& session,
   *base.mutable_base()->mutable_task() = version.task();
   base.mutable_base()->mutable_task()->clear_demonstrations();
   base.mutable_base()->mutable_task()->clear_num_nearest_demonstrations();
+  base.mutable_base()->mutable_task()->clear_more_templates();
   return base;
 }
 

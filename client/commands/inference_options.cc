@@ -29,7 +29,7 @@ void AddDecodingOptions(CLI::App& command, InferenceOptions& options) {
       ->group(group);
   command
       .add_option("--temperature", options.temperature,
-                  "Above 0 samples instead of taking the likeliest")
+                  "Above 0 samples, 0 takes the likeliest")
       ->group(group);
   command
       .add_option("--top-k", options.top_k,
@@ -83,8 +83,8 @@ absl::StatusOr<v1::InferenceTarget> TargetOf(Session& session,
 v1::Decoding DecodingOf(const InferenceOptions& options) {
   v1::Decoding decoding;
   decoding.set_max_new_tokens(options.max_new_tokens);
-  decoding.set_temperature(options.temperature);
-  decoding.set_top_k(options.top_k);
+  if (options.temperature) decoding.set_temperature(*options.temperature);
+  if (options.top_k) decoding.set_top_k(*options.top_k);
   if (options.top_p != 0) {
     decoding.mutable_top_p()->set_value(options.top_p);
   }

@@ -21,8 +21,8 @@ struct InferenceOptions {
   std::vector<std::string> fields;
   std::vector<std::string> texts;
   int32_t max_new_tokens = 0;
-  double temperature = 0;
-  int32_t top_k = 0;
+  std::optional<double> temperature;
+  std::optional<int32_t> top_k;
   double top_p = 0;
   uint64_t seed = 0;
   std::vector<std::string> stop;

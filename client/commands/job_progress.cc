@@ -133,6 +133,8 @@ std::string PhaseName(v1::TuningProgress::Phase phase) {
   switch (phase) {
     case v1::TuningProgress::PHASE_PREPARING:
       return "preparing";
+    case v1::TuningProgress::PHASE_SEARCHING:
+      return "searching";
     case v1::TuningProgress::PHASE_EVALUATING_BASE:
       return "base test";
     case v1::TuningProgress::PHASE_TRAINING:

@@ -10,6 +10,7 @@
 #include "client/commands/report_figures.h"
 #include "client/commands/report_plots.h"
 #include "client/commands/spec_text.h"
+#include "client/commands/template_candidates.h"
 #include "client/output/figures.h"
 #include "client/output/html_page.h"
 #include "client/output/html_table.h"
@@ -166,8 +167,14 @@ Markup TaskFigures(const v1::TaskSpec& task) {
   };
   add_text("System message", task.system_message());
   add_text("Template", task.template_());
-  figures +=
-      HtmlDetails(SettingsOf(task, {"template", "labels", "system_message"}));
+  if (!task.more_templates().empty()) {
+    figures += Markup::Element("h3", {}, Markup::Text("Further templates"));
+  }
+  for (const std::string& text : task.more_templates()) {
+    figures += Markup::Element("pre", {}, Markup::Text(text));
+  }
+  figures += HtmlDetails(SettingsOf(
+      task, {"template", "labels", "system_message", "more_templates"}));
   figures += LabelTable(task);
   return figures;
 }
@@ -236,6 +243,7 @@ std::string ReportPage(const v1::PromptVersion& version) {
           HtmlSection("Reliability", ReliabilityFigures(report)) +
           HtmlSection("Changed answers", ExampleFigures(report)) +
           HtmlSection("Data", DataFigures(report.splits(), report.samples())) +
+          HtmlSection("Templates tried", TemplateFigures(report)) +
           HtmlSection("Task", TaskFigures(version.task())) +
           HtmlSection("Method and training", MethodFigures(version)) +
           HtmlSection("Origin and files", SourceFigures(version)));

@@ -9,6 +9,7 @@
 #include "client/commands/data_summary.h"
 #include "client/commands/report_figures.h"
 #include "client/commands/spec_text.h"
+#include "client/commands/template_candidates.h"
 #include "client/commands/tuning_report.h"
 #include "client/output/figures.h"
 #include "client/output/table.h"
@@ -291,6 +292,7 @@ void PrintReport(const v1::PromptVersion& version, Console& console) {
   PrintSummary(version, console.out);
   PrintEvaluation(version.report(), {}, "base", console.out);
   PrintData(version.report(), console.out);
+  PrintTemplateCandidates(version.report(), console.out);
   PrintTraining(version.report(), console);
   PrintValidations(version.report(), console.out);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "absl/strings/str_join.h"
 #include "client/commands/names.h"
 #include "client/output/figures.h"
 #include "google/protobuf/descriptor.h"
@@ -106,6 +107,28 @@ void AddSettings(const Message& message, const std::string& prefix,
   }
 }
 
+// "2 given templates, patterns, up to 8 instructions, label words, ensembles of
+// 4": what a search tries beside the task's own.
+std::string SearchText(const v1::TemplateSearch& search) {
+  std::vector<std::string> parts;
+  if (search.templates_size() > 0) {
+    parts.push_back(CountedWord(search.templates_size(), "given template"));
+  }
+  if (!search.skip_patterns()) parts.emplace_back("patterns");
+  // Where it is not set the base model decides.
+  if (!search.has_num_generated()) {
+    parts.emplace_back("instructions");
+  } else if (search.num_generated() > 0) {
+    parts.push_back(
+        Concat("up to ", CountedWord(search.num_generated(), "instruction")));
+  }
+  if (search.label_words()) parts.emplace_back("label words");
+  if (search.ensemble_size() > 1) {
+    parts.push_back(Concat("ensembles of ", search.ensemble_size()));
+  }
+  return parts.empty() ? "the task's own alone" : absl::StrJoin(parts, ", ");
+}
+
 }  // namespace
 
 std::string LowerWords(std::string_view name) {
@@ -141,12 +164,15 @@ std::string MethodText(const v1::TuningMethod& method) {
     }
     case v1::TuningMethod::kHardPrompt: {
       const v1::HardPrompt& hard = method.hard_prompt();
+      const std::string text = hard.has_template_search()
+                                   ? "hard prompt, template search"
+                                   : "hard prompt";
       const int shown = hard.num_demonstrations();
       const bool nearest =
           hard.selection() == v1::HardPrompt::SELECTION_NEAREST;
-      return shown == 0 ? "hard prompt"
-                        : Concat("hard prompt, ", shown,
-                                 nearest ? " nearest" : "", " demonstrations");
+      return shown == 0 ? text
+                        : Concat(text, ", ", shown, nearest ? " nearest" : "",
+                                 " demonstrations");
     }
     case v1::TuningMethod::kLora: {
       const int rank = method.lora().rank();
@@ -187,7 +213,13 @@ Settings MethodSettings(const v1::TuningMethod& method) {
       method.GetReflection()->GetOneofFieldDescriptor(
           method, method.GetDescriptor()->oneof_decl(0));
   if (field == nullptr) return {};
-  return SettingsOf(method.GetReflection()->GetMessage(method, field));
+  const Message& set = method.GetReflection()->GetMessage(method, field);
+  if (!method.hard_prompt().has_template_search()) return SettingsOf(set);
+  // Whole templates would fill the page.
+  Settings settings = SettingsOf(set, {"template_search"});
+  settings.emplace_back("template search",
+                        SearchText(method.hard_prompt().template_search()));
+  return settings;
 }
 
 }  // namespace attune::client

@@ -37,7 +37,8 @@ std::vector<std::pair<std::string, std::string>> SettingsOf(
     const google::protobuf::Message& message,
     const std::vector<std::string_view>& left_out = {});
 
-// Those of the method that is set, without its name.
+// Those of the method that is set, without its name; of a search for a
+// template what it tries.
 std::vector<std::pair<std::string, std::string>> MethodSettings(
     const v1::TuningMethod& method);
 

@@ -7,6 +7,7 @@
 
 #include "client/commands/report_figures.h"
 #include "client/commands/spec_text.h"
+#include "client/commands/template_candidates.h"
 #include "client/output/figures.h"
 #include "client/output/sparkline.h"
 #include "client/output/table.h"
@@ -45,6 +46,7 @@ void PrintTuningReport(const v1::TuningReport& report, Console& console) {
   *out.stream << "on " << RowsText(report.after()) << ", " << StepsText(report)
               << '\n';
   PrintCurves(report, console);
+  PrintTemplateCandidates(report, out);
 }
 
 void PrintCurves(const v1::TuningReport& report, Console& console) {

@@ -7,7 +7,7 @@
 namespace attune::client {
 
 // The short form, for jobs and versions: the metrics of the base and of the
-// result, side by side, and the curves.
+// result, side by side, the curves, and what a search for a template compared.
 void PrintTuningReport(const v1::TuningReport& report, Console& console);
 
 // A line for each curve that tells how training went: loss and validations.

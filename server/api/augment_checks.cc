@@ -65,6 +65,10 @@ void CheckSampling(const v1::Decoding& decoding, FieldViolations& violations) {
   if (decoding.seed() != 0) {
     violations.Add("decoding.seed", "must be left out: set seed");
   }
+  if (decoding.has_temperature() && decoding.temperature() == 0) {
+    violations.Add("decoding.temperature",
+                   "must be above 0: texts are sampled, so that they differ");
+  }
   if (decoding.num_beams() > 1) {
     violations.Add("decoding.num_beams",
                    "must be left out: texts are sampled, so that they differ");
@@ -95,7 +99,7 @@ void SetDecoding(const v1::Decoding& asked, v1::Decoding& decoding) {
   if (decoding.max_new_tokens() == 0) {
     decoding.set_max_new_tokens(kDefaultNewTokens);
   }
-  if (decoding.temperature() == 0) {
+  if (!decoding.has_temperature()) {
     decoding.set_temperature(kDefaultTemperature);
   }
   if (!decoding.has_top_p()) decoding.mutable_top_p()->set_value(kDefaultTopP);

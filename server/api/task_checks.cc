@@ -10,6 +10,7 @@
 
 #include "absl/strings/ascii.h"
 #include "proto/cc/text.h"
+#include "server/api/template_checks.h"
 
 namespace attune::server {
 namespace {
@@ -412,13 +413,8 @@ void CheckTask(const v1::TaskSpec& task, bool labels_required,
   if (task.type() == v1::TASK_TYPE_UNSPECIFIED) {
     violations.Add(at("type"), "is required");
   }
-  if (IsBlank(task.template_())) {
-    violations.Add(at("template"), "is required and must not be blank");
-  } else if (task.template_().size() > kMaxTemplateBytes) {
-    violations.Add(at("template"),
-                   Concat("has ", task.template_().size(), " bytes; at most ",
-                          kMaxTemplateBytes));
-  }
+  CheckTemplate(task.template_(), at("template"), violations);
+  CheckMoreTemplates(task, at("more_templates"), violations);
   if (task.answer_field().size() > kMaxLabelBytes) {
     violations.Add(at("answer_field"),
                    Concat("is longer than ", kMaxLabelBytes, " bytes"));

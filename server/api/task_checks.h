@@ -12,7 +12,6 @@
 // business of CheckSupported. Pure.
 namespace attune::server {
 
-inline constexpr size_t kMaxTemplateBytes = 65'536;
 inline constexpr size_t kMaxSystemMessageBytes = 16'384;
 inline constexpr int kMinLabels = 2;
 inline constexpr int kMaxLabels = 1'000;

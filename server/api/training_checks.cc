@@ -12,6 +12,7 @@
 #include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
 #include "server/api/task_checks.h"
+#include "server/api/template_checks.h"
 #include "server/api/tuning_checks.h"
 
 namespace attune::server {
@@ -268,6 +269,47 @@ void CheckLora(const v1::Lora& lora, Fields fields) {
   }
 }
 
+// What the task itself is needed for stands in tuning_checks.cc.
+void CheckSearch(const v1::TemplateSearch& search, v1::TaskType task,
+                 const std::string& path, FieldViolations& violations) {
+  Fields fields(path, violations);
+  CheckTemplates(search.templates(), kMaxSearchTemplates,
+                 fields.Path("templates"), violations);
+  if (search.has_num_generated()) {
+    fields.CheckRange("num_generated", search.num_generated(), 0,
+                      kMaxGeneratedInstructions);
+  }
+  const bool generates = task == v1::TASK_TYPE_TEXT_GENERATION;
+  if (search.label_words() &&
+      (generates || task == v1::TASK_TYPE_MULTIPLE_CHOICE)) {
+    fields.Add("label_words", "is only for TASK_TYPE_TEXT_CLASSIFICATION");
+  }
+  if (search.ensemble_size() > 1 && generates) {
+    fields.Add("ensemble_size",
+               "is only for TASK_TYPE_TEXT_CLASSIFICATION and "
+               "TASK_TYPE_MULTIPLE_CHOICE");
+  } else {
+    fields.CheckRange("ensemble_size", search.ensemble_size(), 0,
+                      kMaxEnsembleSize);
+  }
+}
+
+void CheckHardPromptRanges(const v1::HardPrompt& hard, v1::TaskType task,
+                           const std::string& path,
+                           FieldViolations& violations) {
+  Fields fields(path, violations);
+  fields.CheckRange("num_demonstrations", hard.num_demonstrations(), 0,
+                    kMaxDemonstrations);
+  const bool has_labels = task != v1::TASK_TYPE_TEXT_GENERATION &&
+                          task != v1::TASK_TYPE_MULTIPLE_CHOICE;
+  if (!has_labels && hard.selection() == v1::HardPrompt::SELECTION_BALANCED) {
+    fields.Add("selection",
+               "SELECTION_BALANCED is only for TASK_TYPE_TEXT_CLASSIFICATION");
+  }
+  CheckSearch(hard.template_search(), task, fields.Path("template_search"),
+              violations);
+}
+
 }  // namespace
 
 void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
@@ -282,18 +324,8 @@ void CheckMethod(const v1::TuningMethod& method, v1::TaskType task,
                           "; must be at least 1"));
   }
   if (method.has_hard_prompt()) {
-    Fields(Concat(path, ".hard_prompt"), violations)
-        .CheckRange("num_demonstrations",
-                    method.hard_prompt().num_demonstrations(), 0,
-                    kMaxDemonstrations);
-    if ((task == v1::TASK_TYPE_TEXT_GENERATION ||
-         task == v1::TASK_TYPE_MULTIPLE_CHOICE) &&
-        method.hard_prompt().selection() ==
-            v1::HardPrompt::SELECTION_BALANCED) {
-      violations.Add(Concat(path, ".hard_prompt.selection"),
-                     "SELECTION_BALANCED is only for "
-                     "TASK_TYPE_TEXT_CLASSIFICATION");
-    }
+    CheckHardPromptRanges(method.hard_prompt(), task,
+                          Concat(path, ".hard_prompt"), violations);
   }
   if (method.has_head() && method.head().dropout() != 0) {
     violations.Add(Concat(path, ".head.dropout"),

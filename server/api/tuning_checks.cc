@@ -138,6 +138,35 @@ void CheckOwnDemonstrations(const v1::TuningJobSpec& spec,
   }
 }
 
+// What a search makes of the task. A head and rows at markers are refused for
+// every hard prompt, and what is left are the tasks that a search is for.
+void CheckSearchOfTask(const v1::TuningJobSpec& spec,
+                       FieldViolations& violations) {
+  const std::string path = Concat(kSpec, ".method.hard_prompt.template_search");
+  const v1::TemplateSearch& search =
+      spec.method().hard_prompt().template_search();
+  if (!spec.task().demonstrations().empty()) {
+    violations.Add(path,
+                   "compares templates without demonstrations: leave out those "
+                   "of the task, and num_demonstrations chooses some for the "
+                   "template that is kept");
+  }
+  if (!spec.task().more_templates().empty()) {
+    violations.Add(path,
+                   "makes an ensemble of its own: leave out the task's "
+                   "more_templates, and ensemble_size says how many may "
+                   "answer together");
+  }
+  const int count = std::min(search.templates_size(), kMaxSearchTemplates);
+  for (int i = 0; i < count; ++i) {
+    if (search.templates(i) != spec.task().template_()) continue;
+    // An empty one is refused as such.
+    if (search.templates(i).empty()) continue;
+    violations.Add(Concat(path, ".templates[", i, "]"),
+                   "is the task's own, which is compared anyway");
+  }
+}
+
 void CheckHardPrompt(const v1::TuningJobSpec& spec,
                      FieldViolations& violations) {
   v1::TrainingConfig others = spec.training();
@@ -149,6 +178,9 @@ void CheckHardPrompt(const v1::TuningJobSpec& spec,
                    "be set");
   }
   CheckOwnDemonstrations(spec, violations);
+  if (spec.method().hard_prompt().has_template_search()) {
+    CheckSearchOfTask(spec, violations);
+  }
   if (NeedsHead(spec.task())) {
     violations.Add(Concat(kSpec, ".method.hard_prompt"),
                    "trains nothing, but the task needs a head that is trained: "
@@ -178,6 +210,12 @@ void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
     violations.Add(at("task.prompt_placement"),
                    "PROMPT_PLACEMENT_MARKERS places the rows of a soft prompt: "
                    "choose method prompt_tuning, or leave it out");
+  }
+  if (!spec.task().more_templates().empty() &&
+      !spec.method().has_hard_prompt()) {
+    violations.Add(at("task.more_templates"),
+                   "an ensemble trains nothing: choose method hard_prompt, or "
+                   "leave them out");
   }
   const v1::TaskType task = spec.task().type();
   CheckMethod(spec.method(), task, at("method"), violations);

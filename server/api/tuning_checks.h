@@ -35,6 +35,9 @@ inline constexpr double kMaxLoraAlpha = 10'000;
 inline constexpr int kMaxTargetModules = 64;
 inline constexpr size_t kMaxTargetModuleBytes = 256;
 inline constexpr int kMaxEncoderHiddenSize = 8'192;
+inline constexpr int kMaxSearchTemplates = 64;
+inline constexpr int kMaxGeneratedInstructions = 64;
+inline constexpr int kMaxEnsembleSize = 8;
 
 // Everything that can be said of a request without looking at what is stored:
 // INVALID_ARGUMENT or UNIMPLEMENTED naming every field that is wrong.

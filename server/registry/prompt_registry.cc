@@ -307,6 +307,7 @@ absl::StatusOr<Page<v1::PromptVersion>> PromptRegistry::ListVersions(
         record.version.mutable_report()->clear_validations();
         record.version.mutable_report()->clear_splits();
         record.version.mutable_report()->clear_samples();
+        record.version.mutable_report()->clear_template_candidates();
       }
       num_bytes += static_cast<int64_t>(record.version.ByteSizeLong());
       bool full = static_cast<int>(page.items.size()) == size ||

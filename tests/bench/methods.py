@@ -95,11 +95,15 @@ def spec_of(arguments, dataset, labels, model, method):
         "training": {"max_steps": arguments.steps, "seed": arguments.seed}}
 
 
+def reason_of(job, refusal):
+    """-> why a job has no result, or why there is no job."""
+    return refusal or (job or {}).get("error", {}).get("message", "it failed")
+
+
 def print_result(model, method, job, refusal):
     begin = f"{model:24} {method:15} "
     if job is None or "report" not in job or "after" not in job["report"]:
-        reason = refusal or job.get("error", {}).get("message", "it failed")
-        print(f"{begin}{reason}", flush=True)
+        print(f"{begin}{reason_of(job, refusal)}", flush=True)
         return
     # A head that is not there yet answers nothing before.
     cells = []

@@ -336,33 +336,40 @@ def seconds_to_losses(outcomes):
 
 
 class Log:
-    """What was measured before, so that hours of it need not be one run."""
+    """What was measured before, so that hours of it need not be one run: lines
+    of a key, whose parts have the names `parts`, and of what came of it. Of
+    several lines of one key the last one counts."""
 
-    def __init__(self, path):
+    def __init__(self, path, parts):
         self.path = path
-        self.done = {}
-        if path and path.exists():
-            for one in read_rows(path):
-                key = (one.pop("set"), one.pop("side"), one.pop("seed"))
-                self.done[key] = Outcome(**one)
+        self.parts = parts
+        self.done = {}  # key -> what came of it
+        if not path or not path.exists():
+            return
+        for number, one in enumerate(read_rows(path), start=1):
+            missing = [part for part in parts if part not in one]
+            if missing:
+                sys.exit(f"{path}:{number} has no {missing[0]}: it is the log "
+                         "of something else")
+            self.done[tuple(one.pop(part) for part in parts)] = one
 
-    def add(self, key, outcome):
+    def add(self, key, values):
+        self.done[key] = values
         if not self.path:
             return
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(zip(("set", "side", "seed"), key)) |
-                                  dataclasses.asdict(outcome)) + "\n")
+            file.write(json.dumps(dict(zip(self.parts, key)) | values) + "\n")
 
 
 def run_seed(name, side, runner, seed, log):
     """One of minutes: says on standard error what it came to."""
     key = (name, side, seed)
-    outcome = log.done.get(key)
-    if outcome:
+    if key in log.done:
+        outcome = Outcome(**log.done[key])
         runner.before = outcome.before
     else:
         outcome = runner.run(seed)
-        log.add(key, outcome)
+        log.add(key, dataclasses.asdict(outcome))
     print(f"{name} {side} seed {seed}: {outcome.before:.3f} to "
           f"{outcome.after:.3f}, loss {outcome.losses[-1][1]:.3f}, "
           f"{outcome.seconds:.1f} s", file=sys.stderr, flush=True)
@@ -395,7 +402,7 @@ def main():
           "set        side       before    after   spread     loss    seconds "
           "   ratio  to loss    ratio",
           flush=True)
-    log = Log(arguments.log)
+    log = Log(arguments.log, ("set", "side", "seed"))
     measured = 0
     for name in arguments.sets:
         folder = arguments.data / name

@@ -447,6 +447,11 @@ def template_files():
         "{{ messages[-1:][0]['role'][::-1] }}{{ {'a': [1, 2.5, none]} }}"
         "{{ x if x is defined else 'no' }}{# comment #}{% raw %}{{{% endraw %}"
         ), chat
+    yield "mark", (
+        "{{ text | mark(E1=subject, E2=[4, 7]) }}"
+        "{{ words | mark(A=[0, 2], B=[1, 2]) }}"), {
+            "text": "\u00c5ke met Zo\u00eb", "subject": {"begin": 0, "end": 3},
+            "words": ["New", "York"]}
     yield "endless_loop", (
         "{% for i in range(99999) %}{% for j in range(99999) %}"
         "{% endfor %}{% endfor %}"), {}

@@ -9,11 +9,9 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "worker/models/torch_errors.h"
-#include "worker/tasks/choice_scorer.h"
+#include "worker/tasks/answer_scorer.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_calibration.h"
-#include "worker/tasks/label_scorer.h"
-#include "worker/tasks/mask_scorer.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_answer.h"
 #include "worker/tasks/tag_scorer.h"
@@ -68,10 +66,10 @@ absl::StatusOr<attune::v1::PredictResult> OutputResult(
   return result;
 }
 
-// log_probabilities: one per label. Internal if one is not a number.
+// scores: log-probabilities, one per label. Internal if one is not a number.
 absl::StatusOr<attune::v1::PredictResult> LabelResult(
-    const WorkItem& item, std::vector<double> log_probabilities) {
-  if (std::any_of(log_probabilities.begin(), log_probabilities.end(),
+    const WorkItem& item, const std::vector<double>& scores) {
+  if (std::any_of(scores.begin(), scores.end(),
                   [](double value) { return std::isnan(value); })) {
     return MakeError(Reason::kInternal,
                      "the model's scores are not finite, so no label can be "
@@ -79,6 +77,7 @@ absl::StatusOr<attune::v1::PredictResult> LabelResult(
   }
   const attune::v1::LabelCalibration& calibration =
       item.target->program->task().calibration();
+  std::vector<double> log_probabilities = scores;
   Calibrate(calibration, log_probabilities);
   attune::v1::PredictResult result = item.MakeResult();
   attune::v1::LabelAnswer& answer = *result.mutable_answer()->mutable_label();
@@ -114,23 +113,13 @@ absl::StatusOr<attune::v1::PredictResult> ChoiceResult(
   return result;
 }
 
-// -> log-probabilities of all labels of each item; all have one model.
+// -> log-probabilities of all labels or choices of each item.
 absl::StatusOr<std::vector<std::vector<double>>> ScoreItems(
     const BaseModel& model, absl::Span<const std::unique_ptr<WorkItem>> items) {
-  if (items.front()->form() == AnswerForm::kMask) {
-    std::vector<MaskQuery> queries;
-    queries.reserve(items.size());
-    for (const auto& item : items) queries.push_back(item->mask_query());
-    return ScoreAtMask(AsEncoder(model), queries);
-  }
-  if (model.config().kind == ModelKind::kEncoder) {
-    std::vector<HeadQuery> queries;
-    for (const auto& item : items) queries.push_back(item->head_query());
-    return ScoreByHead(AsEncoder(model), queries);
-  }
-  std::vector<LabelQuery> queries;
-  for (const auto& item : items) queries.push_back(item->label_query());
-  return ScoreLabels(AsLanguage(model), queries);
+  std::vector<ScoredInput> inputs;
+  inputs.reserve(items.size());
+  for (const auto& item : items) inputs.push_back(item->scored_input());
+  return ScoreAnswers(model, inputs);
 }
 
 // The tags of an item's words.
@@ -191,17 +180,6 @@ RunAnswerPass(const BaseModel& model,
       }
       return results;
     }
-    if (items.front()->form() == AnswerForm::kChoice) {
-      std::vector<ChoiceQuery> queries;
-      queries.reserve(items.size());
-      for (const auto& item : items) queries.push_back(item->choice_query());
-      ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
-                              ScoreChoices(AsLanguage(model), queries));
-      for (size_t i = 0; i < items.size(); ++i) {
-        results.push_back(ChoiceResult(*items[i], scores[i]));
-      }
-      return results;
-    }
     if (items.front()->form() == AnswerForm::kSpan) {
       std::vector<SpanQuery> queries;
       for (const auto& item : items) queries.push_back(item->span_query());
@@ -224,8 +202,11 @@ RunAnswerPass(const BaseModel& model,
     }
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<double>> scores,
                             ScoreItems(model, items));
+    const auto result = items.front()->form() == AnswerForm::kChoice
+                            ? ChoiceResult
+                            : LabelResult;
     for (size_t i = 0; i < items.size(); ++i) {
-      results.push_back(LabelResult(*items[i], scores[i]));
+      results.push_back(result(*items[i], scores[i]));
     }
     return results;
   });

@@ -28,6 +28,11 @@ attune::v1::Decoding Override(const attune::v1::Decoding& task,
   if (request.has_length_penalty()) {
     *merged.mutable_length_penalty() = request.length_penalty();
   }
+  // What the task samples among says nothing of the likeliest token.
+  if (request.has_temperature() && request.temperature() == 0) {
+    if (!request.has_top_k()) merged.clear_top_k();
+    if (!request.has_top_p()) merged.clear_top_p();
+  }
   return merged;
 }
 

@@ -21,9 +21,9 @@ struct DecodingOptions {
 };
 
 // The request's settings over the task's, field by field: what the request
-// leaves unset (0, empty) keeps the task's value. InvalidArgument or
-// Unimplemented naming the field ("decoding.temperature") that is out of the
-// range task.proto states.
+// leaves unset (or 0 or empty, where that cannot be told from it) keeps the
+// task's value. InvalidArgument or Unimplemented naming the field
+// ("decoding.temperature") that is out of the range task.proto states.
 absl::StatusOr<DecodingOptions> ResolveDecoding(
     const attune::v1::Decoding& task, const attune::v1::Decoding& request);
 

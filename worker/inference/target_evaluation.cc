@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/task_metrics.h"
@@ -129,11 +130,11 @@ class TargetEvaluation {
     measured.examples.reserve(examples.size());
     for (size_t begin = 0; begin < examples.size(); begin += kRowsOfAPart) {
       ATTUNE_RETURN_IF_ERROR(hooks_.pause());
-      const size_t end = std::min(begin + kRowsOfAPart, examples.size());
       ATTUNE_ASSIGN_OR_RETURN(
           std::vector<PreparedExample> part,
-          PrepareExamples(*measured.target->program,
-                          {examples.begin() + begin, examples.begin() + end}));
+          PrepareExamples(
+              *measured.target->program,
+              absl::MakeConstSpan(examples).subspan(begin, kRowsOfAPart)));
       std::move(part.begin(), part.end(),
                 std::back_inserter(measured.examples));
     }

@@ -9,9 +9,9 @@
 
 namespace attune::worker {
 
-LabelQuery WorkItem::label_query() const {
-  return {.text = input.ids,
-          .trie = &target->program->trie(input),
+ScoredInput WorkItem::scored_input() const {
+  return {.program = target->program.get(),
+          .input = &input,
           .prompt = target->attached()};
 }
 
@@ -28,17 +28,6 @@ AnswerForm WorkItem::form() const {
   return program.is_label_set() || program.is_regression()
              ? AnswerForm::kOutputs
              : AnswerForm::kLabel;
-}
-
-MaskQuery WorkItem::mask_query() const {
-  return {.masked = MaskedTextOf(*target->program, input),
-          .prompt = target->attached()};
-}
-
-ChoiceQuery WorkItem::choice_query() const {
-  return {.text = input.ids,
-          .choices = input.choices.ids,
-          .prompt = target->attached()};
 }
 
 TagQuery WorkItem::tag_query() const {
@@ -103,13 +92,10 @@ absl::StatusOr<std::unique_ptr<WorkItem>> PrepareWork(
     item->rows = NumSpanRows(item->span_query());
   } else if (program.is_tagging()) {
     item->rows = NumTagRows(item->tag_query());
-  } else if (program.is_choice()) {
-    item->rows = NumChoiceRows(item->choice_query());
-  } else if (program.scores_at_mask()) {
-    item->rows = NumMaskRows(item->mask_query());
+  } else if (item->form() == AnswerForm::kOutputs) {
+    item->rows = NumHeadRows(item->head_query());
   } else {
-    item->rows = program.scores_by_head() ? NumHeadRows(item->head_query())
-                                          : NumScoringRows(item->label_query());
+    item->rows = NumAnswerRows(item->scored_input());
   }
   return item;
 }

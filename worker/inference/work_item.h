@@ -13,10 +13,8 @@
 #include "worker/inference/inference_call.h"
 #include "worker/inference/inference_metrics.h"
 #include "worker/inference/target_resolver.h"
-#include "worker/tasks/choice_scorer.h"
+#include "worker/tasks/answer_scorer.h"
 #include "worker/tasks/head_scorer.h"
-#include "worker/tasks/label_scorer.h"
-#include "worker/tasks/mask_scorer.h"
 #include "worker/tasks/span_scorer.h"
 #include "worker/tasks/tag_scorer.h"
 #include "worker/tasks/task_program.h"
@@ -78,12 +76,10 @@ struct WorkItem {
   }
   // Not of a generation.
   AnswerForm form() const;
-  // Only of a classification; by words, by a head or at a mask.
-  LabelQuery label_query() const;
+  // Only of a classification by one label and of a multiple choice.
+  ScoredInput scored_input() const;
+  // Only where a head weighs each output by itself.
   HeadQuery head_query() const;
-  MaskQuery mask_query() const;
-  // Only of a multiple choice.
-  ChoiceQuery choice_query() const;
   // Only of a token classification.
   TagQuery tag_query() const;
   // Only of an extractive QA.

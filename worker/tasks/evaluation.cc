@@ -6,14 +6,12 @@
 #include <vector>
 
 #include "proto/cc/status_macros.h"
+#include "worker/tasks/answer_scorer.h"
 #include "worker/tasks/beam_decoder.h"
-#include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/generation_loss.h"
 #include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_calibration.h"
-#include "worker/tasks/label_scorer.h"
-#include "worker/tasks/mask_scorer.h"
 #include "worker/tasks/outcome_metrics.h"
 #include "worker/tasks/pass_size.h"
 #include "worker/tasks/span_scorer.h"
@@ -114,63 +112,24 @@ class Evaluator {
     return ModelWith(options_.prompt, program_.model());
   }
 
-  LabelQuery QueryOf(const PreparedExample& example) const {
-    return {.text = example.input.ids,
-            .trie = &program_.trie(example.input),
-            .prompt = options_.prompt};
-  }
-
   HeadQuery HeadQueryOf(const PreparedExample& example) const {
     return {.text = example.input.ids, .prompt = options_.prompt};
   }
 
-  ChoiceQuery ChoiceQueryOf(const PreparedExample& example) const {
-    return {.text = example.input.ids,
-            .choices = example.input.choices.ids,
+  ScoredInput ScoredInputOf(const PreparedExample& example) const {
+    return {.program = &program_,
+            .input = &example.input,
             .prompt = options_.prompt};
-  }
-
-  MaskQuery MaskQueryOf(const PreparedExample& example) const {
-    return {.masked = MaskedTextOf(program_, example.input),
-            .prompt = options_.prompt};
-  }
-
-  // Rows that scoring an example runs.
-  int64_t NumRows(const PreparedExample& example) const {
-    if (program_.is_choice()) return NumChoiceRows(ChoiceQueryOf(example));
-    if (program_.scores_at_mask()) return NumMaskRows(MaskQueryOf(example));
-    return program_.scores_by_head() ? NumHeadRows(HeadQueryOf(example))
-                                     : NumScoringRows(QueryOf(example));
   }
 
   // -> log-probabilities of all labels or choices of each example.
   absl::StatusOr<std::vector<std::vector<double>>> Score(Examples batch) const {
-    if (program_.is_choice()) {
-      std::vector<ChoiceQuery> queries;
-      queries.reserve(batch.size());
-      for (const PreparedExample& one : batch) {
-        queries.push_back(ChoiceQueryOf(one));
-      }
-      return ScoreChoices(AsLanguage(model()), queries);
+    std::vector<ScoredInput> inputs;
+    inputs.reserve(batch.size());
+    for (const PreparedExample& one : batch) {
+      inputs.push_back(ScoredInputOf(one));
     }
-    if (program_.scores_by_head()) {
-      std::vector<HeadQuery> queries;
-      for (const PreparedExample& one : batch) {
-        queries.push_back(HeadQueryOf(one));
-      }
-      return ScoreByHead(AsEncoder(model()), queries);
-    }
-    if (program_.scores_at_mask()) {
-      std::vector<MaskQuery> queries;
-      queries.reserve(batch.size());
-      for (const PreparedExample& one : batch) {
-        queries.push_back(MaskQueryOf(one));
-      }
-      return ScoreAtMask(AsEncoder(model()), queries);
-    }
-    std::vector<LabelQuery> queries;
-    for (const PreparedExample& one : batch) queries.push_back(QueryOf(one));
-    return ScoreLabels(AsLanguage(model()), queries);
+    return ScoreAnswers(model(), inputs);
   }
 
   absl::Status ScoreAll() {
@@ -189,7 +148,10 @@ class Evaluator {
       return absl::OkStatus();
     };
     return ForEachBatch(
-        [&](const PreparedExample& one) { return NumRows(one); }, run);
+        [&](const PreparedExample& one) {
+          return NumAnswerRows(ScoredInputOf(one));
+        },
+        run);
   }
 
   absl::Status MeasureOutputs() {
@@ -211,7 +173,10 @@ class Evaluator {
       return absl::OkStatus();
     };
     return ForEachBatch(
-        [&](const PreparedExample& one) { return NumRows(one); }, run);
+        [&](const PreparedExample& one) {
+          return NumHeadRows(HeadQueryOf(one));
+        },
+        run);
   }
 
   void AddNumber(const PreparedExample& example, double output) {

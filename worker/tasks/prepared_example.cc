@@ -151,7 +151,7 @@ constexpr size_t kRowsBetweenPauses = 128;
 }  // namespace
 
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
-    const TaskProgram& program, const std::vector<Example>& examples,
+    const TaskProgram& program, absl::Span<const Example> examples,
     const std::function<void()>& pause, const FaultHandler& on_fault) {
   std::vector<PreparedExample> prepared;
   prepared.reserve(examples.size());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "worker/tasks/dataset.h"
 #include "worker/tasks/faults.h"
 #include "worker/tasks/task_program.h"
@@ -36,7 +37,7 @@ struct PreparedExample {
 // such errors pass. `pause` may be empty; it is called now and then, for many
 // rows take long.
 absl::StatusOr<std::vector<PreparedExample>> PrepareExamples(
-    const TaskProgram& program, const std::vector<Example>& examples,
+    const TaskProgram& program, absl::Span<const Example> examples,
     const std::function<void()>& pause = nullptr,
     const FaultHandler& on_fault = nullptr);
 

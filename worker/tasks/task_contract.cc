@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -20,6 +21,7 @@ constexpr int kMaxLabels = 1000;
 constexpr int kMaxWords = 16;
 constexpr size_t kMaxLabelBytes = 256;
 constexpr size_t kMaxTemplateBytes = 65'536;
+constexpr int kMaxMoreTemplates = 7;
 constexpr size_t kMaxSystemBytes = 16'384;
 constexpr int kDefaultNewTokens = 64;
 constexpr int kDefaultSpanTokens = 30;
@@ -262,6 +264,36 @@ void CheckTruncation(const TaskSpec& task, FieldViolations& violations) {
   }
 }
 
+// Templates that answer together.
+void CheckMoreTemplates(const TaskSpec& task, FieldViolations& violations) {
+  constexpr char kPath[] = "task.more_templates";
+  if (task.more_templates().empty()) return;
+  if ((task.type() != attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+       task.type() != attune::v1::TASK_TYPE_MULTIPLE_CHOICE) ||
+      task.multi_label()) {
+    violations.Add(kPath,
+                   "are for a classification by label words and a multiple "
+                   "choice");
+  }
+  if (task.prompt_placement() == attune::v1::PROMPT_PLACEMENT_MARKERS) {
+    violations.Add(kPath,
+                   "have no PROMPT_PLACEMENT_MARKERS: nothing is trained "
+                   "behind several templates");
+  }
+  if (task.more_templates_size() > kMaxMoreTemplates) {
+    violations.Add(kPath, Concat("at most ", kMaxMoreTemplates));
+  }
+  std::set<std::string_view> seen = {task.template_()};
+  for (int i = 0; i < task.more_templates_size(); ++i) {
+    const std::string& one = task.more_templates(i);
+    if (one.empty() || one.size() > kMaxTemplateBytes) {
+      violations.Add(Concat(kPath, "[", i, "]"), "must have 1 to 65,536 bytes");
+    } else if (!seen.insert(one).second) {
+      violations.Add(Concat(kPath, "[", i, "]"), "is there twice");
+    }
+  }
+}
+
 // Fields of one type of task in another.
 void CheckOwnFields(const TaskSpec& task, FieldViolations& violations) {
   if (task.has_calibration()) CheckCalibration(task, violations);
@@ -395,6 +427,7 @@ absl::Status CheckTask(const TaskSpec& task) {
   if (task.template_().empty() || task.template_().size() > kMaxTemplateBytes) {
     violations.Add("task.template", "must have 1 to 65,536 bytes");
   }
+  CheckMoreTemplates(task, violations);
   CheckTruncation(task, violations);
   if (!task.system_message().empty() && !task.use_chat_template()) {
     violations.Add("task.system_message", "needs use_chat_template");
@@ -419,75 +452,6 @@ absl::Status CheckTask(const TaskSpec& task) {
     violations.Add("task.decoding.num_beams", "must be 0 to 16");
   }
   CheckOwnFields(task, violations);
-  return violations.ToStatus();
-}
-
-void FillModelDefaults(ModelKind kind, TaskSpec& task) {
-  if (task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
-      task.label_scoring() == attune::v1::LABEL_SCORING_UNSPECIFIED) {
-    task.set_label_scoring(kind == ModelKind::kEncoder || task.multi_label()
-                               ? attune::v1::LABEL_SCORING_HEAD
-                               : attune::v1::LABEL_SCORING_WORDS);
-  }
-  if (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
-      task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
-      task.type() == attune::v1::TASK_TYPE_REGRESSION) {
-    task.set_label_scoring(attune::v1::LABEL_SCORING_HEAD);
-  }
-}
-
-absl::Status CheckFitsModel(const TaskSpec& task, const ModelConfig& config) {
-  const std::string model =
-      Concat("a ", config.family, " model (", ModelKindName(config.kind), ")");
-  const bool is_encoder = config.kind == ModelKind::kEncoder;
-  FieldViolations violations;
-  if (task.type() == attune::v1::TASK_TYPE_TEXT_GENERATION && is_encoder) {
-    violations.Add("task.type", Concat(model,
-                                       " can't generate text: choose a "
-                                       "base model that predicts tokens"));
-  }
-  if (task.type() == attune::v1::TASK_TYPE_MULTIPLE_CHOICE && is_encoder) {
-    violations.AddUnsupported(
-        "task.type",
-        Concat("choices on ", model,
-               " are not served by this release: choose a base model that "
-               "predicts tokens, or make each choice a row of its own and "
-               "tell right from wrong, TASK_TYPE_TEXT_CLASSIFICATION"));
-  }
-  if (!is_encoder &&
-      (task.type() == attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION ||
-       task.type() == attune::v1::TASK_TYPE_EXTRACTIVE_QA ||
-       task.type() == attune::v1::TASK_TYPE_REGRESSION)) {
-    violations.AddUnsupported(
-        "task.type",
-        Concat(attune::v1::TaskType_Name(task.type()), " on ", model,
-               " is not served by this release: choose an "
-               "encoder as the base model"));
-    return violations.ToStatus();
-  }
-  if (is_encoder && task.demonstrations_size() > 0) {
-    violations.Add("task.demonstrations",
-                   Concat(model,
-                          " does not answer behind a text: choose a base model "
-                          "that predicts tokens, or leave them out"));
-  }
-  if (is_encoder && task.calibration().content_free()) {
-    violations.Add(
-        "task.calibration.content_free",
-        Concat("is for label words behind a text, which ", model, " has not"));
-  }
-  if (is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_WORDS &&
-      config.head != EncoderHead::kMaskedLanguage) {
-    violations.Add("task.label_scoring",
-                   Concat("label words of ", model,
-                          " are weighed at a mask, and this checkpoint has no "
-                          "head that fills masks: choose LABEL_SCORING_HEAD"));
-  }
-  if (!is_encoder && task.label_scoring() == attune::v1::LABEL_SCORING_HEAD) {
-    violations.AddUnsupported(
-        "task.label_scoring",
-        Concat("a head on ", model, " is not served by this release"));
-  }
   return violations.ToStatus();
 }
 

@@ -5,7 +5,6 @@
 
 #include "absl/status/status.h"
 #include "attune/v1/task.pb.h"
-#include "worker/models/model_config.h"
 
 namespace attune::worker {
 
@@ -25,14 +24,6 @@ void FillTaskDefaults(attune::v1::TaskSpec& task);
 // Checks a task whose defaults are filled in, without its labels' number:
 // INVALID_ARGUMENT or UNIMPLEMENTED naming every wrong field as "task.<path>".
 absl::Status CheckTask(const attune::v1::TaskSpec& task);
-
-// Fills in what the model's kind decides: how labels are weighed. Idempotent.
-void FillModelDefaults(ModelKind kind, attune::v1::TaskSpec& task);
-
-// UNIMPLEMENTED or INVALID_ARGUMENT naming every field (as "task.<path>") that
-// asks a model for what its kind cannot do or what is not served yet.
-absl::Status CheckFitsModel(const attune::v1::TaskSpec& task,
-                            const ModelConfig& config);
 
 // Checks that a classification has 2 to 1,000 labels.
 absl::Status CheckHasLabels(const attune::v1::TaskSpec& task);

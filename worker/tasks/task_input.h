@@ -25,6 +25,8 @@ struct TaskInput {
   InputText words = {};       // of a token classification
   InputContext context = {};  // of an extractive QA; ids are its first window's
   InputChoices choices = {};  // of a multiple choice; not among ids
+  // The same row as the further templates of the task make it.
+  std::vector<TaskInput> others = {};
 
   // Tokens that the model reads, without rows of the prompt.
   int64_t num_tokens() const {

@@ -1,7 +1,9 @@
 #include "worker/tasks/task_program.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "worker/tasks/row_fields.h"
 #include "worker/tasks/spaced_answer.h"
 #include "worker/tasks/task_contract.h"
+#include "worker/tasks/task_fit.h"
 
 namespace attune::worker {
 namespace {
@@ -122,6 +125,7 @@ absl::Status TaskProgram::Initialise(const FaultHandler& on_fault) {
                           CountTokensAddedBehind(*model_->tokenizer));
   if (is_tagging()) ATTUNE_RETURN_IF_ERROR(Meet(on_fault, ReadTags()));
   ATTUNE_RETURN_IF_ERROR(CompileTemplate());
+  ATTUNE_RETURN_IF_ERROR(CompileFurther(on_fault));
   if (InputLimit(/*answer_tokens=*/1) < 1) {
     return MakeError(
         Reason::kInputTooLong,
@@ -145,7 +149,7 @@ absl::Status TaskProgram::CompileTemplate() {
                kPromptVariable,
                " }} wherever rows of the prompt are to stand"));
   }
-  if (fields_read().contains(task_.answer_field())) {
+  if (fields_read_.contains(task_.answer_field())) {
     return MakeError(Reason::kInvalidTemplate,
                      Concat("the template reads '", task_.answer_field(),
                             "', which is the answer: it is not there when "
@@ -158,14 +162,35 @@ absl::Status TaskProgram::CompileTemplate() {
                             kMaskVariable, " }} where they would stand"));
   }
   const std::string& cut = task_.truncation().field();
-  if (!cut.empty() && !fields_read().contains(cut)) {
+  if (!cut.empty() && !fields_read_.contains(cut)) {
     return InvalidField("task.truncation.field",
                         Concat("the template does not read '", cut,
                                "': there would be nothing to cut"));
   }
-  if (is_extraction()) return CheckReading(fields_read(), task_.span_reading());
-  if (is_tagging() && !fields_read().contains(task_.tokens_field())) {
+  if (is_extraction()) return CheckReading(fields_read_, task_.span_reading());
+  if (is_tagging() && !fields_read_.contains(task_.tokens_field())) {
     return UnusedField(task_.tokens_field());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TaskProgram::CompileFurther(const FaultHandler& on_fault) {
+  all_fields_read_ = fields_read_;
+  others_.reserve(task_.more_templates_size());
+  for (int i = 0; i < task_.more_templates_size(); ++i) {
+    TaskSpec alone = task_;
+    alone.clear_more_templates();
+    alone.set_template_(task_.more_templates(i));
+    auto program = Compile(alone, model_, num_prompt_rows_);
+    if (!program.ok()) {
+      ATTUNE_RETURN_IF_ERROR(
+          Meet(on_fault, InvalidField(Concat("task.more_templates[", i, "]"),
+                                      ToStd(program.status().message()))));
+      continue;
+    }
+    const std::set<std::string>& read = (*program)->fields_read();
+    all_fields_read_.insert(read.begin(), read.end());
+    others_.push_back(*std::move(program));
   }
   return absl::OkStatus();
 }
@@ -190,7 +215,7 @@ absl::Status TaskProgram::ShowDemonstrations(const FaultHandler& on_fault) {
       ATTUNE_ASSIGN_OR_RETURN(const json fields, FieldsOf(one));
       ATTUNE_ASSIGN_OR_RETURN(ShownExample shown, Show(fields, one.answer()));
       all.push_back(std::move(shown));
-      if (nearest > 0) questions.push_back(QuestionText(fields_read(), fields));
+      if (nearest > 0) questions.push_back(QuestionText(fields_read_, fields));
       return absl::OkStatus();
     };
     const absl::Status shown = show();
@@ -313,24 +338,26 @@ int64_t TaskProgram::InputLimit(int64_t answer_tokens) const {
   return asked > 0 ? std::min(asked + marked_rows(), room) : room;
 }
 
+absl::StatusOr<std::string> TaskProgram::VariablesOf(const json& fields,
+                                                     bool with_marks) const {
+  if (!has_markers() && !scores_at_mask()) return DumpFields(fields);
+  json variables = fields;
+  if (scores_at_mask()) variables[kMaskVariable] = model_->mask_token;
+  if (has_markers()) {
+    if (DumpFields(variables).find(kPromptMark) != std::string::npos) {
+      return MakeError(Reason::kInvalidData,
+                       "a field has the characters U+E002 and U+E003, which "
+                       "mark the rows of the prompt");
+    }
+    variables[kPromptVariable] = with_marks ? kPromptMark : "";
+  }
+  return DumpFields(variables);
+}
+
 absl::StatusOr<std::string> TaskProgram::RenderFields(const json& fields,
                                                       bool with_marks) const {
-  std::string values;
-  if (has_markers() || scores_at_mask()) {
-    json variables = fields;
-    if (scores_at_mask()) variables[kMaskVariable] = model_->mask_token;
-    if (has_markers()) {
-      if (DumpFields(variables).find(kPromptMark) != std::string::npos) {
-        return MakeError(Reason::kInvalidData,
-                         "a field has the characters U+E002 and U+E003, which "
-                         "mark the rows of the prompt");
-      }
-      variables[kPromptVariable] = with_marks ? kPromptMark : "";
-    }
-    values = DumpFields(variables);
-  } else {
-    values = DumpFields(fields);
-  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::string values,
+                          VariablesOf(fields, with_marks));
   absl::StatusOr<std::string> text = template_->Render(values);
   if (!text.ok()) return TemplateError(text.status());
   if (text->empty()) {
@@ -338,6 +365,20 @@ absl::StatusOr<std::string> TaskProgram::RenderFields(const json& fields,
                      "the template renders to an empty text");
   }
   return text;
+}
+
+absl::StatusOr<std::set<std::string>> TaskProgram::FieldsToCut(
+    const json& fields) const {
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::string values,
+      VariablesOf(fields, /*with_marks=*/marked_rows() > 0));
+  const absl::StatusOr<std::set<std::string>> marked =
+      template_->FindMarkedFields(values);
+  if (!marked.ok()) return TemplateError(marked.status());
+  std::set<std::string> others;
+  std::set_difference(fields_read_.begin(), fields_read_.end(), marked->begin(),
+                      marked->end(), std::inserter(others, others.end()));
+  return others;
 }
 
 UnmarkedText TaskProgram::Unmarked(std::string text) const {
@@ -372,15 +413,21 @@ absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeText(
 }
 
 absl::StatusOr<TaskProgram::Frame> TaskProgram::RenderAround(
-    json fields, const std::string& field) const {
-  fields[field] = kFieldMark;
-  ATTUNE_ASSIGN_OR_RETURN(const std::string text, Render(fields, {}));
-  const size_t mark = text.find(kFieldMark);
-  if (mark == text.npos || text.find(kFieldMark, mark + 1) != text.npos) {
+    const json& fields, const std::string& field) const {
+  json framed = fields;
+  framed[field] = kFieldMark;
+  const absl::StatusOr<std::string> text = Render(framed, {});
+  if (!text.ok()) {
+    // The mark may be too short for the spans that the template marks in it.
+    ATTUNE_RETURN_IF_ERROR(Render(fields, {}).status());
     return UnusedField(field);
   }
-  return Frame{.front = text.substr(0, mark),
-               .behind = text.substr(mark + kFieldMark.size())};
+  const size_t mark = text->find(kFieldMark);
+  if (mark == text->npos || text->find(kFieldMark, mark + 1) != text->npos) {
+    return UnusedField(field);
+  }
+  return Frame{.front = text->substr(0, mark),
+               .behind = text->substr(mark + kFieldMark.size())};
 }
 
 absl::StatusOr<std::vector<int64_t>> TaskProgram::EncodeAnswer(
@@ -402,8 +449,10 @@ std::optional<int> TaskProgram::FindLabel(std::string_view label) const {
 }
 
 size_t TaskProgram::num_bytes() const {
-  return static_cast<size_t>(task_.SpaceUsedLong()) +
-         demonstrations_.num_bytes();
+  size_t bytes =
+      static_cast<size_t>(task_.SpaceUsedLong()) + demonstrations_.num_bytes();
+  for (const auto& other : others_) bytes += other->num_bytes();
+  return bytes;
 }
 
 }  // namespace attune::worker

@@ -51,13 +51,14 @@ class TaskProgram : public TaskTraits {
       std::shared_ptr<const LoadedModel> model, int64_t num_prompt_rows,
       const FaultHandler& on_fault = nullptr);
 
-  // Renders and tokenises an input, with IdOfPromptRow (prompt_marks.h) where
-  // it has rows of the prompt. `fields`: a JSON object. `answer_tokens`: room
-  // to keep for the answer in the context; of a classification the room for its
-  // longest word is kept in any case, of a multiple choice that for its longest
-  // choice. An input that is too long loses tokens of the field that the task
-  // names or of its longest one, of a token classification its last words; the
-  // template's own text stays whole. Before that it loses nearest
+  // Renders and tokenises an input, by each template of the task, with
+  // IdOfPromptRow (prompt_marks.h) where it has rows of the prompt. `fields`: a
+  // JSON object. `answer_tokens`: room to keep for the answer in the context;
+  // of a classification the room for its longest word is kept in any case, of a
+  // multiple choice that for its longest choice. An input that is too long
+  // loses tokens of the field that the task names or of its longest one, of a
+  // token classification its last words; the template's own text stays whole,
+  // and so do fields in which it marks spans. Before that it loses nearest
   // demonstrations, the farthest first, which leave the room that the task's
   // generations take, too. INVALID_ARGUMENT: kInvalidTemplate naming a field
   // that is missing; kInvalidData for a token classification's words and a
@@ -89,8 +90,8 @@ class TaskProgram : public TaskTraits {
   // What the tags mean. Only for a token classification.
   const TagScheme& tags() const { return *tags_; }
 
-  // The fields that the template reads.
-  const std::set<std::string>& fields_read() const { return fields_read_; }
+  // The fields that the template reads, with those of further templates.
+  const std::set<std::string>& fields_read() const { return all_fields_read_; }
 
   // Position of `label` among labels().
   std::optional<int> FindLabel(std::string_view label) const;
@@ -113,6 +114,7 @@ class TaskProgram : public TaskTraits {
   absl::Status FindEndToken();
   absl::Status EncodeLabels();
   absl::Status CompileTemplate();
+  absl::Status CompileFurther(const FaultHandler& on_fault);
   absl::Status ReadTags();
   absl::Status ShowDemonstrations(const FaultHandler& on_fault);
   absl::Status CheckRoomBeside(absl::Span<const ShownExample> shown) const;
@@ -121,8 +123,11 @@ class TaskProgram : public TaskTraits {
                                     const std::string& answer) const;
   // Places of the context that are kept for the answer.
   int64_t AnswerPlaces(int64_t answer_tokens) const;
-  // Fields in the template's text, which is not empty, with marks at its
-  // markers or nothing there.
+  // What the template reads of `fields`, as JSON, with marks for its markers or
+  // nothing there.
+  absl::StatusOr<std::string> VariablesOf(const nlohmann::json& fields,
+                                          bool with_marks) const;
+  // Fields in the template's text, which is not empty.
   absl::StatusOr<std::string> RenderFields(const nlohmann::json& fields,
                                            bool with_marks) const;
   absl::StatusOr<int64_t> CountShownTokens(
@@ -143,20 +148,30 @@ class TaskProgram : public TaskTraits {
     std::string behind;
   };
   // Renders `fields` around the value of `field`, which is put there later.
-  absl::StatusOr<Frame> RenderAround(nlohmann::json fields,
+  absl::StatusOr<Frame> RenderAround(const nlohmann::json& fields,
                                      const std::string& field) const;
+  // The fields that may be cut: not those in which the template marks spans.
+  absl::StatusOr<std::set<std::string>> FieldsToCut(
+      const nlohmann::json& fields) const;
+  // The input as the first template makes it.
+  absl::StatusOr<TaskInput> PrepareAlone(const nlohmann::json& fields,
+                                         int64_t answer_tokens) const;
   absl::StatusOr<TaskInput> PrepareText(nlohmann::json fields,
                                         int64_t answer_tokens) const;
   absl::StatusOr<TaskInput> PrepareChoices(const nlohmann::json& fields) const;
   absl::StatusOr<TaskInput> PrepareContext(const nlohmann::json& fields) const;
   absl::StatusOr<TaskInput> PrepareWords(const nlohmann::json& fields) const;
-  absl::Status TooLong(int64_t size, int64_t limit,
-                       int64_t answer_tokens) const;
+  // keeps_spans: whether a field was not cut for the spans marked in it.
+  absl::Status TooLong(int64_t size, int64_t limit, int64_t answer_tokens,
+                       bool keeps_spans = false) const;
 
   int64_t end_token_ = -1;
   size_t num_tokens_added_behind_ = 0;  // by the tokenizer, to every text
   std::unique_ptr<const Template> template_;
-  std::set<std::string> fields_read_;
+  std::set<std::string> fields_read_;  // by the first template
+  std::set<std::string> all_fields_read_;
+  // The task with each of its further templates in the place of the first.
+  std::vector<std::unique_ptr<const TaskProgram>> others_;
   DemonstrationPool demonstrations_;
   std::vector<std::string> labels_;
   std::optional<TagScheme> tags_;

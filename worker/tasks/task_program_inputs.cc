@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "proto/cc/status.h"
@@ -29,11 +31,25 @@ constexpr size_t kMaxBytesPerToken = 16;
 
 absl::StatusOr<TaskInput> TaskProgram::PrepareInput(
     std::string_view fields, int64_t answer_tokens) const {
-  ATTUNE_ASSIGN_OR_RETURN(json values, ParseFields(fields));
-  if (is_tagging()) return PrepareWords(values);
-  if (is_extraction()) return PrepareContext(values);
-  if (is_choice()) return PrepareChoices(values);
-  return PrepareText(std::move(values), answer_tokens);
+  ATTUNE_ASSIGN_OR_RETURN(const json values, ParseFields(fields));
+  ATTUNE_ASSIGN_OR_RETURN(TaskInput input, PrepareAlone(values, answer_tokens));
+  input.others.reserve(others_.size());
+  for (const auto& program : others_) {
+    ATTUNE_ASSIGN_OR_RETURN(TaskInput other,
+                            program->PrepareAlone(values, answer_tokens));
+    input.truncated |= other.truncated;
+    input.num_left_out = std::max(input.num_left_out, other.num_left_out);
+    input.others.push_back(std::move(other));
+  }
+  return input;
+}
+
+absl::StatusOr<TaskInput> TaskProgram::PrepareAlone(
+    const json& fields, int64_t answer_tokens) const {
+  if (is_tagging()) return PrepareWords(fields);
+  if (is_extraction()) return PrepareContext(fields);
+  if (is_choice()) return PrepareChoices(fields);
+  return PrepareText(fields, answer_tokens);
 }
 
 absl::StatusOr<DemonstrationPool::Choice> TaskProgram::ChooseNearest(
@@ -52,7 +68,7 @@ absl::StatusOr<DemonstrationPool::Choice> TaskProgram::ChooseNearest(
           2,
       kMaxBytesPerToken * static_cast<size_t>(std::max(limit, int64_t{0})));
   return demonstrations_.Choose(
-      QuestionText(fields_read(), fields), max_bytes,
+      QuestionText(fields_read_, fields), max_bytes,
       [&](absl::Span<const ShownExample> shown) -> absl::StatusOr<bool> {
         ATTUNE_ASSIGN_OR_RETURN(std::string text,
                                 ComposeText(task_, *model_, question, shown));
@@ -66,6 +82,7 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareText(
     json values, int64_t answer_tokens) const {
   const int64_t limit = InputLimit(answer_tokens);
   TaskInput input;
+  std::set<std::string> to_cut;
   DemonstrationPool::Choice nearest;
   absl::Span<const ShownExample> shown = demonstrations_.examples();
   if (!demonstrations_.is_fixed()) {
@@ -97,10 +114,16 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareText(
       }
       return input;
     }
-    if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE ||
-        !CutField(task_.truncation(), fields_read(), *model_->tokenizer,
-                  static_cast<size_t>(size - limit), values)) {
+    if (task_.truncation().side() == attune::v1::TRUNCATION_SIDE_REFUSE) {
       return TooLong(size, limit, answer_tokens);
+    }
+    if (cuts == 0) {
+      ATTUNE_ASSIGN_OR_RETURN(to_cut, FieldsToCut(values));
+    }
+    if (!CutField(task_.truncation(), to_cut, *model_->tokenizer,
+                  static_cast<size_t>(size - limit), values)) {
+      return TooLong(size, limit, answer_tokens,
+                     /*keeps_spans=*/to_cut.size() < fields_read_.size());
     }
     input.truncated = true;
   }
@@ -109,7 +132,8 @@ absl::StatusOr<TaskInput> TaskProgram::PrepareText(
 }
 
 absl::Status TaskProgram::TooLong(int64_t size, int64_t limit,
-                                  int64_t answer_tokens) const {
+                                  int64_t answer_tokens,
+                                  bool keeps_spans) const {
   return MakeError(
       Reason::kInputTooLong,
       Concat("the input has ", size, " tokens; ", std::max(limit, int64_t{0}),
@@ -126,7 +150,10 @@ absl::Status TaskProgram::TooLong(int64_t size, int64_t limit,
              task_.truncation().field().empty()
                  ? ""
                  : Concat("; task.truncation.field lets no other field than '",
-                          task_.truncation().field(), "' be cut")));
+                          task_.truncation().field(), "' be cut"),
+             keeps_spans ? "; a field in which the template marks spans is not "
+                           "cut: they would move"
+                         : ""));
 }
 
 absl::StatusOr<TaskInput> TaskProgram::PrepareChoices(

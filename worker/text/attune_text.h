@@ -60,6 +60,10 @@ void attune_template_free(void* tmpl);
 bool attune_template_render(const void* tmpl, const uint8_t* fields,
                             size_t size, AttuneBuffer* out,
                             AttuneBuffer* error);
+// The fields of Template::FindMarkedFields, one per line, ascending.
+bool attune_template_marked(const void* tmpl, const uint8_t* fields,
+                            size_t size, AttuneBuffer* out,
+                            AttuneBuffer* error);
 // The undeclared variables, one per line, ascending.
 void attune_template_undeclared(const void* tmpl, AttuneBuffer* out);
 

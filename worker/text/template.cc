@@ -11,6 +11,19 @@
 #include "worker/text/rust_buffer.h"
 
 namespace attune::worker {
+namespace {
+
+// Names that the library lists, one per line.
+std::set<std::string> NamesOf(const RustBuffer& lines) {
+  return absl::StrSplit(ToAbsl(lines.view()), '\n', absl::SkipEmpty());
+}
+
+absl::Status TemplateError(const RustBuffer& error) {
+  return MakeError(Reason::kInvalidTemplate,
+                   Concat("template: ", error.view()));
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Template>> Template::Compile(
     std::string_view source) {
@@ -33,13 +46,11 @@ absl::StatusOr<std::unique_ptr<Template>> Template::Compile(
   RustBuffer error;
   if (!attune_template_new(RustBytes(source), source.size(), chat,
                            kMaxOutputBytes, &handle, error.out())) {
-    return MakeError(Reason::kInvalidTemplate,
-                     Concat("template: ", error.view()));
+    return TemplateError(error);
   }
   RustBuffer names;
   attune_template_undeclared(handle, names.out());
-  return std::unique_ptr<Template>(new Template(
-      handle, absl::StrSplit(ToAbsl(names.view()), '\n', absl::SkipEmpty())));
+  return std::unique_ptr<Template>(new Template(handle, NamesOf(names)));
 }
 
 Template::Template(void* handle, std::set<std::string> undeclared_variables)
@@ -52,10 +63,20 @@ absl::StatusOr<std::string> Template::Render(std::string_view fields) const {
   RustBuffer error;
   if (!attune_template_render(handle_, RustBytes(fields), fields.size(),
                               text.out(), error.out())) {
-    return MakeError(Reason::kInvalidTemplate,
-                     Concat("template: ", error.view()));
+    return TemplateError(error);
   }
   return std::string(text.view());
+}
+
+absl::StatusOr<std::set<std::string>> Template::FindMarkedFields(
+    std::string_view fields) const {
+  RustBuffer names;
+  RustBuffer error;
+  if (!attune_template_marked(handle_, RustBytes(fields), fields.size(),
+                              names.out(), error.out())) {
+    return TemplateError(error);
+  }
+  return NamesOf(names);
 }
 
 absl::StatusOr<std::string> RenderChat(const Template& chat_template,

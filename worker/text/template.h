@@ -21,6 +21,11 @@ namespace attune::worker {
 // nobody between instructions, and Rust ends the process where memory is
 // refused, so only a process of its own could bound it. Const after
 // construction: any number of threads may use one instance at once.
+//
+// Beside Jinja's own filters, `text | mark(E1=span, ...)` puts "[E1] " before a
+// span of the text and " [/E1]" behind it. Spans are {"begin": 3, "end": 9} or
+// [3, 9] and count characters (code points) or, of a list of texts, which are
+// joined by spaces, words; one may hold another.
 class Template {
  public:
   static constexpr size_t kMaxSourceBytes = size_t{1} << 18;
@@ -31,8 +36,8 @@ class Template {
       std::string_view source);
   // The same with Hugging Face's settings for chat templates: white space
   // around blocks is trimmed, undefined values count as empty, and the template
-  // may call raise_exception and namespace. For templates that come with a
-  // model and are trusted as it is.
+  // may call raise_exception and namespace, but has no `mark`. For templates
+  // that come with a model and are trusted as it is.
   static absl::StatusOr<std::unique_ptr<Template>> CompileChat(
       std::string_view source);
   ~Template();
@@ -42,6 +47,13 @@ class Template {
   // `fields`: a JSON object. InvalidArgument, with line and name, for a field
   // that the template uses and `fields` lacks, and for exceeded limits.
   absl::StatusOr<std::string> Render(std::string_view fields) const;
+
+  // The fields with a text whose characters `mark` counts when it renders
+  // `fields`: what is cut from one of these moves or takes its spans. Empty for
+  // a row in which nothing is marked. Renders once and, where something is
+  // marked, once more for each field with a text. Errors as of Render.
+  absl::StatusOr<std::set<std::string>> FindMarkedFields(
+      std::string_view fields) const;
 
   // The variables that the template reads and does not set itself: the fields
   // a row must have.

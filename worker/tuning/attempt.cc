@@ -26,6 +26,7 @@
 #include "worker/tuning/initialisation.h"
 #include "worker/tuning/job_preparation.h"
 #include "worker/tuning/progress_tracker.h"
+#include "worker/tuning/template_search.h"
 #include "worker/tuning/trained_adaptation.h"
 #include "worker/tuning/trained_values.h"
 #include "worker/tuning/trainer.h"
@@ -89,6 +90,9 @@ class Attempt {
     hooks.on_notice = [this](std::string message) {
       listener_.OnNotice(std::move(message));
     };
+    hooks.search_templates = [this](const TemplateSearchInput& search) {
+      return FindTemplate(search);
+    };
     hooks.on_resolved = [this](const TuningJobSpec& spec, int64_t num_rows) {
       listener_.OnResolvedSpec(spec);
       tracker_.SetPlan(spec.training().max_steps(), num_rows,
@@ -109,8 +113,29 @@ class Attempt {
     test_ = std::move(job.test);
     bare_test_ = std::move(job.bare_test);
     audits_ = std::move(job.audits);
+    template_candidates_ = std::move(job.template_candidates);
     TellOfData();
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<FoundTemplate> FindTemplate(
+      const TemplateSearchInput& search) {
+    tracker_.EnterPhase(TuningProgress::PHASE_SEARCHING);
+    TemplateSearchHooks hooks;
+    hooks.on_notice = [this](std::string message) {
+      listener_.OnNotice(std::move(message));
+    };
+    hooks.before_pass = [&](int64_t done, int64_t total) {
+      if (total != tracker_.progress().phase_total()) {
+        tracker_.EnterPhase(TuningProgress::PHASE_SEARCHING, total);
+      }
+      tracker_.SetPhaseDone(done);
+      return BeforePass();
+    };
+    absl::StatusOr<FoundTemplate> found = SearchTemplates(search, hooks);
+    if (!found.ok()) return NameMemoryErrors(found.status());
+    tracker_.EnterPhase(TuningProgress::PHASE_PREPARING);
+    return found;
   }
 
   // What deserves attention in the rows. The attempt that left a checkpoint has
@@ -261,8 +286,7 @@ class Attempt {
     if (state_.progress.has_before() && before_rows_.empty()) {
       ATTUNE_RETURN_IF_ERROR(MeasureBaseRows().status());
     }
-    const bool is_base = state_.Best().empty() &&
-                         spec_.task().demonstrations().empty() &&
+    const bool is_base = state_.Best().empty() && bare_program_ == nullptr &&
                          !HasCalibrationToFit(spec_.task());
     if (is_base && state_.progress.has_before()) {
       after_ = state_.progress.before();
@@ -334,6 +358,8 @@ class Attempt {
     // Rows of the dataset are the registry's, not the artifact's.
     manifest.mutable_report()->clear_changed_examples();
     manifest.mutable_report()->clear_samples();
+    // Instructions may quote rows.
+    manifest.mutable_report()->clear_template_candidates();
     manifest.set_tuning_job(input_.job.name());
     manifest.set_attune_version(ATTUNE_VERSION);
     ATTUNE_ASSIGN_OR_RETURN(const StoredPrompt stored,
@@ -371,6 +397,8 @@ class Attempt {
       *report.add_series() = std::move(series);
     }
     *report.mutable_validations() = progress.validations();
+    report.mutable_template_candidates()->Assign(template_candidates_.begin(),
+                                                 template_candidates_.end());
     if (comparison_.has_value()) *report.mutable_comparison() = *comparison_;
     report.mutable_changed_examples()->Assign(changed_examples_.begin(),
                                               changed_examples_.end());
@@ -409,6 +437,7 @@ class Attempt {
   std::vector<PreparedExample> test_;
   std::vector<PreparedExample> bare_test_;  // for bare_program_
   std::vector<SplitAudit> audits_;
+  std::vector<attune::v1::TemplateCandidate> template_candidates_;
   TrainingState state_;
   TensorMap start_;  // what training begins with, also where it goes on
   TuningReport::StopReason stop_reason_ = TuningReport::STOP_REASON_UNSPECIFIED;

@@ -11,9 +11,9 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "worker/models/attached_prompt.h"
+#include "worker/tasks/answer_scorer.h"
 #include "worker/tasks/evaluation.h"
 #include "worker/tasks/label_calibration.h"
-#include "worker/tasks/label_scorer.h"
 
 namespace attune::worker {
 namespace {
@@ -28,17 +28,16 @@ absl::StatusOr<std::vector<double>> MeasureLogPriors(
   const TaskProgram& program = input.program;
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TaskInput> nothings,
                           ContentFreeInputs(program, input.row_fields));
-  std::vector<LabelQuery> queries;
-  queries.reserve(nothings.size());
+  std::vector<ScoredInput> inputs;
+  inputs.reserve(nothings.size());
   for (const TaskInput& one : nothings) {
-    queries.push_back(
-        {.text = one.ids, .trie = &program.trie(one), .prompt = input.prompt});
+    inputs.push_back(
+        {.program = &program, .input = &one, .prompt = input.prompt});
   }
   ATTUNE_RETURN_IF_ERROR(input.before_pass());
   ATTUNE_ASSIGN_OR_RETURN(
       const std::vector<std::vector<double>> scores,
-      ScoreLabels(AsLanguage(ModelWith(input.prompt, program.model())),
-                  queries));
+      ScoreAnswers(ModelWith(input.prompt, program.model()), inputs));
   std::vector<double> priors(program.labels().size(), 0);
   for (const std::vector<double>& one : scores) {
     for (size_t i = 0; i < priors.size(); ++i) priors[i] += std::exp(one[i]);

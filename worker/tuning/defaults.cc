@@ -33,6 +33,10 @@ constexpr int kDefaultEncoderWidth = 512;
 // Its two directions together are as wide as the other networks.
 constexpr int kDefaultLstmWidth = 256;
 constexpr int kMaxEncoderWidth = 8'192;
+constexpr int kMaxTemplates = 64;
+constexpr int kDefaultGenerated = 8;
+constexpr int kMaxGenerated = 64;
+constexpr int kMaxEnsembleSize = 8;
 
 bool IsClassification(const TaskSpec& task) {
   return task.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION;
@@ -81,6 +85,10 @@ class Resolver {
     } else if (method.has_hard_prompt()) {
       ResolveHardPrompt(*method.mutable_hard_prompt());
     }
+    Require(method.has_hard_prompt() || spec_.task().more_templates().empty(),
+            "spec.task.more_templates",
+            "answer together only where nothing is trained: choose method "
+            "hard_prompt, or leave them out");
   }
 
   void ResolveHardPrompt(HardPrompt& hard) {
@@ -104,11 +112,49 @@ class Resolver {
             Concat("must be 0 where the task names ", given,
                    " demonstrations itself"));
     ResolveSelection(path + ".selection", hard);
+    if (hard.has_template_search()) {
+      ResolveTemplateSearch(path + ".template_search",
+                            *hard.mutable_template_search());
+    }
     TrainingConfig others = training();
     others.clear_seed();
     others.clear_precision();
     Require(others.ByteSizeLong() == 0, "spec.training",
             "a hard prompt trains nothing: only seed and precision may be set");
+  }
+
+  void ResolveTemplateSearch(const std::string& path,
+                             attune::v1::TemplateSearch& search) {
+    const bool classifies = IsClassification(spec_.task());
+    const attune::v1::TaskType type = spec_.task().type();
+    Require(classifies || type == attune::v1::TASK_TYPE_TEXT_GENERATION ||
+                type == attune::v1::TASK_TYPE_MULTIPLE_CHOICE,
+            path,
+            "is for a classification by one label, a multiple choice or a "
+            "generation");
+    Require(spec_.task().demonstrations().empty(), path,
+            "compares templates without demonstrations: leave "
+            "task.demonstrations out and let num_demonstrations choose them");
+    Require(spec_.task().more_templates().empty(), path,
+            "finds out itself which templates answer together: leave "
+            "task.more_templates out and set ensemble_size");
+    const int most =
+        type == attune::v1::TASK_TYPE_TEXT_GENERATION ? 1 : kMaxEnsembleSize;
+    Require(search.ensemble_size() >= 0 && search.ensemble_size() <= most,
+            path + ".ensemble_size", Concat("must be 0 to ", most));
+    Require(search.templates_size() <= kMaxTemplates, path + ".templates",
+            Concat("at most ", kMaxTemplates));
+    if (!search.has_num_generated()) {
+      search.set_num_generated(facts_.is_encoder ? 0 : kDefaultGenerated);
+    }
+    Require(
+        search.num_generated() >= 0 && search.num_generated() <= kMaxGenerated,
+        path + ".num_generated", Concat("must be 0 to ", kMaxGenerated));
+    Require(!facts_.is_encoder || search.num_generated() == 0,
+            path + ".num_generated",
+            "must be 0: the base model is an encoder, which writes no text");
+    Require(classifies || !search.label_words(), path + ".label_words",
+            "is for a classification");
   }
 
   void ResolveSelection(const std::string& path, HardPrompt& hard) {

@@ -18,6 +18,7 @@ struct JobFacts {
   c10::ScalarType dtype = c10::ScalarType::Float;  // of the loaded model
   int64_t embedding_dim = 0;
   int64_t num_layers = 0;  // that a prefix may stand before
+  bool is_encoder = false;
 };
 
 // `spec` with every default filled in as the protos say, so that resolving the

@@ -14,6 +14,7 @@
 #include "worker/tasks/demonstrations.h"
 #include "worker/tasks/seeded_random.h"
 #include "worker/tasks/task_contract.h"
+#include "worker/tasks/task_fit.h"
 #include "worker/tuning/defaults.h"
 #include "worker/tuning/initialisation.h"
 #include "worker/tuning/trained_adaptation.h"
@@ -23,6 +24,7 @@ namespace {
 
 using attune::v1::HardPrompt;
 using attune::v1::TaskSpec;
+using attune::v1::TemplateCandidate;
 using attune::v1::TuningJobSpec;
 
 // Keeps the choice of rows to measure apart from the split's own seed.
@@ -89,6 +91,7 @@ class Preparation {
     if (job_.model == nullptr) return std::move(job_);
     ATTUNE_RETURN_IF_ERROR(ReadRows());
     ATTUNE_RETURN_IF_ERROR(Resolve());
+    DrawRows();
     ATTUNE_RETURN_IF_ERROR(Compile());
     if (job_.program == nullptr) return std::move(job_);
     if (is_resolved_ && hooks_.on_resolved) {
@@ -141,23 +144,45 @@ class Preparation {
     job_.embedding_rms = EmbeddingRms(*job_.model->model);
     ATTUNE_RETURN_IF_ERROR(
         Meet(ResolveAdaptation(*job_.model, *job_.spec.mutable_method())));
-    absl::StatusOr<TuningJobSpec> resolved =
-        ResolveSpec(job_.spec, {.num_train_rows = job_.num_train_rows,
-                                .context_length = config.context_length,
-                                .embedding_rms = job_.embedding_rms,
-                                .dtype = job_.model->model->dtype(),
-                                .embedding_dim = config.embedding_dim,
-                                .num_layers = config.NumCachedLayers()});
+    absl::StatusOr<TuningJobSpec> resolved = ResolveSpec(
+        job_.spec, {.num_train_rows = job_.num_train_rows,
+                    .context_length = config.context_length,
+                    .embedding_rms = job_.embedding_rms,
+                    .dtype = job_.model->model->dtype(),
+                    .embedding_dim = config.embedding_dim,
+                    .num_layers = config.NumCachedLayers(),
+                    .is_encoder = config.kind == ModelKind::kEncoder});
     if (!resolved.ok()) return Meet(resolved.status());
     job_.spec = *std::move(resolved);
     is_resolved_ = true;
     return absl::OkStatus();
   }
 
+  // The rows that are measured.
+  void DrawRows() {
+    const attune::v1::EvaluationConfig& evaluation = job_.spec.evaluation();
+    const uint64_t seed = job_.spec.data().split_seed();
+    splits_.validation = Sample(std::move(splits_.validation),
+                                evaluation.max_validation_rows(), seed);
+    splits_.test =
+        Sample(std::move(splits_.test), evaluation.max_test_rows(), seed);
+    if (!splits_.validation.empty()) {
+      job_.row_fields = splits_.validation.front().fields;
+    }
+  }
+
   absl::Status Compile() {
     const attune::v1::TuningMethod& method = job_.spec.method();
+    const TaskSpec own = task();
+    if (is_resolved_ && method.hard_prompt().has_template_search()) {
+      ATTUNE_RETURN_IF_ERROR(Meet(FindTemplate()));
+    }
     if (is_resolved_ && method.hard_prompt().num_demonstrations() > 0) {
       ATTUNE_RETURN_IF_ERROR(Meet(PrepareDemonstrations()));
+    }
+    if (has_found_) {
+      ATTUNE_ASSIGN_OR_RETURN(job_.bare_program,
+                              CompileFor(own, /*num_prompt_rows=*/0));
     }
     // A number that was refused says nothing about the inputs.
     absl::StatusOr<std::unique_ptr<const TaskProgram>> program =
@@ -190,6 +215,32 @@ class Preparation {
           }
           return hooks_.on_fault(fault);
         });
+  }
+
+  // Puts the template and the label words that are found into the task.
+  absl::Status FindTemplate() {
+    const attune::v1::TemplateSearch& search =
+        job_.spec.method().hard_prompt().template_search();
+    if (!hooks_.search_templates) {
+      return CheckGivenTemplates(task(), job_.model, search,
+                                 splits_.validation);
+    }
+    ATTUNE_ASSIGN_OR_RETURN(
+        FoundTemplate found,
+        hooks_.search_templates({.task = task(),
+                                 .model = job_.model,
+                                 .search = search,
+                                 .train = splits_.train,
+                                 .validation = splits_.validation,
+                                 .metric = job_.spec.evaluation().metric(),
+                                 .seed = job_.spec.training().seed()}));
+    has_found_ =
+        found.candidates.front().origin() != TemplateCandidate::ORIGIN_TASK;
+    job_.template_candidates = std::move(found.candidates);
+    task() = std::move(found.task);
+    // The resolved spec says what was found; as a job it would find it again.
+    job_.spec.mutable_method()->mutable_hard_prompt()->clear_template_search();
+    return absl::OkStatus();
   }
 
   // Puts a hard prompt's demonstrations into the task, and compiles what it is
@@ -245,15 +296,6 @@ class Preparation {
   }
 
   absl::Status PrepareSplits() {
-    const attune::v1::EvaluationConfig& evaluation = job_.spec.evaluation();
-    const uint64_t seed = job_.spec.data().split_seed();
-    splits_.validation = Sample(std::move(splits_.validation),
-                                evaluation.max_validation_rows(), seed);
-    splits_.test =
-        Sample(std::move(splits_.test), evaluation.max_test_rows(), seed);
-    if (!splits_.validation.empty()) {
-      job_.row_fields = splits_.validation.front().fields;
-    }
     // Nothing would see the training rows of a hard prompt.
     const bool trains = !job_.spec.method().has_hard_prompt();
     if (trains) {
@@ -293,6 +335,7 @@ class Preparation {
   Splits splits_;
   bool has_labels_ = false;   // the spec names them
   bool is_resolved_ = false;  // job_.spec
+  bool has_found_ = false;    // another template than the task's own
 };
 
 }  // namespace

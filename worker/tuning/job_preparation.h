@@ -15,6 +15,7 @@
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/split_audit.h"
 #include "worker/tasks/task_program.h"
+#include "worker/tuning/template_search.h"
 
 namespace attune::worker {
 
@@ -26,8 +27,8 @@ struct PreparedJob {
   double embedding_rms = 0;
   std::unique_ptr<const TaskProgram> program;
   // The task as the base is measured by, where its inputs are others: without
-  // the demonstrations that a hard prompt chose, or without rows at markers.
-  // May be null.
+  // the demonstrations that a hard prompt chose, with the job's own template,
+  // or without rows at markers. May be null.
   std::unique_ptr<const TaskProgram> bare_program;
   int64_t num_train_rows = 0;
   std::string row_fields;              // of one row, for what looks like one
@@ -37,6 +38,8 @@ struct PreparedJob {
   // For bare_program; none where faults may pass.
   std::vector<PreparedExample> bare_test;
   std::vector<SplitAudit> audits;  // of train, validation and test
+  // What a search for a template compared.
+  std::vector<attune::v1::TemplateCandidate> template_candidates;
 };
 
 // Who hears of the preparation; any may be empty.
@@ -49,6 +52,10 @@ struct PreparationHooks {
       on_resolved = nullptr;
   // Words for people.
   std::function<void(std::string)> on_notice = nullptr;
+  // Looks for a template where the spec asks for it. Empty: the templates that
+  // the spec names are checked, and the task keeps its own.
+  std::function<absl::StatusOr<FoundTemplate>(const TemplateSearchInput&)>
+      search_templates = nullptr;
   // Where it lets faults pass, the work goes on without what is wrong, and what
   // could not be made is missing: null, empty, or a spec that is not resolved.
   FaultHandler on_fault = nullptr;

@@ -69,6 +69,17 @@ TEST_F(InferenceOptionsTest, UnsetDecodingIsEmpty) {
   EXPECT_EQ(DecodingOf(InferenceOptions()).ByteSizeLong(), 0u);
 }
 
+TEST_F(InferenceOptionsTest, ATemperatureOfZeroIsSaid) {
+  CLI::App app;
+  InferenceOptions options;
+  AddDecodingOptions(app, options);
+
+  app.parse("--temperature 0");
+
+  EXPECT_TRUE(DecodingOf(options).has_temperature());
+  EXPECT_FALSE(DecodingOf(options).has_top_k());
+}
+
 TEST_F(InferenceOptionsTest, ReadsFlags) {
   CLI::App app;
   InferenceOptions options;

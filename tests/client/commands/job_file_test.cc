@@ -79,6 +79,25 @@ TEST(ParseJobFile, RefusesWrongSettings) {
                        HasSubstr("did you mean 'training'?")));
 }
 
+TEST(ParseJobFile, AMessageWithoutFieldsIsThere) {
+  const std::string job =
+      "spec: {method: {hard_prompt: {template_search: {}}}}";
+  const auto defaults = ParseJobFile(job, "f", {});
+  const auto none = ParseJobFile(
+      job, "f", {"spec.method.hard_prompt.template_search.num_generated=0"});
+
+  ASSERT_OK(defaults);
+  const v1::HardPrompt& of_defaults =
+      defaults->tuning_job().spec().method().hard_prompt();
+  EXPECT_TRUE(of_defaults.has_template_search());
+  EXPECT_FALSE(of_defaults.template_search().has_num_generated());
+  ASSERT_OK(none);
+  const v1::HardPrompt& of_none =
+      none->tuning_job().spec().method().hard_prompt();
+  EXPECT_TRUE(of_none.template_search().has_num_generated());
+  EXPECT_EQ(of_none.template_search().num_generated(), 0);
+}
+
 TEST(ParseTaskFile, ReadsATaskOrTheTaskOfAJob) {
   const auto task = ParseTaskFile("type: TASK_TYPE_TEXT_GENERATION", "f");
   ASSERT_OK(task);
@@ -120,6 +139,14 @@ TEST(Examples, AllParse) {
   const auto tone = ParseJobFile(ReadExample("tone-rewrite.yaml"), "tone", {});
   ASSERT_OK(tone);
   EXPECT_EQ(tone->tuning_job().spec().task().decoding().stop(0), "\n");
+
+  const auto search =
+      ParseJobFile(ReadExample("question-pairs-search.yaml"), "search", {});
+  ASSERT_OK(search);
+  const v1::TemplateSearch& tried =
+      search->tuning_job().spec().method().hard_prompt().template_search();
+  EXPECT_EQ(tried.templates_size(), 1);
+  EXPECT_TRUE(tried.label_words());
 
   const auto inline_rows =
       ParseJobFile(ReadExample("sentiment-inline.yaml"), "inline", {});

@@ -96,6 +96,22 @@ TEST(ViewOf, EvaluationsCountRows) {
   EXPECT_THAT(view.details, ElementsAre("row 30/120"));
 }
 
+TEST(ViewOf, ASearchCountsRowsAsSoonAsItKnowsThem) {
+  v1::TuningProgress progress;
+  progress.set_phase(v1::TuningProgress::PHASE_SEARCHING);
+  const ProgressView writing = ViewOf(progress);
+  progress.set_phase_done(300);
+  progress.set_phase_total(1200);
+
+  const ProgressView measuring = ViewOf(progress);
+
+  EXPECT_EQ(writing.phase, "searching");
+  EXPECT_FALSE(writing.fraction.has_value());
+  EXPECT_THAT(writing.details, ElementsAre());
+  EXPECT_DOUBLE_EQ(*measuring.fraction, 0.25);
+  EXPECT_THAT(measuring.details, ElementsAre("row 300/1,200"));
+}
+
 TEST(ViewOf, APhaseOfUnknownLengthHasNoShare) {
   v1::TuningProgress progress;
   progress.set_phase(v1::TuningProgress::PHASE_PREPARING);

@@ -59,6 +59,18 @@ TEST_F(PromptReportTest, IsTheReportAsJson) {
   EXPECT_THAT(run.out, HasSubstr("\"changedExamples\": ["));
 }
 
+TEST_F(PromptReportTest, JsonHasAllTemplatesThatWereTried) {
+  for (int i = 0; i < 20; ++i) {
+    version_.mutable_report()->add_template_candidates()->set_template_("one");
+  }
+
+  const RunResult tables = Run({"p"});
+  const RunResult json = Run({"p", "-o", "json"});
+
+  EXPECT_THAT(tables.out, HasSubstr("and 8 more, which -o json lists\n"));
+  EXPECT_EQ(CountOf(json.out, "\"template\": \"one\""), 20);
+}
+
 TEST_F(PromptReportTest, WritesAPage) {
   const TempDirectory directory;
 

@@ -36,12 +36,44 @@ TEST(ReportPage, ShowsTheWholeVersion) {
   }
 }
 
+TEST(ReportPage, ShowsTheTemplatesThatWereTriedBeforeTheTask) {
+  v1::PromptVersion version = ClassificationSample(4);
+  version.mutable_report()->add_template_candidates()->set_template_(
+      "{{ text }} It was");
+
+  const std::string page = ReportPage(version);
+
+  const size_t tried = page.find("<h2>Templates tried</h2>");
+  ASSERT_NE(tried, page.npos);
+  EXPECT_LT(page.find("<h2>Data</h2>"), tried);
+  EXPECT_LT(tried, page.find(">{{ text }} It was</td>"));
+  EXPECT_LT(page.find(">{{ text }} It was</td>"), page.find("<h2>Task</h2>"));
+  EXPECT_EQ(WellFormedError(page), "");
+}
+
+TEST(ReportPage, ShowsFurtherTemplatesUnderTheFirst) {
+  v1::PromptVersion version = ClassificationSample(4);
+  EXPECT_THAT(ReportPage(version), Not(HasSubstr("Further templates")));
+  version.mutable_task()->add_more_templates("{{ text }}\nIt was");
+  version.mutable_task()->add_more_templates("{{ text }} =>");
+
+  const std::string page = ReportPage(version);
+
+  EXPECT_THAT(page, HasSubstr("<pre>Customer: {{ text }}\nAnswer:</pre>"
+                              "<h3>Further templates</h3>"
+                              "<pre>{{ text }}\nIt was</pre>"
+                              "<pre>{{ text }} =&gt;</pre>"));
+  EXPECT_THAT(page, Not(HasSubstr("<dt>more templates</dt>")));
+  EXPECT_EQ(WellFormedError(page), "");
+}
+
 TEST(ReportPage, EscapesEveryOutsideText) {
   v1::PromptVersion version = ClassificationSample(2);
   const std::string evil = "<script>alert('x')</script>\"&";
   version.set_name(evil);
   version.set_base_model(evil);
   version.mutable_task()->set_template_(evil);
+  version.mutable_task()->add_more_templates(evil);
   version.mutable_task()->set_system_message(evil);
   version.mutable_task()->mutable_labels(0)->set_label(evil);
   version.mutable_task()->mutable_labels(0)->add_words(evil);
@@ -59,11 +91,15 @@ TEST(ReportPage, EscapesEveryOutsideText) {
   v1::ChangedExample& example = *report.mutable_changed_examples(0);
   example.set_input(evil);
   example.set_before(evil);
+  v1::TemplateCandidate& candidate = *report.add_template_candidates();
+  candidate.set_template_(evil);
+  candidate.add_more_templates(evil);
+  candidate.add_labels()->set_label(evil);
 
   const std::string page = ReportPage(version);
 
   EXPECT_THAT(page, Not(HasSubstr("<script")));
-  EXPECT_GE(CountOf(page, "&lt;script&gt;"), 16);
+  EXPECT_GE(CountOf(page, "&lt;script&gt;"), 18);
   EXPECT_EQ(WellFormedError(page), "");
 }
 
@@ -80,7 +116,8 @@ TEST(ReportPage, LeavesOutWhatAReportDoesNotHave) {
 
   for (const char* part :
        {"<h2>Training</h2>", "<h2>Confusions</h2>", "<h2>Reliability</h2>",
-        "<h2>Labels</h2>", "<h2>Changed answers</h2>", "nan"}) {
+        "<h2>Labels</h2>", "<h2>Changed answers</h2>",
+        "<h2>Templates tried</h2>", "nan"}) {
     EXPECT_THAT(page, Not(HasSubstr(part)));
   }
 }

@@ -121,6 +121,23 @@ TEST(ReportTables, ShowWhatTheRowsAreMadeOf) {
   EXPECT_THAT(tables, HasSubstr("\ntest row 12, 20 tokens, cut"));
 }
 
+TEST(ReportTables, ShowTheTemplatesThatWereTried) {
+  v1::PromptVersion version = ClassificationSample(4);
+  v1::TemplateCandidate& kept =
+      *version.mutable_report()->add_template_candidates();
+  kept.set_kept(true);
+  kept.set_template_("{{ text }} It was");
+
+  const std::string tables = Tables(version);
+
+  const size_t tried =
+      tables.find("\n\ntemplates tried, on validation rows\n      ACCURACY");
+  ASSERT_NE(tried, tables.npos);
+  EXPECT_LT(tables.find("\ndata\n"), tried);
+  EXPECT_THAT(tables.substr(tried),
+              HasSubstr("{{ text }} It was\n\ntraining\n"));
+}
+
 TEST(ReportTables, EndWithTheTraining) {
   EXPECT_THAT(Tables(ClassificationSample(4)),
               HasSubstr("training\n"
@@ -145,8 +162,8 @@ TEST(ReportTables, LeaveOutWhatAReportDoesNotHave) {
   const std::string generation = Tables(GenerationSample());
   EXPECT_THAT(generation,
               HasSubstr("loss            -  1.620 (1.420 to 1.820)"));
-  for (const char* part :
-       {"per label", "confusion", "SURE", "became", "SPLIT"}) {
+  for (const char* part : {"per label", "confusion", "SURE", "became", "SPLIT",
+                           "templates tried"}) {
     EXPECT_THAT(generation, Not(HasSubstr(part)));
   }
 

@@ -41,6 +41,11 @@ TEST(MethodText, NamesTheMethod) {
   method.mutable_hard_prompt()->set_selection(
       v1::HardPrompt::SELECTION_NEAREST);
   EXPECT_EQ(MethodText(method), "hard prompt, 8 nearest demonstrations");
+  method.mutable_hard_prompt()->mutable_template_search();
+  EXPECT_EQ(MethodText(method),
+            "hard prompt, template search, 8 nearest demonstrations");
+  method.mutable_hard_prompt()->clear_num_demonstrations();
+  EXPECT_EQ(MethodText(method), "hard prompt, template search");
 }
 
 TEST(TaskText, CountsLabels) {
@@ -103,6 +108,40 @@ TEST(MethodSettings, AreThoseOfTheMethodThatIsSet) {
 
   EXPECT_THAT(MethodSettings(method),
               ElementsAre(Pair("rank", "8"), Pair("merged", "true")));
+}
+
+TEST(MethodSettings, TellWhatASearchTriesWithoutItsTemplates) {
+  v1::TuningMethod method;
+  v1::HardPrompt& hard = *method.mutable_hard_prompt();
+  hard.set_num_demonstrations(4);
+  v1::TemplateSearch& search = *hard.mutable_template_search();
+  EXPECT_THAT(MethodSettings(method),
+              ElementsAre(Pair("num demonstrations", "4"),
+                          Pair("template search", "patterns, instructions")));
+
+  search.add_templates("{{ text }} It was");
+  search.add_templates("{{ text }} =>");
+  search.set_num_generated(8);
+  search.set_label_words(true);
+  EXPECT_THAT(MethodSettings(method)[1],
+              Pair("template search",
+                   "2 given templates, patterns, up to 8 instructions, label "
+                   "words"));
+
+  search.set_ensemble_size(4);
+  EXPECT_THAT(MethodSettings(method)[1],
+              Pair("template search",
+                   "2 given templates, patterns, up to 8 instructions, label "
+                   "words, ensembles of 4"));
+  search.set_ensemble_size(1);
+  EXPECT_THAT(MethodSettings(method)[1].second,
+              testing::EndsWith("label words"));
+
+  search.Clear();
+  search.set_skip_patterns(true);
+  search.set_num_generated(0);
+  EXPECT_THAT(MethodSettings(method)[1],
+              Pair("template search", "the task's own alone"));
 }
 
 }  // namespace

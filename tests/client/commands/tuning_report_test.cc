@@ -86,6 +86,27 @@ TEST_F(TuningReportTest, ShowsHowTrainingWent) {
                               "validation accuracy  _+@    50.0% -> 100.0%\n"));
 }
 
+TEST_F(TuningReportTest, EndsWithTheTemplatesThatWereTried) {
+  report_.set_stop_reason(v1::TuningReport::STOP_REASON_NOTHING_TO_TRAIN);
+  report_.set_validation_metric_name("accuracy");
+  v1::TemplateCandidate& kept = *report_.add_template_candidates();
+  kept.set_kept(true);
+  kept.set_origin(v1::TemplateCandidate::ORIGIN_TASK);
+  kept.set_template_("{{ text }}");
+  kept.set_metric(0.5);
+  kept.set_loss(0.25);
+  kept.set_num_rows(40);
+
+  PrintTuningReport(report_, console_);
+
+  EXPECT_THAT(out_.str(),
+              testing::EndsWith(
+                  "nothing trained\n"
+                  "\ntemplates tried, on validation rows\n"
+                  "      ACCURACY   LOSS  ROWS  ORIGIN      TEMPLATE\n"
+                  "kept     50.0%  0.250    40  the task's  {{ text }}\n"));
+}
+
 TEST_F(TuningReportTest, TheMetricThatPickedTheCheckpointIsFirst) {
   report_.set_validation_metric_name("macro_f1");
 

@@ -78,6 +78,11 @@ TEST(CheckAugmentDataset, TextsAreSampledByTheRequestsSeed) {
   request.mutable_decoding()->set_num_beams(4);
   EXPECT_THAT(CheckAugmentDataset(request),
               NamesField(Reason::kInvalidField, "decoding.num_beams"));
+
+  request = SoundAugmentation();
+  request.mutable_decoding()->set_temperature(0);
+  EXPECT_THAT(CheckAugmentDataset(request),
+              NamesField(Reason::kInvalidField, "decoding.temperature"));
 }
 
 TEST(CheckAugmentDataset, ATunedGeneratorIsNotServed) {

@@ -296,6 +296,16 @@ TEST(TaskChecks, EveryWrongFieldIsNamed) {
   }
 }
 
+TEST(TaskChecks, SeveralTemplatesMayAnswer) {
+  v1::TaskSpec task = SoundTask();
+  task.add_more_templates("{{ text }} It was");
+  EXPECT_OK(Check(task, /*labels_required=*/true));
+
+  task.add_more_templates(task.template_());
+  EXPECT_THAT(Check(task),
+              NamesField(Reason::kInvalidField, "task.more_templates[1]"));
+}
+
 TEST(TaskChecks, OnlyABareBaseNeedsLabels) {
   v1::TaskSpec task = SoundTask();
   task.clear_labels();

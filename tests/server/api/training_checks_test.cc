@@ -262,6 +262,100 @@ TEST(TrainingChecks, MethodsThatTrainWeightsKeepToTheirRanges) {
   EXPECT_OK(none.ToStatus());
 }
 
+TEST(TrainingChecks, EveryWrongFieldOfATemplateSearchIsNamed) {
+  struct Case {
+    std::function<void(v1::TemplateSearch&)> spoil;
+    std::string field;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& s) {
+         for (int i = 0; i < 65; ++i) s.add_templates(std::string(i + 1, 'x'));
+       },
+       "templates"},
+      {[](auto& s) {
+         for (const char letter : {'a', 'b', 'c', 'd'}) {
+           s.add_templates(std::string(65'536, letter));
+         }
+         s.add_templates("e");
+       },
+       "templates"},
+      {[](auto& s) {
+         s.add_templates("a");
+         s.add_templates("");
+       },
+       "templates[1]"},
+      {[](auto& s) { s.add_templates(std::string(65'537, 'x')); },
+       "templates[0]"},
+      {[](auto& s) {
+         for (const char* text : {"a", "b", "a"}) s.add_templates(text);
+       },
+       "templates[2]"},
+      {[](auto& s) { s.set_num_generated(-1); }, "num_generated"},
+      {[](auto& s) { s.set_num_generated(65); }, "num_generated"},
+      {[](auto& s) { s.set_label_words(true); }, "label_words"},
+      {[](auto& s) { s.set_ensemble_size(-1); }, "ensemble_size"},
+      // Of a generation there is nothing to average.
+      {[](auto& s) { s.set_ensemble_size(2); }, "ensemble_size"},
+      {[](auto& s) { s.set_ensemble_size(9); }, "ensemble_size"}};
+  for (const Case& one : cases) {
+    v1::TuningMethod method;
+    one.spoil(*method.mutable_hard_prompt()->mutable_template_search());
+    FieldViolations violations;
+    CheckMethod(method, v1::TASK_TYPE_TEXT_GENERATION, "m", violations);
+
+    EXPECT_THAT(
+        FieldsOf(violations.ToStatus()),
+        testing::ElementsAre("m.hard_prompt.template_search." + one.field));
+  }
+}
+
+TEST(TrainingChecks, ATemplateSearchMayGoToItsLimits) {
+  v1::TuningMethod method;
+  v1::TemplateSearch& search =
+      *method.mutable_hard_prompt()->mutable_template_search();
+  search.set_num_generated(64);
+  search.set_skip_patterns(true);
+  search.set_label_words(true);
+  for (int i = 0; i < 60; ++i) search.add_templates(std::string(i + 1, 'x'));
+  for (const char letter : {'a', 'b', 'c'}) {
+    search.add_templates(std::string(65'536, letter));
+  }
+  // 256 KiB in all.
+  search.add_templates(std::string(65'536 - 60 * 61 / 2, 'd'));
+  FieldViolations violations;
+  CheckMethod(method, v1::TASK_TYPE_TEXT_CLASSIFICATION, "m", violations);
+  search.set_num_generated(0);
+  CheckMethod(method, v1::TASK_TYPE_TEXT_CLASSIFICATION, "m", violations);
+
+  EXPECT_EQ(search.templates_size(), 64);
+  EXPECT_OK(violations.ToStatus());
+}
+
+TEST(TrainingChecks, AnEnsembleOfATemplateSearchHasAtMostEight) {
+  for (const v1::TaskType type :
+       {v1::TASK_TYPE_TEXT_CLASSIFICATION, v1::TASK_TYPE_MULTIPLE_CHOICE}) {
+    v1::TuningMethod method;
+    v1::TemplateSearch& search =
+        *method.mutable_hard_prompt()->mutable_template_search();
+    search.set_ensemble_size(8);
+    FieldViolations none;
+    CheckMethod(method, type, "m", none);
+    EXPECT_OK(none.ToStatus());
+
+    search.set_ensemble_size(9);
+    FieldViolations violations;
+    CheckMethod(method, type, "m", violations);
+    EXPECT_THAT(
+        FieldsOf(violations.ToStatus()),
+        testing::ElementsAre("m.hard_prompt.template_search.ensemble_size"));
+  }
+  v1::TuningMethod method;
+  method.mutable_hard_prompt()->mutable_template_search()->set_ensemble_size(1);
+  FieldViolations none;
+  CheckMethod(method, v1::TASK_TYPE_TEXT_GENERATION, "m", none);
+  EXPECT_OK(none.ToStatus());
+}
+
 TEST(TrainingChecks, EveryWrongFieldOfPrefixTuningIsNamed) {
   struct Case {
     std::function<void(v1::PrefixTuning&)> spoil;

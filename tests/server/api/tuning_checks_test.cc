@@ -48,6 +48,72 @@ TEST(TuningChecks, AHardPromptMayShowTheNearest) {
   EXPECT_OK(CheckCreateTuningJob(of_task));
 }
 
+// A hard prompt that looks for a template.
+v1::TuningJobSpec& TemplateSearchIn(v1::CreateTuningJobRequest& request) {
+  v1::TuningJobSpec& spec = *request.mutable_tuning_job()->mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->mutable_template_search();
+  return spec;
+}
+
+TEST(TuningChecks, ATemplateSearchIsForTasksThatTheBaseAnswers) {
+  for (const v1::TaskType type :
+       {v1::TASK_TYPE_TEXT_CLASSIFICATION, v1::TASK_TYPE_MULTIPLE_CHOICE,
+        v1::TASK_TYPE_TEXT_GENERATION}) {
+    v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+    v1::TuningJobSpec& spec = TemplateSearchIn(request);
+    spec.mutable_task()->set_type(type);
+    spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(4);
+
+    EXPECT_OK(CheckCreateTuningJob(request)) << v1::TaskType_Name(type);
+  }
+}
+
+TEST(TuningChecks, AnEnsembleIsForAHardPrompt) {
+  v1::CreateTuningJobRequest request = SoundCreateRequest("one");
+  v1::TuningJobSpec& spec = *request.mutable_tuning_job()->mutable_spec();
+  spec.clear_training();
+  spec.mutable_task()->add_more_templates("{{ text }} It was");
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(4);
+  EXPECT_OK(CheckCreateTuningJob(request));
+
+  spec.clear_method();
+  EXPECT_THAT(FieldsOf(CheckCreateTuningJob(request)),
+              testing::ElementsAre("tuning_job.spec.task.more_templates"));
+  spec.mutable_method()->mutable_lora();
+  EXPECT_THAT(FieldsOf(CheckCreateTuningJob(request)),
+              testing::ElementsAre("tuning_job.spec.task.more_templates"));
+}
+
+TEST(TuningChecks, WhatNoHardPromptMayIsSaidOnceOfATemplateSearch) {
+  v1::CreateTuningJobRequest of_head = SoundCreateRequest("one");
+  v1::TaskSpec& with_head = *TemplateSearchIn(of_head).mutable_task();
+  with_head.set_label_scoring(v1::LABEL_SCORING_HEAD);
+  v1::CreateTuningJobRequest of_several = SoundCreateRequest("one");
+  v1::TuningJobSpec& several = TemplateSearchIn(of_several);
+  several.mutable_task()->set_multi_label(true);
+  several.mutable_method()
+      ->mutable_hard_prompt()
+      ->mutable_template_search()
+      ->set_label_words(true);
+  v1::CreateTuningJobRequest of_numbers = SoundCreateRequest("one");
+  TemplateSearchIn(of_numbers)
+      .mutable_task()
+      ->set_type(v1::TASK_TYPE_REGRESSION);
+  v1::CreateTuningJobRequest at_markers = SoundCreateRequest("one");
+  TemplateSearchIn(at_markers)
+      .mutable_task()
+      ->set_prompt_placement(v1::PROMPT_PLACEMENT_MARKERS);
+
+  for (const v1::CreateTuningJobRequest& request :
+       {of_head, of_several, of_numbers}) {
+    EXPECT_THAT(FieldsOf(CheckCreateTuningJob(request)),
+                testing::ElementsAre("tuning_job.spec.method.hard_prompt"));
+  }
+  EXPECT_THAT(FieldsOf(CheckCreateTuningJob(at_markers)),
+              testing::ElementsAre("tuning_job.spec.task.prompt_placement"));
+}
+
 TEST(TuningChecks, EveryWrongFieldIsNamed) {
   struct Case {
     std::function<void(v1::CreateTuningJobRequest&)> spoil;
@@ -206,6 +272,27 @@ TEST(TuningChecks, EveryWrongFieldIsNamed) {
          spec.mutable_task()->set_type(v1::TASK_TYPE_REGRESSION);
        },
        "tuning_job.spec.method.hard_prompt"},
+      {[](v1::CreateTuningJobRequest& r) {
+         HardPromptOfTwo(r)
+             .mutable_method()
+             ->mutable_hard_prompt()
+             ->mutable_template_search();
+       },
+       "tuning_job.spec.method.hard_prompt.template_search"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = TemplateSearchIn(r);
+         v1::TemplateSearch& search = *spec.mutable_method()
+                                           ->mutable_hard_prompt()
+                                           ->mutable_template_search();
+         search.add_templates("{{ text }} It was");
+         search.add_templates(spec.task().template_());
+       },
+       "tuning_job.spec.method.hard_prompt.template_search.templates[1]"},
+      {[](v1::CreateTuningJobRequest& r) {
+         TemplateSearchIn(r).mutable_task()->add_more_templates(
+             "{{ text }} =>");
+       },
+       "tuning_job.spec.method.hard_prompt.template_search"},
       {[](v1::CreateTuningJobRequest& r) {
          v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
          spec.mutable_training()->set_label_smoothing(0.1);

@@ -49,6 +49,45 @@ TEST(ResolveDecoding, TheRequestWinsFieldByField) {
   EXPECT_THAT(options->stop, ElementsAre("a"));
 }
 
+TEST(ResolveDecoding, ARequestMayTakeTheLikeliestWhereTheTaskSamples) {
+  Decoding task;
+  task.set_temperature(0.5);
+  task.set_top_k(5);
+  task.mutable_top_p()->set_value(0.9);
+  Decoding request;
+  request.set_temperature(0);
+
+  const auto options = ResolveDecoding(task, request);
+
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->sampling.temperature, 0);
+  EXPECT_EQ(options->sampling.top_k, 0);
+  EXPECT_EQ(options->sampling.top_p, 1);
+}
+
+TEST(ResolveDecoding, ARequestMaySearchByBeamsWhereTheTaskSamples) {
+  Decoding task;
+  task.set_temperature(0.5);
+  task.set_top_k(5);
+  Decoding request;
+  request.set_num_beams(4);
+  EXPECT_FALSE(ResolveDecoding(task, request).ok());
+  request.set_temperature(0);
+
+  EXPECT_EQ(ResolveDecoding(task, request)->num_beams, 4);
+}
+
+TEST(ResolveDecoding, ARequestMaySampleAmongAllTokens) {
+  Decoding task;
+  task.set_temperature(0.5);
+  task.set_top_k(5);
+  Decoding request;
+  request.set_top_k(0);
+
+  EXPECT_EQ(ResolveDecoding(task, request)->sampling.top_k, 0);
+  EXPECT_EQ(ResolveDecoding(task, request)->sampling.temperature, 0.5);
+}
+
 TEST(ResolveDecoding, StopTextsOfTheRequestReplaceTheTasks) {
   Decoding task;
   task.add_stop("a");

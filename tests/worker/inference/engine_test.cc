@@ -94,6 +94,30 @@ TEST_F(EngineTest, AnswersChoicesAndNamesTheFieldOfBadOnes) {
   EXPECT_TRUE(results[3].answer().has_label());
 }
 
+TEST_F(EngineTest, SeveralTemplatesAnswerTogether) {
+  Make();
+  InferenceTarget first = Classification({"good", "bad"});
+  InferenceTarget second = first;
+  second.task.set_template_("{{ text }} is");
+  InferenceTarget both = first;
+  both.task.add_more_templates(second.task.template_());
+  InferenceCall call;
+  call.targets = {first, second, both};
+  call.inputs = {Text("one", 0), Text("one", 1), Text("one", 2)};
+
+  const std::vector<PredictResult> results = Predict(call);
+
+  ASSERT_EQ(results.size(), 3u);
+  const auto score_of_good = [&](int i) {
+    const auto& scores = results[i].answer().label().scores();
+    return scores.Get(scores.Get(0).label() == "good" ? 0 : 1).score();
+  };
+  // Batches add up in another order.
+  EXPECT_NEAR(score_of_good(2), (score_of_good(0) + score_of_good(1)) / 2,
+              1e-5);
+  EXPECT_NE(score_of_good(0), score_of_good(1));
+}
+
 TEST_F(EngineTest, BadItemsDoNotHurtOthers) {
   Make();
   InferenceTarget unknown = Classification({"good", "bad"});

@@ -16,12 +16,14 @@
 #include "worker/tasks/prepared_example.h"
 #include "worker/tasks/row_answer.h"
 #include "worker/tasks/task_contract.h"
+#include "worker/text/template.h"
 
 namespace attune::worker {
 namespace {
 
 using ::attune::v1::TaskSpec;
 using ::attune::v1::TuningData;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -441,8 +443,9 @@ TEST(ReadSplits, TheExamplesOfChoicesFitTheirTask) {
   }
 }
 
-TEST(ReadSplits, TheExamplesOfRelationsHaveFiveLabels) {
+TEST(ReadSplits, TheExamplesOfRelationsMarkTheirSpans) {
   TaskSpec task = LabelTask({});
+  task.set_template_("{{ text | mark(E1=subject, E2=object) }}");
   FillTaskDefaults(task);
   TuningData data;
 
@@ -451,9 +454,18 @@ TEST(ReadSplits, TheExamplesOfRelationsHaveFiveLabels) {
 
   ASSERT_OK(splits);
   EXPECT_EQ(task.labels_size(), 5);
-  for (const Example& one : splits->train) {
-    for (const char* mark : {"<e1>", "</e1>", "<e2>", "</e2>"}) {
-      EXPECT_THAT(one.fields, HasSubstr(mark));
+  const auto text = Template::Compile(task.template_());
+  ASSERT_OK(text);
+  for (const auto* split :
+       {&splits->train, &splits->validation, &splits->test}) {
+    for (const Example& one : *split) {
+      const auto marked = (*text)->Render(one.fields);
+      ASSERT_OK(marked);
+      // Names: no white space or punctuation at their ends.
+      EXPECT_THAT(*marked,
+                  ContainsRegex("\\[E1\\] [A-Z][^].;]*[a-z] \\[/E1\\]"));
+      EXPECT_THAT(*marked,
+                  ContainsRegex("\\[E2\\] [A-Z][^].;]*[a-z] \\[/E2\\]"));
     }
   }
 }

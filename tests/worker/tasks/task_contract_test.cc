@@ -207,23 +207,6 @@ TEST(TaskContract, RefusesWhatOnlyOtherTasksHave) {
   EXPECT_THAT(of_regression, HasSubstr("task.number_scale"));
 }
 
-TEST(TaskContract, AHeadAnswersWhatNoWordCan) {
-  for (const auto type : {attune::v1::TASK_TYPE_TOKEN_CLASSIFICATION,
-                          attune::v1::TASK_TYPE_EXTRACTIVE_QA,
-                          attune::v1::TASK_TYPE_REGRESSION}) {
-    TaskSpec task;
-    task.set_type(type);
-    ModelConfig config;
-    config.family = "some";
-    config.kind = ModelKind::kCausal;
-    FillModelDefaults(ModelKind::kCausal, task);
-    EXPECT_EQ(task.label_scoring(), attune::v1::LABEL_SCORING_HEAD);
-    EXPECT_THAT(
-        CheckFitsModel(task, config),
-        ReasonIs(Reason::kUnsupportedField, HasSubstr("choose an encoder")));
-  }
-}
-
 TEST(TaskContract, ACalibrationFitsItsLabels) {
   TaskSpec task = FilledTask({"a", "b"});
   attune::v1::LabelCalibration& calibration = *task.mutable_calibration();
@@ -249,17 +232,6 @@ TEST(TaskContract, ACalibrationFitsItsLabels) {
               HasSubstr("task.calibration.content_free"));
   task.set_multi_label(true);
   EXPECT_THAT(CheckTask(task).message(), HasSubstr("task.calibration"));
-}
-
-TEST(TaskContract, InputsThatSayNothingAreForModelsThatPredictTokens) {
-  TaskSpec task = FilledTask({"a", "b"});
-  task.mutable_calibration()->set_content_free(true);
-  ModelConfig config;
-  config.family = "bert";
-  config.kind = ModelKind::kEncoder;
-
-  EXPECT_THAT(CheckFitsModel(task, config).message(),
-              HasSubstr("task.calibration.content_free"));
 }
 
 TEST(TaskContract, MarkersAreForTasksWhoseTokensNeedNoPlace) {
@@ -305,25 +277,6 @@ TEST(TaskContract, AMultipleChoiceHasChoicesInsteadOfLabels) {
               ReasonIs(Reason::kInvalidField, HasSubstr("task.choices_field")));
 }
 
-TEST(TaskContract, AMultipleChoiceNeedsAModelThatPredictsTokens) {
-  TaskSpec task;
-  task.set_type(attune::v1::TASK_TYPE_MULTIPLE_CHOICE);
-  ModelConfig config;
-  config.family = "some";
-  for (const ModelKind kind :
-       {ModelKind::kCausal, ModelKind::kEncoderDecoder}) {
-    config.kind = kind;
-    EXPECT_OK(CheckFitsModel(task, config));
-  }
-  config.kind = ModelKind::kEncoder;
-
-  EXPECT_THAT(CheckFitsModel(task, config),
-              ReasonIs(Reason::kUnsupportedField,
-                       AllOf(HasSubstr("task.type"),
-                             HasSubstr("choose a base model that predicts"),
-                             HasSubstr("TASK_TYPE_TEXT_CLASSIFICATION"))));
-}
-
 TEST(TaskContract, OnlyWhatMayBeCutCanBeNamedForIt) {
   const auto refusal = [](attune::v1::TaskType type, const char* field,
                           attune::v1::TruncationSide side) {
@@ -358,51 +311,40 @@ TEST(TaskContract, OnlyWhatMayBeCutCanBeNamedForIt) {
   }
 }
 
+TEST(TaskContract, SeveralTemplatesMayWeighLabelsAndChoices) {
+  TaskSpec task = FilledTask({"a", "b"});
+  for (int i = 0; i < 7; ++i) {
+    task.add_more_templates("{{ text }} " + std::to_string(i));
+  }
+  EXPECT_OK(CheckTask(task));
+  TaskSpec many = task;
+  many.add_more_templates("{{ text }} 7");
+  TaskSpec twice = task;
+  twice.set_more_templates(3, "{{ text }}");
+  TaskSpec empty = task;
+  empty.set_more_templates(0, "");
+  TaskSpec markers = task;
+  markers.set_prompt_placement(attune::v1::PROMPT_PLACEMENT_MARKERS);
+  TaskSpec texts = FilledTask({});
+  texts.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  texts.add_more_templates("{{ text }}:");
+
+  for (const auto& [wrong, path] : {std::pair{many, "task.more_templates"},
+                                    std::pair{twice, "task.more_templates[3]"},
+                                    std::pair{empty, "task.more_templates[0]"},
+                                    std::pair{markers, "task.more_templates"},
+                                    std::pair{texts, "task.more_templates"}}) {
+    EXPECT_THAT(CheckTask(wrong),
+                ReasonIs(Reason::kInvalidField, HasSubstr(path)));
+  }
+}
+
 TEST(TaskContract, RefusesLabelsOfAGeneration) {
   TaskSpec task = FilledTask({"a", "b"});
   task.set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
 
   EXPECT_THAT(CheckTask(task),
               ReasonIs(Reason::kInvalidField, HasSubstr("task.labels")));
-}
-
-TEST(TaskContract, TheModelsKindDecidesWhatWeighsLabels) {
-  for (const auto& [kind, scoring] :
-       {std::pair{ModelKind::kCausal, attune::v1::LABEL_SCORING_WORDS},
-        std::pair{ModelKind::kEncoder, attune::v1::LABEL_SCORING_HEAD},
-        std::pair{ModelKind::kEncoderDecoder,
-                  attune::v1::LABEL_SCORING_WORDS}}) {
-    ModelConfig config;
-    config.family = "some";
-    config.kind = kind;
-    TaskSpec task;
-    task.set_type(attune::v1::TASK_TYPE_TEXT_CLASSIFICATION);
-
-    FillModelDefaults(kind, task);
-
-    EXPECT_EQ(task.label_scoring(), scoring);
-    EXPECT_OK(CheckFitsModel(task, config));
-    const bool is_head = scoring == attune::v1::LABEL_SCORING_HEAD;
-    task.set_label_scoring(is_head ? attune::v1::LABEL_SCORING_WORDS
-                                   : attune::v1::LABEL_SCORING_HEAD);
-    EXPECT_THAT(
-        CheckFitsModel(task, config),
-        ReasonIs(is_head ? Reason::kInvalidField : Reason::kUnsupportedField,
-                 HasSubstr("task.label_scoring")));
-  }
-}
-
-TEST(TaskContract, LabelWordsOfAnEncoderNeedAHeadThatFillsMasks) {
-  TaskSpec task = FilledTask({"a", "b"});
-  task.set_label_scoring(attune::v1::LABEL_SCORING_WORDS);
-  ModelConfig config;
-  config.family = "bert";
-  config.kind = ModelKind::kEncoder;
-
-  EXPECT_THAT(CheckFitsModel(task, config),
-              ReasonIs(Reason::kInvalidField, HasSubstr("fills masks")));
-  config.head = EncoderHead::kMaskedLanguage;
-  EXPECT_OK(CheckFitsModel(task, config));
 }
 
 TEST(TaskContract, AClassificationHasAtLeastTwoLabels) {

@@ -12,8 +12,8 @@
 #include "tests/worker/tasks/tiny_model.h"
 #include "worker/tasks/task_program.h"
 
-// Inputs with their nearest demonstrations; task_program_test.cc has the
-// others.
+// Inputs with their nearest demonstrations or with marked spans;
+// task_program_test.cc has the others.
 namespace attune::worker {
 namespace {
 
@@ -246,6 +246,59 @@ TEST(NearestInputs, AFaultOfADemonstrationLeavesTheOthers) {
       DecodedText(**program, *(*program)->PrepareInput(FieldsWith("2 2"), 1));
   EXPECT_THAT(
       text, AllOf(Not(HasSubstr(DigitTexts()[1])), HasSubstr(DigitTexts()[4])));
+}
+
+TaskSpec SpanMarkTask() {
+  TaskSpec task = LabelTask({"yes", "no"});
+  task.set_template_("{{ note }} {{ text | mark(E=span) }}:");
+  return task;
+}
+
+std::string SpanMarkFields(const std::string& note, const std::string& text) {
+  return nlohmann::json::object(
+             {{"note", note},
+              {"text", text},
+              {"span", nlohmann::json::object({{"begin", 0}, {"end", 1}})}})
+      .dump();
+}
+
+TEST(SpanMarks, OtherFieldsAreCutWhereOneIsMarked) {
+  const auto program = CompileTask(SpanMarkTask());
+
+  const absl::StatusOr<TaskInput> input = program->PrepareInput(
+      SpanMarkFields(std::string(400, '7'), "1 and 2"), 1);
+
+  ASSERT_OK(input);
+  EXPECT_TRUE(input->truncated);
+  EXPECT_THAT(DecodedText(*program, *input),
+              AllOf(StartsWith("7"), EndsWith("7 [E] 1 [/E] and 2:")));
+}
+
+TEST(SpanMarks, AMarkedFieldIsNeverCut) {
+  TaskSpec right = SpanMarkTask();
+  right.mutable_truncation()->set_side(attune::v1::TRUNCATION_SIDE_RIGHT);
+  right.mutable_truncation()->set_field("text");
+  for (const TaskSpec& task : {SpanMarkTask(), right}) {
+    const auto program = CompileTask(task);
+
+    EXPECT_THAT(
+        program->PrepareInput(SpanMarkFields("3", std::string(400, '7')), 1),
+        ReasonIs(Reason::kInputTooLong,
+                 HasSubstr("a field in which the template marks spans is not "
+                           "cut")));
+  }
+}
+
+TEST(SpanMarks, TheWordsOfATaggingMayNotBeMarked) {
+  TaskSpec task = TagTask({"O", "B-X"});
+  task.set_template_("{{ tokens | mark(E=[0, 30]) }}");
+  const auto program = CompileTask(task, 0, "encoder");
+  const std::string text(40, 'a');
+
+  EXPECT_THAT(program->PrepareInput(nlohmann::json{{"tokens", text}}.dump(), 0),
+              ReasonIs(Reason::kInvalidTemplate,
+                       HasSubstr("put field 'tokens' into the text once and "
+                                 "unchanged")));
 }
 
 }  // namespace

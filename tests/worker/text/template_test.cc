@@ -1,6 +1,9 @@
 #include "worker/text/template.h"
 
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -13,6 +16,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::string Render(std::string_view source, std::string_view fields) {
   const auto compiled = Template::Compile(source);
@@ -176,6 +180,158 @@ TEST(Template, RefusesFieldsThatAreNoJsonObject) {
   EXPECT_THAT(
       TryRender("x", "{\"a\": \"\xff\"}"),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not UTF-8")));
+}
+
+constexpr char kPair[] =
+    R"({"text": "Zoë met Åke.", "a": {"begin": 8, "end": 11}, "b": [0, 3]})";
+
+TEST(Mark, PutsMarkersAroundSpansOfCharacters) {
+  EXPECT_EQ(Render("Who: {{ text | mark(E1=a, E2=b) }}", kPair),
+            "Who: [E2] Zoë [/E2] met [E1] Åke [/E1].");
+}
+
+TEST(Mark, PutsMarkersAroundSpansOfWords) {
+  EXPECT_EQ(Render("{{ words | mark(A=[1, 3], B=[3, 4]) }}",
+                   R"({"words": ["to", "New", "York", "now"]})"),
+            "to [A] New York [/A] [B] now [/B]");
+}
+
+TEST(Mark, NeighboursStandAsTheTextHasThem) {
+  EXPECT_EQ(Render("{{ t | mark(A=[0, 1], B=[1, 2]) }}", R"({"t": "ab"})"),
+            "[A] a [/A][B] b [/B]");
+}
+
+TEST(Mark, ASpanMayHoldOthers) {
+  EXPECT_EQ(Render("{{ t | mark(In=[0, 2], Out=[0, 6], Late=[4, 6]) }}",
+                   R"({"t": "ab cd."})"),
+            "[Out] [In] ab [/In] c[Late] d. [/Late] [/Out]");
+}
+
+TEST(Mark, OfEqualSpansTheFirstHoldsTheOther) {
+  EXPECT_EQ(Render("{{ t | mark(B=[0, 1], A=[0, 1]) }}", R"({"t": "x"})"),
+            "[B] [A] x [/A] [/B]");
+}
+
+TEST(Mark, TakesWhatTheTemplateComputes) {
+  EXPECT_EQ(Render("{% set p = {'begin': b | int, 'end': 2.0} %}"
+                   "{{ t | upper | mark(E=p) }} {{ ws | map('upper') | "
+                   "mark(E=places[1:]) }}",
+                   R"({"t": "abc", "b": "1", "ws": ["x", "y"],
+                       "places": [7, 0, 1]})"),
+            "A[E] B [/E]C [E] X [/E] Y");
+}
+
+TEST(Mark, NeedsTheFieldsOfTextAndSpans) {
+  const auto compiled =
+      Template::Compile("{{ text | mark(E1=subject, E2=object.span) }}");
+
+  ASSERT_OK(compiled);
+  EXPECT_THAT((*compiled)->undeclared_variables(),
+              ElementsAre("object", "subject", "text"));
+  EXPECT_THAT((*compiled)->Render(R"({"text": "a", "subject": [0, 1]})"),
+              ReasonIs(Reason::kInvalidTemplate,
+                       HasSubstr("missing fields: 'object'")));
+}
+
+TEST(Mark, NamesLineMarkerAndValueOfWrongSpans) {
+  const std::pair<const char*, const char*> kWrong[] = {
+      {"t | mark(E1=[3, 7])",
+       "marker E1: the span from 3 to 7 is outside the text of 6 characters"},
+      {"w | mark(E1=[1, 3])",
+       "marker E1: the span from 1 to 3 is outside the text of 2 words"},
+      {"t | mark(E1=[3, 3])", "marker E1: begin 3 is not before end 3"},
+      {"t | mark(E1=[4, 3])", "marker E1: begin 4 is not before end 3"},
+      {"t | mark(E1=[-1, 3])",
+       "marker E1: begin must be a whole number from 0 on, not -1"},
+      {"t | mark(E1=[0, 1.5])",
+       "marker E1: end must be a whole number from 0 on, not 1.5"},
+      {"t | mark(E1=['0', 1])",
+       "marker E1: begin must be a whole number from 0 on, not string"},
+      {"t | mark(E1=[false, true])",
+       "marker E1: begin must be a whole number from 0 on, not bool"},
+      {"t | mark(E1={'begin': 0})",
+       "marker E1: end must be a whole number from 0 on, not undefined"},
+      {"t | mark(E1=[1, 2, 3])", "not a list of another length"},
+      {"t | mark(E1=3)",
+       "marker E1: a span is {\"begin\": 3, \"end\": 9} or [3, 9], not number"},
+      {"t | mark(E1='abc')", "[3, 9], not string"},
+      {"t | mark(E1=none)", "[3, 9], not none"},
+      {"t | mark(A=[0, 4], B=[2, 5])",
+       "markers A and B: the spans from 0 to 4 and from 2 to 5 overlap"},
+      {"t | mark", "mark needs the span of at least one marker"},
+      {"t | mark([0, 1])", "mark takes each span by the name of its marker"},
+      {"t | mark(**{1: [0, 1]})", "non string keys"},
+      {"7 | mark(E1=[0, 1])",
+       "mark takes a text or a list of words, not number"},
+      {"none | mark(E1=[0, 1])",
+       "mark takes a text or a list of words, not none"},
+      {"['a', 2] | mark(E1=[0, 1])", "word 1 is no text but number"},
+      {"missing | mark(E1=[0, 1])", "is undefined"},
+      {"t | mark(E1=missing)", "is undefined"}};
+  for (const auto& [expression, what] : kWrong) {
+    EXPECT_THAT(TryRender("\n{{ " + std::string(expression) + " }}",
+                          R"({"t": "abc de", "w": ["abc", "de"]})"),
+                ReasonIs(Reason::kInvalidTemplate,
+                         AllOf(HasSubstr("line 2: "), HasSubstr(what))))
+        << expression;
+  }
+}
+
+TEST(Mark, StopsAtTheOutputLimit) {
+  EXPECT_THAT(TryRender("{{ (['a'] * 99999999999) | mark(E1=[0, 1]) }}", "{}"),
+              ReasonIs(Reason::kInvalidTemplate,
+                       HasSubstr("longer than 1048576 bytes")));
+  EXPECT_THAT(TryRender("{{ x | mark(E1=[0, 1]) }}",
+                        "{\"x\": \"" + std::string(1048576 - 10, 'a') + "\"}"),
+              ReasonIs(Reason::kInvalidTemplate,
+                       HasSubstr("longer than 1048576 bytes")));
+}
+
+TEST(Mark, IsNothingThatChatTemplatesHave) {
+  const auto chat = Template::CompileChat("{{ 'ab' | mark(E1=[0, 1]) }}");
+  ASSERT_OK(chat);
+
+  EXPECT_THAT((*chat)->Render("{}"),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("mark is unknown")));
+}
+
+std::set<std::string> MarkedFields(std::string_view source,
+                                   std::string_view fields) {
+  const auto compiled = Template::Compile(source);
+  EXPECT_OK(compiled);
+  if (!compiled.ok()) return {};
+  const auto marked = (*compiled)->FindMarkedFields(fields);
+  EXPECT_OK(marked);
+  return marked.ok() ? *marked : std::set<std::string>();
+}
+
+TEST(FindMarkedFields, KnowsTheTextsWhosePlacesAreCounted) {
+  constexpr char kFields[] =
+      R"({"title": "Who?", "text": "  Zoë", "s": [0, 2], "words": ["a", "b"]})";
+
+  EXPECT_THAT(MarkedFields("{{ title }} {{ text }}", kFields), IsEmpty());
+  EXPECT_THAT(MarkedFields("{{ title }} {{ text | mark(E=s) }}", kFields),
+              ElementsAre("text"));
+  EXPECT_THAT(MarkedFields("{% set t = text | trim %}{{ t | mark(E=s) }}"
+                           "{{ title }}",
+                           kFields),
+              ElementsAre("text"));
+  // Lists are never cut.
+  EXPECT_THAT(MarkedFields("{{ text }}{{ words | mark(E=s) }}", kFields),
+              IsEmpty());
+  EXPECT_THAT(MarkedFields("{% if title == 'Who?' %}{{ words | mark(E=s) }}"
+                           "{% endif %}",
+                           kFields),
+              ElementsAre("title"));
+}
+
+TEST(FindMarkedFields, FailsWhereRenderingFails) {
+  EXPECT_THAT((*Template::Compile("{{ a | mark(E=[0, 9]) }}"))
+                  ->FindMarkedFields(R"({"a": "b"})"),
+              ReasonIs(Reason::kInvalidTemplate, HasSubstr("outside")));
+  EXPECT_THAT(
+      (*Template::Compile("{{ a }}"))->FindMarkedFields("[1]"),
+      ReasonIs(Reason::kInvalidTemplate, HasSubstr("not a JSON object")));
 }
 
 constexpr char kChat[] =

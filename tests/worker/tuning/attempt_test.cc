@@ -1017,6 +1017,91 @@ TEST(Attempt, AStoppedHardPromptBeginsAgain) {
   EXPECT_EQ(RunJob(input)->artifact.files, whole.artifact.files);
 }
 
+AttemptInput ToySearch() {
+  AttemptInput input = ToyJob(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_evaluation()->set_metric("loss");
+  attune::v1::TemplateSearch& search =
+      *spec.mutable_method()->mutable_hard_prompt()->mutable_template_search();
+  search.set_num_generated(2);
+  search.set_label_words(true);
+  return input;
+}
+
+TEST(Attempt, ATemplateThatIsFoundIsTheVersions) {
+  const AttemptInput input = ToySearch();
+  RecordingListener listener;
+
+  const absl::StatusOr<AttemptResult> result = RunJob(input, listener);
+
+  ASSERT_OK(result);
+  const TuningReport& report = result->report;
+  ASSERT_GT(report.template_candidates_size(), 8);
+  const attune::v1::TemplateCandidate& best = report.template_candidates(0);
+  EXPECT_TRUE(best.kept());
+  EXPECT_NE(best.origin(), attune::v1::TemplateCandidate::ORIGIN_TASK);
+  // The validation after the search measures the same.
+  EXPECT_NEAR(report.best_validation_metric(), best.metric(), 1e-5);
+  const attune::v1::TaskSpec& task = listener.specs.at(0).task();
+  EXPECT_EQ(task.template_(), best.template_());
+  EXPECT_EQ(DecodePrompt(result->artifact)->manifest.task().template_(),
+            best.template_());
+  // The base answers by the job's own template.
+  AttemptInput own = input;
+  own.job.mutable_spec()->mutable_method()->mutable_hard_prompt()->Clear();
+  EXPECT_NEAR(RunJob(own)->report.before().loss(), report.before().loss(),
+              1e-6);
+  EXPECT_NE(report.before().loss(), report.after().loss());
+  EXPECT_TRUE(report.has_comparison());
+  // Its resolved spec gives the same version without a search.
+  AttemptInput again = input;
+  *again.job.mutable_spec() = result->resolved_spec;
+  EXPECT_NEAR(RunJob(again)->report.after().loss(), report.after().loss(),
+              1e-6);
+  EXPECT_EQ(RunJob(again)->report.template_candidates_size(), 0);
+}
+
+TEST(Attempt, DemonstrationsAreChosenForTheTemplateThatIsFound) {
+  AttemptInput input = ToySearch();
+  input.job.mutable_spec()
+      ->mutable_method()
+      ->mutable_hard_prompt()
+      ->set_num_demonstrations(2);
+
+  const AttemptResult result = *RunJob(input);
+
+  EXPECT_EQ(result.resolved_spec.task().demonstrations_size(), 2);
+  EXPECT_EQ(result.resolved_spec.task().template_(),
+            result.report.template_candidates(0).template_());
+}
+
+TEST(Attempt, SeveralTemplatesAnswerTogether) {
+  AttemptInput input = ToyJob(0);
+  attune::v1::TuningJobSpec& spec = *input.job.mutable_spec();
+  spec.clear_training();
+  spec.mutable_method()->mutable_hard_prompt()->set_num_demonstrations(2);
+  const AttemptResult alone = *RunJob(input);
+  spec.mutable_task()->add_more_templates("{{ text }} is");
+
+  const AttemptResult together = *RunJob(input);
+
+  EXPECT_NE(together.report.after().loss(), alone.report.after().loss());
+  EXPECT_NE(together.report.before().loss(), alone.report.before().loss());
+  EXPECT_EQ(
+      DecodePrompt(together.artifact)->manifest.task().more_templates_size(),
+      1);
+}
+
+TEST(Attempt, ASearchCanBeStopped) {
+  RecordingListener listener;
+  listener.stop_phase = TuningProgress::PHASE_SEARCHING;
+
+  EXPECT_THAT(RunJob(ToySearch(), listener),
+              ReasonIs(Reason::kCancelled, HasSubstr("stopped")));
+  EXPECT_THAT(listener.specs, IsEmpty());
+}
+
 TEST(Attempt, APromptIsTunedBehindDemonstrations) {
   AttemptInput input = ToyJob(5);
   attune::v1::Demonstration& one =

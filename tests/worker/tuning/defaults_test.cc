@@ -279,6 +279,69 @@ TEST(Defaults, AHardPromptHasNothingToTrain) {
             resolved.SerializeAsString());
 }
 
+TEST(Defaults, ABaseThatWritesIsAskedForInstructions) {
+  TuningJobSpec spec = Spec();
+  attune::v1::TemplateSearch& search =
+      *spec.mutable_method()->mutable_hard_prompt()->mutable_template_search();
+
+  EXPECT_EQ(
+      Resolved(spec).method().hard_prompt().template_search().num_generated(),
+      8);
+  search.set_num_generated(0);
+  EXPECT_EQ(Resolved(spec).SerializeAsString(),
+            Resolved(Resolved(spec)).SerializeAsString());
+}
+
+TEST(Defaults, ASearchForATemplateHasLimits) {
+  const auto expect_refused = [](const char* field, auto change) {
+    ExpectRefused(Reason::kInvalidField, field, [&](TuningJobSpec& spec) {
+      spec.clear_training();
+      change(spec, *spec.mutable_method()
+                        ->mutable_hard_prompt()
+                        ->mutable_template_search());
+    });
+  };
+  expect_refused("template_search.num_generated",
+                 [](TuningJobSpec&, attune::v1::TemplateSearch& search) {
+                   search.set_num_generated(65);
+                 });
+  expect_refused("template_search.templates",
+                 [](TuningJobSpec&, attune::v1::TemplateSearch& search) {
+                   for (int i = 0; i < 65; ++i) search.add_templates("a");
+                 });
+  expect_refused(
+      "template_search.label_words",
+      [](TuningJobSpec& spec, attune::v1::TemplateSearch& search) {
+        spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+        search.set_label_words(true);
+      });
+  expect_refused("template_search",
+                 [](TuningJobSpec& spec, attune::v1::TemplateSearch&) {
+                   spec.mutable_task()->add_demonstrations()->set_answer("a");
+                 });
+  expect_refused("template_search",
+                 [](TuningJobSpec& spec, attune::v1::TemplateSearch&) {
+                   spec.mutable_task()->add_more_templates("a");
+                 });
+  expect_refused("template_search.ensemble_size",
+                 [](TuningJobSpec&, attune::v1::TemplateSearch& search) {
+                   search.set_ensemble_size(9);
+                 });
+  expect_refused(
+      "template_search.ensemble_size",
+      [](TuningJobSpec& spec, attune::v1::TemplateSearch& search) {
+        spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+        search.set_ensemble_size(2);
+      });
+}
+
+TEST(Defaults, NothingIsTrainedBehindSeveralTemplates) {
+  ExpectRefused(Reason::kInvalidField, "spec.task.more_templates",
+                [](TuningJobSpec& spec) {
+                  spec.mutable_task()->add_more_templates("{{ text }}:");
+                });
+}
+
 TEST(Defaults, AHardPromptOfAGenerationShowsAnyRows) {
   TuningJobSpec spec = Spec();
   spec.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);

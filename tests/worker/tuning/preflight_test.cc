@@ -545,6 +545,32 @@ TEST(Preflight, SamplesAreAsManyAsAskedFor) {
   EXPECT_EQ(response->samples_size(), 6);
 }
 
+TEST(Preflight, ChecksTheTemplatesOfASearchAndSearchesNothing) {
+  Planned planned = PlannedToy();
+  planned.spec.clear_training();
+  attune::v1::TemplateSearch& search = *planned.spec.mutable_method()
+                                            ->mutable_hard_prompt()
+                                            ->mutable_template_search();
+  search.add_templates("{{ text }}:");
+  search.add_templates("{{ title }}");
+  const PreflightTuningJobResponse wrong = *RunPreflight(planned);
+  search.mutable_templates()->RemoveLast();
+
+  const PreflightTuningJobResponse right = *RunPreflight(planned);
+
+  ASSERT_EQ(wrong.findings_size(), 1) << Listing(wrong);
+  EXPECT_EQ(wrong.findings(0).field(),
+            "spec.method.hard_prompt.template_search.templates[1]");
+  EXPECT_EQ(right.findings_size(), 0) << Listing(right);
+  EXPECT_EQ(right.resolved_spec().task().template_(), "{{ text }}");
+  EXPECT_EQ(right.resolved_spec()
+                .method()
+                .hard_prompt()
+                .template_search()
+                .num_generated(),
+            8);
+}
+
 TEST(Preflight, OfAHardPromptCostsNothing) {
   Planned planned = PlannedToy();
   planned.spec.clear_training();

@@ -7,6 +7,7 @@
 
 mod template;
 mod template_limits;
+mod template_marks;
 mod tokenizer;
 mod tokenizer_limits;
 

@@ -1,6 +1,6 @@
 //! The `minijinja` crate, with limits.
 
-use crate::{guarded, slice, template_limits, utf8, Buffer};
+use crate::{guarded, slice, template_limits, template_marks, utf8, Buffer};
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use std::collections::BTreeSet;
@@ -21,10 +21,18 @@ const RECURSION_LIMIT: usize = 64;
 const STACK_BYTES: usize = 256 << 20;
 const NAME: &str = "template";
 
+type Fields = serde_json::Map<String, serde_json::Value>;
+
 pub struct Template {
     environment: Environment<'static>,
     undeclared: BTreeSet<String>,
     max_output: usize,
+}
+
+struct Rendered {
+    text: Vec<u8>,
+    /// Of `template_marks::marked`.
+    marks: Option<u64>,
 }
 
 /// Collects output up to a limit.
@@ -127,6 +135,7 @@ impl Template {
         } else {
             environment.add_function("namespace", no_namespace);
             environment.set_undefined_behavior(UndefinedBehavior::Strict);
+            template_marks::install(&mut environment, max_output);
         }
         environment
             .add_template_owned(NAME, source.to_owned())
@@ -150,7 +159,7 @@ impl Template {
     }
 
     /// Renders on a thread of its own, for its stack.
-    fn render(&self, fields: &str) -> Result<Vec<u8>, String> {
+    fn render(&self, fields: &Fields) -> Result<Rendered, String> {
         thread::scope(|scope| {
             thread::Builder::new()
                 .stack_size(STACK_BYTES)
@@ -161,22 +170,45 @@ impl Template {
         })
     }
 
-    fn render_here(&self, fields: &str) -> Result<Vec<u8>, String> {
-        let fields: serde_json::Value = serde_json::from_str(fields)
-            .map_err(|error| format!("the fields are not valid JSON: {error}"))?;
-        let object = fields
-            .as_object()
-            .ok_or("the fields are not a JSON object")?;
+    /// The fields with a text that `mark` marks, or whose characters decide what it
+    /// marks: with others in their places it gets something else.
+    fn marked_fields(&self, mut fields: Fields) -> Result<Vec<String>, String> {
+        let marks = self.render(&fields)?.marks;
+        let mut names = Vec::new();
+        if marks.is_none() {
+            return Ok(names);
+        }
+        for name in &self.undeclared {
+            let Some(serde_json::Value::String(text)) = fields.get_mut(name) else {
+                continue;
+            };
+            // As many, so that spans stay within.
+            let others = "\u{1}".repeat(text.chars().count());
+            let text = std::mem::replace(text, others);
+            let marks_of_others = self.render(&fields).ok().and_then(|other| other.marks);
+            if marks_of_others != marks {
+                names.push(name.clone());
+            }
+            fields.insert(name.clone(), text.into());
+        }
+        Ok(names)
+    }
+
+    fn render_here(&self, fields: &Fields) -> Result<Rendered, String> {
         let mut writer = BoundedWriter {
             bytes: Vec::new(),
             limit: self.max_output,
         };
-        let rendered = self
-            .environment
-            .get_template(NAME)
-            .and_then(|template| template.render_captured_to(&fields, &mut writer).map(drop));
+        let rendered = self.environment.get_template(NAME).and_then(|template| {
+            template
+                .render_captured_to(fields, &mut writer)
+                .map(|captured| template_marks::marked(captured.state()))
+        });
         match rendered {
-            Ok(_) => Ok(writer.bytes),
+            Ok(marks) => Ok(Rendered {
+                text: writer.bytes,
+                marks,
+            }),
             Err(error) if error.kind() == ErrorKind::WriteFailure => Err(format!(
                 "the output is longer than {} bytes",
                 self.max_output
@@ -185,12 +217,20 @@ impl Template {
                 let missing = self
                     .undeclared
                     .iter()
-                    .filter(|name| !object.contains_key(*name))
+                    .filter(|name| !fields.contains_key(*name))
                     .cloned()
                     .collect();
                 Err(describe(&error, &missing))
             }
         }
+    }
+}
+
+fn parse_fields(fields: &str) -> Result<Fields, String> {
+    match serde_json::from_str(fields) {
+        Ok(serde_json::Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the fields are not a JSON object".to_string()),
+        Err(error) => Err(format!("the fields are not valid JSON: {error}")),
     }
 }
 
@@ -265,8 +305,34 @@ pub unsafe extern "C" fn attune_template_render(
 ) -> bool {
     guarded(
         error,
-        || (*template).render(utf8(slice(fields, size), "the fields")?),
-        |text| out.write(Buffer::from_vec(text)),
+        || {
+            let fields = parse_fields(utf8(slice(fields, size), "the fields")?)?;
+            (*template).render(&fields)
+        },
+        |rendered| out.write(Buffer::from_vec(rendered.text)),
+    )
+}
+
+/// Puts the names of the fields that `mark` depends on into `out`, one per line,
+/// ascending.
+///
+/// # Safety
+/// As above.
+#[no_mangle]
+pub unsafe extern "C" fn attune_template_marked(
+    template: *const Template,
+    fields: *const u8,
+    size: usize,
+    out: *mut Buffer,
+    error: *mut Buffer,
+) -> bool {
+    guarded(
+        error,
+        || {
+            let fields = parse_fields(utf8(slice(fields, size), "the fields")?)?;
+            (*template).marked_fields(fields)
+        },
+        |names| out.write(Buffer::from_vec(names.join("\n").into_bytes())),
     )
 }
 

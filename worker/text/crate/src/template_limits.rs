@@ -56,7 +56,7 @@ pub fn install(environment: &mut Environment) {
     });
 }
 
-fn refuse(message: String) -> Error {
+pub fn refuse(message: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, message)
 }
 
