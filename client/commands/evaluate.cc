@@ -36,7 +36,7 @@ struct EvaluateOptions {
 };
 
 // The base model that a version was tuned for, with the version's task but for
-// the examples it shows.
+// the examples it shows and further templates.
 absl::StatusOr<v1::InferenceTarget> BaseOf(Session& session,
                                            const v1::InferenceTarget& target) {
   if (!target.has_prompt()) {
