@@ -50,10 +50,6 @@ std::string GivenPath(int i) {
   return Concat("spec.method.hard_prompt.template_search.templates[", i, "]");
 }
 
-absl::Status GivenError(int i, const absl::Status& status) {
-  return InvalidField(GivenPath(i), ToStd(status.message()));
-}
-
 TaskSpec WithTemplate(TaskSpec task, const std::string& text) {
   task.set_template_(text);
   return task;
@@ -62,7 +58,6 @@ TaskSpec WithTemplate(TaskSpec task, const std::string& text) {
 // A template, with label words, and what is known of it.
 struct Candidate {
   TemplateCandidate::Origin origin = TemplateCandidate::ORIGIN_UNSPECIFIED;
-  int given = -1;  // its place in TemplateSearch.templates
   TaskSpec task;
   std::unique_ptr<const TaskProgram> program;
   // The rows that it was measured on, and what was answered to them.
@@ -87,6 +82,9 @@ class Search {
       : input_(input), hooks_(hooks), rows_(ShuffledRows()) {}
 
   absl::StatusOr<FoundTemplate> Run() {
+    // Before anything is computed that they would throw away.
+    ATTUNE_RETURN_IF_ERROR(CheckGivenTemplates(
+        input_.task, input_.model, input_.search, input_.validation));
     ATTUNE_RETURN_IF_ERROR(AddTemplates());
     ATTUNE_ASSIGN_OR_RETURN(Candidate best, Halve(std::move(candidates_)));
     if (input_.search.label_words()) {
@@ -120,10 +118,9 @@ class Search {
   absl::Status AddTemplates() {
     ATTUNE_RETURN_IF_ERROR(Add(TemplateCandidate::ORIGIN_TASK, input_.task));
     const TaskProgram& own = *candidates_.front().program;
-    for (int i = 0; i < input_.search.templates_size(); ++i) {
-      ATTUNE_RETURN_IF_ERROR(
-          Add(TemplateCandidate::ORIGIN_GIVEN,
-              WithTemplate(input_.task, input_.search.templates(i)), i));
+    for (const std::string& text : input_.search.templates()) {
+      ATTUNE_RETURN_IF_ERROR(Add(TemplateCandidate::ORIGIN_GIVEN,
+                                 WithTemplate(input_.task, text)));
     }
     if (!input_.search.skip_patterns()) {
       for (const std::string& text : TemplatePatterns(own, input_.train)) {
@@ -149,26 +146,22 @@ class Search {
     return absl::OkStatus();
   }
 
-  // Adds a candidate unless it is there already. The error of one that the job
-  // names.
-  absl::Status Add(TemplateCandidate::Origin origin, TaskSpec task,
-                   int given = -1) {
+  // Adds a candidate unless it is there already.
+  absl::Status Add(TemplateCandidate::Origin origin, TaskSpec task) {
     if (!seen_.insert(task.SerializeAsString()).second) return absl::OkStatus();
     auto program =
         TaskProgram::Compile(task, input_.model, /*num_prompt_rows=*/0);
-    if (!program.ok()) return Meet(origin, given, program.status());
+    if (!program.ok()) return Meet(origin, program.status());
     candidates_.push_back({.origin = origin,
-                           .given = given,
                            .task = std::move(task),
                            .program = *std::move(program)});
     return absl::OkStatus();
   }
 
-  // What becomes of an error of a candidate's own.
-  absl::Status Meet(TemplateCandidate::Origin origin, int given,
+  // What becomes of an error of a candidate's own. Given ones have none.
+  absl::Status Meet(TemplateCandidate::Origin origin,
                     const absl::Status& status) {
     if (origin == TemplateCandidate::ORIGIN_TASK) return status;
-    if (given >= 0) return GivenError(given, status);
     ++num_left_out_;
     if (first_fault_.empty()) first_fault_ = ToStd(status.message());
     return absl::OkStatus();
@@ -236,8 +229,7 @@ class Search {
         PrepareExamples(*candidate.program,
                         absl::MakeSpan(rows_).subspan(first, num_rows - first));
     if (!added.ok()) {
-      ATTUNE_RETURN_IF_ERROR(
-          Meet(candidate.origin, candidate.given, added.status()));
+      ATTUNE_RETURN_IF_ERROR(Meet(candidate.origin, added.status()));
       num_done_ += num_rows - first;
       return false;
     }
