@@ -10,10 +10,17 @@
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/answer_decoding.h"
 #include "worker/tasks/beam_decoding.h"
+#include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/language_batch.h"
+#include "worker/tasks/pass_size.h"
 
 namespace attune::worker {
 namespace {
+
+// Sequences that are decoded at once, every beam being one, and the rows of
+// their inputs: these bound the memory of their keys and values.
+constexpr size_t kMaxDecodings = 32;
+constexpr int64_t kMaxDecodingRows = 4096;
 
 // An answer that is being made; without a search where it has no room.
 struct BeamAnswer {
@@ -117,6 +124,31 @@ absl::StatusOr<std::vector<std::string>> DecodeByBeams(
     }
     return texts;
   });
+}
+
+absl::StatusOr<std::vector<std::string>> DecodeInBatches(
+    const TaskProgram& program, const AttachedPrompt* prompt,
+    absl::Span<const TaskInput* const> inputs,
+    const std::function<absl::Status(size_t done)>& before_pass) {
+  const int64_t beams = NumBeams(program.task());
+  const auto decode = beams > 1 ? DecodeByBeams : DecodeGreedily;
+  const size_t most = std::max<size_t>(1, kMaxDecodings / beams);
+  std::vector<std::string> answers;
+  answers.reserve(inputs.size());
+  while (answers.size() < inputs.size()) {
+    const auto rest = inputs.subspan(answers.size());
+    const size_t size =
+        PassSize(rest.first(std::min(most, rest.size())), kMaxDecodingRows,
+                 [beams](const TaskInput* input) {
+                   return static_cast<int64_t>(input->ids.size()) * beams;
+                 });
+    ATTUNE_ASSIGN_OR_RETURN(std::vector<std::string> batch,
+                            decode(program, prompt, rest.first(size), [&] {
+                              return before_pass(answers.size());
+                            }));
+    for (std::string& answer : batch) answers.push_back(std::move(answer));
+  }
+  return answers;
 }
 
 }  // namespace attune::worker

@@ -1,6 +1,7 @@
 #ifndef ATTUNE_WORKER_TASKS_BEAM_DECODER_H_
 #define ATTUNE_WORKER_TASKS_BEAM_DECODER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -24,6 +25,14 @@ absl::StatusOr<std::vector<std::string>> DecodeByBeams(
     const TaskProgram& program, const AttachedPrompt* prompt,
     absl::Span<const TaskInput* const> inputs,
     const std::function<absl::Status()>& before_pass);
+
+// The answers to `inputs`, however many, by the task's beams or greedily, as
+// many at once as the memory of keys and values takes. `before_pass` hears how
+// many are done.
+absl::StatusOr<std::vector<std::string>> DecodeInBatches(
+    const TaskProgram& program, const AttachedPrompt* prompt,
+    absl::Span<const TaskInput* const> inputs,
+    const std::function<absl::Status(size_t done)>& before_pass);
 
 }  // namespace attune::worker
 

@@ -9,7 +9,6 @@
 #include "worker/tasks/answer_scorer.h"
 #include "worker/tasks/beam_decoder.h"
 #include "worker/tasks/generation_loss.h"
-#include "worker/tasks/greedy_decoder.h"
 #include "worker/tasks/head_scorer.h"
 #include "worker/tasks/label_calibration.h"
 #include "worker/tasks/outcome_metrics.h"
@@ -22,11 +21,6 @@ namespace {
 
 using attune::v1::EvaluationReport;
 using Examples = absl::Span<const PreparedExample>;
-
-// Sequences that are decoded at once, every beam being one, and the rows of
-// their inputs: these bound the memory of their keys and values.
-constexpr size_t kMaxDecodings = 32;
-constexpr int64_t kMaxDecodingRows = 4096;
 
 // log(1 + exp(x)) without overflow.
 double Softplus(double x) {
@@ -270,24 +264,15 @@ class Evaluator {
   }
 
   absl::Status DecodeAll() {
-    const int64_t beams = NumBeams(program_.task());
-    const auto decode = beams > 1 ? DecodeByBeams : DecodeGreedily;
-    const size_t most = std::max<size_t>(1, kMaxDecodings / beams);
-    for (size_t done = 0; done < examples_.size();) {
-      const Examples rest = examples_.subspan(done);
-      const Examples batch = rest.first(
-          PassSize(rest.first(std::min(most, rest.size())), kMaxDecodingRows,
-                   [beams](const PreparedExample& one) {
-                     return static_cast<int64_t>(one.input.ids.size()) * beams;
-                   }));
-      std::vector<const TaskInput*> inputs;
-      for (const PreparedExample& one : batch) inputs.push_back(&one.input);
-      ATTUNE_ASSIGN_OR_RETURN(std::vector<std::string> answers,
-                              decode(program_, options_.prompt, inputs,
-                                     [&] { return BeforePass(done); }));
-      for (std::string& answer : answers) {
-        outcomes_[done++].text = std::move(answer);
-      }
+    std::vector<const TaskInput*> inputs;
+    inputs.reserve(examples_.size());
+    for (const PreparedExample& one : examples_) inputs.push_back(&one.input);
+    ATTUNE_ASSIGN_OR_RETURN(
+        std::vector<std::string> answers,
+        DecodeInBatches(program_, options_.prompt, inputs,
+                        [&](size_t done) { return BeforePass(done); }));
+    for (size_t i = 0; i < answers.size(); ++i) {
+      outcomes_[i].text = std::move(answers[i]);
     }
     return absl::OkStatus();
   }

@@ -11,8 +11,7 @@
 #include "proto/cc/status.h"
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
-#include "worker/tasks/greedy_decoder.h"
-#include "worker/tasks/pass_size.h"
+#include "worker/tasks/beam_decoder.h"
 #include "worker/tasks/plain_text.h"
 #include "worker/tasks/row_fields.h"
 #include "worker/tasks/seeded_random.h"
@@ -42,11 +41,6 @@ constexpr char kPairsField[] = "pairs";
 constexpr int kMaxWrittenTokens = 40;
 // Longer pairs say no more about what they have in common.
 constexpr int64_t kMaxPairsTokens = 1024;
-// Instructions that are written at once, and the places of what they stand
-// behind: these bound the memory of their keys and values.
-constexpr size_t kMaxWritings = 32;
-constexpr int64_t kMaxWritingRows = 4096;
-
 // Rows among which a draw takes turns: those of each label, or all.
 using RowGroups = std::vector<std::vector<const Example*>>;
 
@@ -150,30 +144,6 @@ absl::StatusOr<std::vector<TaskInput>> PrepareWriting(
   return inputs;
 }
 
-// What the model writes behind each of `inputs`.
-absl::StatusOr<std::vector<std::string>> WriteBehind(
-    const TaskProgram& writer, absl::Span<const TaskInput> inputs,
-    const std::function<absl::Status()>& before_pass) {
-  std::vector<std::string> written;
-  written.reserve(inputs.size());
-  while (written.size() < inputs.size()) {
-    const absl::Span<const TaskInput> rest = inputs.subspan(written.size());
-    const size_t size =
-        PassSize(rest.first(std::min(rest.size(), kMaxWritings)),
-                 kMaxWritingRows, [](const TaskInput& input) {
-                   return static_cast<int64_t>(input.ids.size());
-                 });
-    std::vector<const TaskInput*> batch;
-    batch.reserve(size);
-    for (const TaskInput& input : rest.first(size)) batch.push_back(&input);
-    ATTUNE_ASSIGN_OR_RETURN(
-        std::vector<std::string> texts,
-        DecodeGreedily(writer, /*prompt=*/nullptr, batch, before_pass));
-    for (std::string& text : texts) written.push_back(std::move(text));
-  }
-  return written;
-}
-
 // `text` without quotes around it; the first one may be all there is of them.
 std::string_view Unquoted(std::string_view text) {
   constexpr std::pair<std::string_view, std::string_view> kQuotes[] = {
@@ -217,10 +187,14 @@ absl::StatusOr<std::vector<std::string>> WriteInstructions(
       TaskProgram::Compile(task, std::move(model), /*num_prompt_rows=*/0));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TaskInput> inputs,
                           PrepareWriting(*writer, pairs));
-  std::function<absl::Status()> before_pass = options.before_pass;
-  if (!before_pass) before_pass = [] { return absl::OkStatus(); };
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> written,
-                          WriteBehind(*writer, inputs, before_pass));
+  std::vector<const TaskInput*> borrowed;
+  borrowed.reserve(inputs.size());
+  for (const TaskInput& input : inputs) borrowed.push_back(&input);
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<std::string> written,
+      DecodeInBatches(*writer, /*prompt=*/nullptr, borrowed, [&](size_t) {
+        return options.before_pass ? options.before_pass() : absl::OkStatus();
+      }));
   instructions.reserve(written.size());
   std::set<std::string> seen;
   for (const std::string& text : written) {
