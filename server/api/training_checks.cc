@@ -367,7 +367,15 @@ void CheckTraining(const v1::TrainingConfig& training, std::string_view path,
   if (training.has_max_grad_norm()) {
     fields.CheckNotNegative("max_grad_norm", training.max_grad_norm().value());
   }
+  if (training.has_ema_decay()) {
+    fields.CheckBelow1("ema_decay", training.ema_decay().value());
+  }
   fields.CheckRange("label_smoothing", training.label_smoothing(), 0, 1);
+  if (training.stratify_labels().value() && training.group_by_length()) {
+    fields.Add("stratify_labels",
+               "can't be on together with group_by_length: rows are ordered by "
+               "one of them");
+  }
   const int max_steps =
       training.max_steps() > 0 ? training.max_steps() : kMaxSteps;
   fields.CheckCount("validation_interval_steps",

@@ -220,6 +220,12 @@ void CheckSpec(const v1::TuningJobSpec& spec, FieldViolations& violations) {
   const v1::TaskType task = spec.task().type();
   CheckMethod(spec.method(), task, at("method"), violations);
   CheckTraining(spec.training(), at("training"), violations);
+  if (spec.training().stratify_labels().value() &&
+      (task != v1::TASK_TYPE_TEXT_CLASSIFICATION ||
+       spec.task().multi_label())) {
+    violations.Add(at("training.stratify_labels"),
+                   "is for text classification with one label a row");
+  }
   if (spec.training().label_smoothing() > 0 &&
       (spec.task().multi_label() || task == v1::TASK_TYPE_REGRESSION)) {
     violations.Add(at("training.label_smoothing"),

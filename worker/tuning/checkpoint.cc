@@ -12,6 +12,7 @@
 #include "proto/cc/text.h"
 #include "worker/prompts/stable_json.h"
 #include "worker/tuning/optimizer.h"
+#include "worker/tuning/running_mean.h"
 #include "worker/tuning/training_series.h"
 #include "worker/tuning/validation_history.h"
 
@@ -19,8 +20,9 @@ namespace attune::worker {
 namespace {
 
 // What stands before a trained tensor's name in the file: "value/prompt",
-// "best/prompt", and with the slot's name "slot/exp_avg/prompt".
+// "mean/prompt", "best/prompt", and with the slot's name "slot/exp_avg/prompt".
 constexpr std::string_view kValuePrefix = "value/";
+constexpr std::string_view kMeanPrefix = "mean/";
 constexpr std::string_view kBestPrefix = "best/";
 constexpr std::string_view kSlotPrefix = "slot/";
 
@@ -52,8 +54,14 @@ absl::Status TakeLike(const Safetensors& tensors, const std::string& name,
                                absl::StrJoin(like.sizes(), " x "), "]"));
 }
 
+// Which tensors a checkpoint has beside values and slots.
+struct Extras {
+  bool mean = false;
+  bool best = false;
+};
+
 absl::Status TakeTrained(const Safetensors& tensors, const std::string& name,
-                         bool has_best, const Optimizer& optimizer,
+                         Extras extras, const Optimizer& optimizer,
                          TrainedTensor& trained) {
   ATTUNE_RETURN_IF_ERROR(
       Take(tensors, Concat(kValuePrefix, name), trained.value));
@@ -63,7 +71,11 @@ absl::Status TakeTrained(const Safetensors& tensors, const std::string& name,
     ATTUNE_RETURN_IF_ERROR(TakeLike(
         tensors, Concat(kSlotPrefix, slot, "/", name), expected, tensor));
   }
-  if (!has_best) return absl::OkStatus();
+  if (extras.mean) {
+    ATTUNE_RETURN_IF_ERROR(TakeLike(tensors, Concat(kMeanPrefix, name),
+                                    trained.value, trained.mean));
+  }
+  if (!extras.best) return absl::OkStatus();
   return TakeLike(tensors, Concat(kBestPrefix, name), trained.value,
                   trained.best);
 }
@@ -72,17 +84,19 @@ absl::Status TakeAll(const std::string& bytes, TrainingState& state) {
   absl::StatusOr<Safetensors> tensors =
       Safetensors::FromBytes(bytes, std::string(kCheckpointTensorFile));
   if (!tensors.ok()) return CorruptTensors(ToStd(tensors.status().message()));
-  const bool has_best = state.progress.has_best();
-  const std::unique_ptr<const Optimizer> optimizer =
-      MakeOptimizer(state.progress.resolved_spec().training());
+  const auto& training = state.progress.resolved_spec().training();
+  const Extras extras = {.mean = HasRunningMean(training),
+                         .best = state.progress.has_best()};
+  const std::unique_ptr<const Optimizer> optimizer = MakeOptimizer(training);
   size_t expected = 0;
   for (const auto& [full_name, entry] : tensors->entries()) {
     if (!full_name.starts_with(kValuePrefix)) continue;
     const std::string name = full_name.substr(kValuePrefix.size());
     TrainedTensor& trained = state.tensors[name];
     ATTUNE_RETURN_IF_ERROR(
-        TakeTrained(*tensors, name, has_best, *optimizer, trained));
-    expected += 1 + trained.slots.size() + (has_best ? 1 : 0);
+        TakeTrained(*tensors, name, extras, *optimizer, trained));
+    expected += 1 + trained.slots.size() + (extras.mean ? 1 : 0) +
+                (extras.best ? 1 : 0);
   }
   if (state.tensors.empty() || tensors->entries().size() != expected) {
     return CorruptTensors(Concat("it holds ", tensors->entries().size(),
@@ -139,6 +153,14 @@ TensorMap TrainingState::Values() const {
   return values;
 }
 
+TensorMap TrainingState::Measured() const {
+  TensorMap values;
+  for (const auto& [name, trained] : tensors) {
+    values[name] = trained.Measured();
+  }
+  return values;
+}
+
 TensorMap TrainingState::Best() const {
   TensorMap values;
   for (const auto& [name, trained] : tensors) values[name] = trained.best;
@@ -148,12 +170,14 @@ TensorMap TrainingState::Best() const {
 TrainingState MakeInitialState(const TensorMap& initial,
                                const v1::CheckpointManifest& job) {
   TrainingState state;
-  const std::unique_ptr<const Optimizer> optimizer =
-      MakeOptimizer(job.resolved_spec().training());
+  const auto& training = job.resolved_spec().training();
+  const std::unique_ptr<const Optimizer> optimizer = MakeOptimizer(training);
   for (const auto& [name, value] : initial) {
-    state.tensors[name] = {.value = value.clone(),
-                           .slots = optimizer->MakeSlots(value),
-                           .best = at::Tensor()};
+    state.tensors[name] = {
+        .value = value.clone(),
+        .slots = optimizer->MakeSlots(value),
+        .mean = HasRunningMean(training) ? value.clone() : at::Tensor(),
+        .best = at::Tensor()};
   }
   state.progress = job;
   state.progress.set_format_version(kCheckpointFormatVersion);
@@ -166,6 +190,9 @@ absl::StatusOr<Artifact> EncodeCheckpoint(const TrainingState& state) {
     tensors[Concat(kValuePrefix, name)] = trained.value;
     for (const auto& [slot, tensor] : trained.slots) {
       tensors[Concat(kSlotPrefix, slot, "/", name)] = tensor;
+    }
+    if (trained.mean.defined()) {
+      tensors[Concat(kMeanPrefix, name)] = trained.mean;
     }
     if (trained.best.defined()) {
       tensors[Concat(kBestPrefix, name)] = trained.best;

@@ -20,13 +20,20 @@ namespace attune::worker {
 inline constexpr std::string_view kCheckpointManifestFile = "checkpoint.json";
 inline constexpr std::string_view kCheckpointTensorFile =
     "checkpoint.safetensors";
-inline constexpr int kCheckpointFormatVersion = 3;
+inline constexpr int kCheckpointFormatVersion = 4;
 
 // A trained tensor and what stands beside it. All are fp32, on the CPU.
 struct TrainedTensor {
   at::Tensor value;
   TensorMap slots;  // of the job's optimiser, by name (optimizer.h)
+  // The running mean of the values (running_mean.h), as value; undefined unless
+  // the resolved spec has an ema_decay.
+  at::Tensor mean;
   at::Tensor best;  // as value; undefined unless progress.has_best()
+
+  // What validations measure and may become the result: the running mean, or
+  // without one the value.
+  const at::Tensor& Measured() const { return mean.defined() ? mean : value; }
 };
 
 // Everything that training changes. Together with job, rows and model it
@@ -38,8 +45,10 @@ struct TrainingState {
   // Counters, and the job they belong to.
   v1::CheckpointManifest progress;
 
-  // All values, or all of the best validation, by name.
+  // All values, all that validations measure, or all of the best validation,
+  // by name.
   TensorMap Values() const;
+  TensorMap Measured() const;
   TensorMap Best() const;
 };
 

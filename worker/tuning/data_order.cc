@@ -31,6 +31,36 @@ void GroupByLength(const std::vector<int64_t>& lengths, int64_t batch_size,
   }
 }
 
+std::vector<std::vector<size_t>> RowsByLabel(const std::vector<int>& labels) {
+  std::vector<std::vector<size_t>> rows(
+      labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1);
+  for (size_t row = 0; row < labels.size(); ++row) {
+    rows[labels[row]].push_back(row);
+  }
+  return rows;
+}
+
+// All rows, each label's shuffled and spread evenly (systematic sampling).
+std::vector<size_t> SpreadLabels(
+    const std::vector<std::vector<size_t>>& rows_of_label,
+    SeededRandom& random) {
+  std::vector<std::pair<double, size_t>> places;
+  for (std::vector<size_t> rows : rows_of_label) {
+    random.Shuffle(rows);
+    const double first = random.Uniform();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      places.emplace_back(
+          (static_cast<double>(i) + first) / static_cast<double>(rows.size()),
+          rows[i]);
+    }
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<size_t> order;
+  order.reserve(places.size());
+  for (const auto& [place, row] : places) order.push_back(row);
+  return order;
+}
+
 }  // namespace
 
 DataOrder::DataOrder(int64_t num_rows, uint64_t seed)
@@ -44,6 +74,12 @@ DataOrder::DataOrder(std::vector<int64_t> lengths, int64_t batch_size,
       batch_size_(batch_size),
       order_(num_rows_) {}
 
+DataOrder::DataOrder(const std::vector<int>& labels, uint64_t seed)
+    : num_rows_(static_cast<int64_t>(labels.size())),
+      seed_(seed),
+      rows_of_label_(RowsByLabel(labels)),
+      order_(num_rows_) {}
+
 std::vector<size_t> DataOrder::Take(int64_t rows_taken, int64_t count) {
   std::vector<size_t> rows;
   for (int64_t i = rows_taken; i < rows_taken + count; ++i) {
@@ -55,8 +91,12 @@ std::vector<size_t> DataOrder::Take(int64_t rows_taken, int64_t count) {
 
 void DataOrder::MakePass(int64_t pass) {
   pass_ = pass;
-  std::iota(order_.begin(), order_.end(), size_t{0});
   SeededRandom random(seed_, kFirstStream + static_cast<uint64_t>(pass));
+  if (!rows_of_label_.empty()) {
+    order_ = SpreadLabels(rows_of_label_, random);
+    return;
+  }
+  std::iota(order_.begin(), order_.end(), size_t{0});
   random.Shuffle(order_);
   if (batch_size_ == 0) return;
   // The first rows complete a batch of the pass before, the last ones begin

@@ -23,6 +23,12 @@ class DataOrder {
   // at least one.
   DataOrder(std::vector<int64_t> lengths, int64_t batch_size, uint64_t seed);
 
+  // An order in which every run of rows has the labels in about the shares that
+  // they have among all rows: each label's rows are shuffled and spread evenly
+  // over the pass, from a random place on. labels: of each row, from 0 on, at
+  // least one row.
+  DataOrder(const std::vector<int>& labels, uint64_t seed);
+
   // The `count` rows that follow on the first `rows_taken` of the sequence.
   std::vector<size_t> Take(int64_t rows_taken, int64_t count);
 
@@ -33,7 +39,9 @@ class DataOrder {
   const uint64_t seed_;
   const std::vector<int64_t> lengths_;  // empty: lengths do not matter
   const int64_t batch_size_ = 0;        // 0: as above
-  int64_t pass_ = -1;                   // the pass that order_ belongs to
+  // The rows of each label; empty: labels do not matter.
+  const std::vector<std::vector<size_t>> rows_of_label_;
+  int64_t pass_ = -1;  // the pass that order_ belongs to
   std::vector<size_t> order_;
 };
 

@@ -27,6 +27,7 @@
 #include "worker/tuning/clip_gradients.h"
 #include "worker/tuning/micro_batches.h"
 #include "worker/tuning/parameter_groups.h"
+#include "worker/tuning/running_mean.h"
 #include "worker/tuning/schedule.h"
 #include "worker/tuning/step_front.h"
 #include "worker/tuning/trained_values.h"
@@ -148,6 +149,11 @@ bool IsBetter(const std::string& name, double metric, double best,
 
 DataOrder MakeOrder(const TrainerInput& input) {
   const attune::v1::TrainingConfig& training = input.spec.training();
+  if (training.stratify_labels().value()) {
+    std::vector<int> labels;
+    for (const PreparedExample& one : input.train) labels.push_back(one.label);
+    return DataOrder(labels, training.seed());
+  }
   if (!training.group_by_length()) {
     return DataOrder(static_cast<int64_t>(input.train.size()), training.seed());
   }
@@ -286,8 +292,8 @@ absl::Status Trainer::Validate(TrainingState& state) {
   listener_.BeforeStep();
   ATTUNE_ASSIGN_OR_RETURN(
       const AttachedPrompt prompt,
-      AttachValues(input_.program.model(), input_.spec.method(), state.Values(),
-                   input_.program.has_markers()));
+      AttachValues(input_.program.model(), input_.spec.method(),
+                   state.Measured(), input_.program.has_markers()));
   EvaluationOptions options;
   options.split = "validation";
   options.prompt = &prompt;
@@ -344,7 +350,7 @@ void Trainer::Judge(const attune::v1::EvaluationReport& report,
                         report.loss() < progress.best_loss();
   if (is_better_by(0) || wins_tie) {
     for (auto& [tensor_name, trained] : state.tensors) {
-      trained.best = trained.value.clone();
+      trained.best = trained.Measured().clone();
     }
     progress.set_has_best(true);
     progress.set_best_metric(metric);
@@ -429,6 +435,10 @@ bool Trainer::Apply(BatchGradient& gradient, TrainingState& state,
          .weight_decay = WeightDecayOf(training_, name, trained.value),
          .update = updates + 1},
         gradient.gradients.at(name), trained.value, trained.slots);
+    if (trained.mean.defined()) {
+      AddToRunningMean(training_.ema_decay().value(), updates + 1,
+                       trained.value, trained.mean);
+    }
   }
   progress.set_smoothed_loss(
       updates == 0 ? facts.loss

@@ -23,7 +23,10 @@ constexpr double kMaxEpochs = 1e6;
 constexpr int kDefaultBatchSize = 16;
 constexpr int kMaxBatchSize = 1024;
 constexpr int kMaxAccumulationSteps = 1024;
-constexpr double kLearningRatePerRms = 0.1;
+// Of the root mean square of the embedding table. The running mean lets it be
+// this large; measured with tests/bench/quality.py, where 0.2 and 0.7 take more
+// steps to the same loss.
+constexpr double kLearningRatePerRms = 0.4;
 // Keys and values are of order one in every model.
 constexpr double kPrefixLearningRate = 0.005;
 // A step of AdamW moves every weight of the last layer by the learning rate, so
@@ -31,8 +34,9 @@ constexpr double kPrefixLearningRate = 0.005;
 // 512 of them about as far as plain rows move at their own rate.
 constexpr double kNetworkLearningRate = 0.001;
 // The norm keeps what a bottleneck adds to its gain, so only the rows' own way
-// and the gain's add up, with the turning of what is normalised.
-constexpr double kResidualShare = 0.3;
+// and the gain's add up, with the turning of what is normalised. There is no
+// running mean by default.
+constexpr double kResidualRatePerRms = 0.03;
 // Of low-rank additions and biases: few numbers, which begin at nothing or near
 // it. More weights, and those that know something already, move less.
 constexpr double kSmallPartLearningRate = 0.001;
@@ -42,8 +46,11 @@ constexpr double kDefaultHeadLearningRate = 0.005;
 // AdamW moves every value by about the learning rate, SGD all of them together
 // by that times a norm of at most 1: many values need more, momentum less.
 constexpr double kSgdLearningRates = 10;
+constexpr double kSgdRatePerRms = 0.1;  // before that
 constexpr double kMaxLearningRate = 10;
 constexpr double kDefaultWarmupRatio = 0.06;
+// Measured on prompts only (tests/bench/quality.py).
+constexpr double kDefaultPromptEmaDecay = 0.9;
 constexpr int kMinValidationInterval = 10;
 constexpr int kDefaultCheckpointInterval = 50;
 constexpr int kMaxPatience = 1'000;
@@ -75,6 +82,8 @@ class TrainingResolver {
     ResolveSteps();
     ResolveOptimizer();
     ResolveLearningRates();
+    ResolveRunningMean();
+    ResolveOrder();
     ResolveSchedule();
     ResolveWarmup();
     ResolveIntervals();
@@ -241,8 +250,9 @@ class TrainingResolver {
 
   // A default for AdamW as it suits the chosen optimiser.
   double ForOptimizer(double rate) const {
-    if (training_.optimizer() != TrainingConfig::OPTIMIZER_SGD) return rate;
-    return std::min(kMaxLearningRate, Rounded(kSgdLearningRates * rate));
+    const bool sgd = training_.optimizer() == TrainingConfig::OPTIMIZER_SGD;
+    return std::min(kMaxLearningRate,
+                    sgd ? Rounded(kSgdLearningRates * rate) : rate);
   }
 
   double DefaultLearningRate() const {
@@ -269,11 +279,12 @@ class TrainingResolver {
     if (method_.has_prefix_tuning()) return kPrefixLearningRate;
     // The values begin at about the table's size, by which it is multiplied.
     if (training_.adafactor_scale_parameter()) return kLearningRatePerRms;
-    const double share =
-        network == PromptTuning::REPARAMETERISATION_RESIDUAL_MLP
-            ? kResidualShare
-            : 1;
-    return Rounded(share * kLearningRatePerRms * facts_.embedding_rms);
+    if (network == PromptTuning::REPARAMETERISATION_RESIDUAL_MLP) {
+      return Rounded(kResidualRatePerRms * facts_.embedding_rms);
+    }
+    const bool sgd = training_.optimizer() == TrainingConfig::OPTIMIZER_SGD;
+    return Rounded((sgd ? kSgdRatePerRms : kLearningRatePerRms) *
+                   facts_.embedding_rms);
   }
 
   void RequireLearningRate(double rate, std::string_view field) {
@@ -298,6 +309,35 @@ class TrainingResolver {
     }
     RequireLearningRate(training_.head_learning_rate().value(),
                         "head_learning_rate");
+  }
+
+  void ResolveRunningMean() {
+    if (!training_.has_ema_decay()) {
+      const bool plain_prompt = method_.has_prompt_tuning() &&
+                                method_.prompt_tuning().reparameterisation() ==
+                                    PromptTuning::REPARAMETERISATION_NONE;
+      training_.mutable_ema_decay()->set_value(
+          plain_prompt ? kDefaultPromptEmaDecay : 0);
+    }
+    const double decay = training_.ema_decay().value();
+    Require(decay >= 0 && decay < 1, "ema_decay",
+            "must be at least 0 and below 1");
+  }
+
+  void ResolveOrder() {
+    const bool has_labels =
+        task_.type() == attune::v1::TASK_TYPE_TEXT_CLASSIFICATION &&
+        !task_.multi_label();
+    if (!training_.has_stratify_labels()) {
+      training_.mutable_stratify_labels()->set_value(
+          has_labels && !training_.group_by_length());
+    }
+    if (!training_.stratify_labels().value()) return;
+    Require(has_labels, "stratify_labels",
+            "is for text classification with one label a row");
+    Require(!training_.group_by_length(), "stratify_labels",
+            "can't be on together with group_by_length: rows are ordered by "
+            "one of them");
   }
 
   void ResolveSchedule() {

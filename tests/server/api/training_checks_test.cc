@@ -56,6 +56,13 @@ TEST(TrainingChecks, EveryWrongFieldOfTheTrainingIsNamed) {
        },
        "t.warmup_steps"},
       {[](auto& t) { t.set_weight_decay(1.5); }, "t.weight_decay"},
+      {[](auto& t) { t.mutable_ema_decay()->set_value(1); }, "t.ema_decay"},
+      {[](auto& t) { t.mutable_ema_decay()->set_value(-0.1); }, "t.ema_decay"},
+      {[](auto& t) {
+         t.mutable_stratify_labels()->set_value(true);
+         t.set_group_by_length(true);
+       },
+       "t.stratify_labels"},
       {[](auto& t) { t.mutable_max_grad_norm()->set_value(-1); },
        "t.max_grad_norm"},
       {[](auto& t) { t.mutable_adam_beta1()->set_value(1); }, "t.adam_beta1"},

@@ -298,7 +298,13 @@ TEST(TuningChecks, EveryWrongFieldIsNamed) {
          spec.mutable_training()->set_label_smoothing(0.1);
          spec.mutable_task()->set_multi_label(true);
        },
-       "tuning_job.spec.training.label_smoothing"}};
+       "tuning_job.spec.training.label_smoothing"},
+      {[](v1::CreateTuningJobRequest& r) {
+         v1::TuningJobSpec& spec = *r.mutable_tuning_job()->mutable_spec();
+         spec.mutable_training()->mutable_stratify_labels()->set_value(true);
+         spec.mutable_task()->set_multi_label(true);
+       },
+       "tuning_job.spec.training.stratify_labels"}};
   for (const Case& one : cases) {
     v1::CreateTuningJobRequest request = SoundCreateRequest("one");
     one.spoil(request);

@@ -79,6 +79,44 @@ TEST(Checkpoint, ReadsBackEveryBit) {
   }
 }
 
+v1::CheckpointManifest JobWithMean() {
+  v1::CheckpointManifest job = Job();
+  job.mutable_resolved_spec()
+      ->mutable_training()
+      ->mutable_ema_decay()
+      ->set_value(0.9);
+  return job;
+}
+
+TEST(Checkpoint, ReadsBackTheRunningMeanThatIsMeasured) {
+  const at::Tensor prompt = at::randn({3, 4});
+  TrainingState state = MakeInitialState({{"prompt", prompt}}, JobWithMean());
+  TrainedTensor& trained = state.tensors.at("prompt");
+  EXPECT_TRUE(trained.mean.equal(prompt));
+  EXPECT_FALSE(trained.mean.is_alias_of(trained.value));
+  trained.mean.add_(1);
+
+  const TrainingState again = *DecodeCheckpoint(*EncodeCheckpoint(state));
+
+  EXPECT_TRUE(again.Measured().at("prompt").equal(prompt + 1));
+  EXPECT_TRUE(again.Values().at("prompt").equal(prompt));
+}
+
+TEST(Checkpoint, RefusesAMeanThatIsMissingOrThatNobodyAskedFor) {
+  TrainingState with =
+      MakeInitialState({{"prompt", at::randn({3, 4})}}, JobWithMean());
+  with.tensors.at("prompt").mean = at::Tensor();
+  EXPECT_THAT(ErrorOf(*EncodeCheckpoint(with)),
+              ReasonIs(Reason::kCorruptArtifact, HasSubstr("mean/prompt")));
+
+  TrainingState without =
+      MakeInitialState({{"prompt", at::randn({3, 4})}}, Job());
+  without.tensors.at("prompt").mean = at::randn({3, 4});
+  EXPECT_THAT(
+      ErrorOf(*EncodeCheckpoint(without)),
+      ReasonIs(Reason::kCorruptArtifact, HasSubstr("4 tensors instead of 3")));
+}
+
 TEST(Checkpoint, EqualStatesGiveEqualBytes) {
   const TrainingState state = State(true);
 
@@ -95,7 +133,9 @@ TEST(Checkpoint, BeginsWithoutMomentum) {
   EXPECT_FALSE(trained.value.is_alias_of(prompt));
   EXPECT_TRUE(trained.slots.at("exp_avg").equal(at::zeros({3, 4})));
   EXPECT_TRUE(trained.slots.at("exp_avg_sq").equal(at::zeros({3, 4})));
-  EXPECT_EQ(state.progress.format_version(), 3);
+  EXPECT_EQ(state.progress.format_version(), 4);
+  EXPECT_FALSE(trained.mean.defined());
+  EXPECT_TRUE(trained.Measured().is_same(trained.value));
 }
 
 TEST(Checkpoint, RefusesAMissingFile) {

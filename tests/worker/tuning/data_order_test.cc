@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <numeric>
+#include <set>
 #include <vector>
 
 namespace attune::worker {
@@ -128,6 +130,56 @@ TEST(DataOrder, GroupsFewerRowsThanABatch) {
   for (int64_t pass : {0, 1, 2}) {
     EXPECT_THAT(order.Take(pass * 3, 3), UnorderedElementsAre(0, 1, 2));
   }
+}
+
+// 60 rows of label 0, 30 of 1, 9 of 2 and one of 3, label by label.
+std::vector<int> Labels() {
+  std::vector<int> labels(60, 0);
+  labels.insert(labels.end(), 30, 1);
+  labels.insert(labels.end(), 9, 2);
+  labels.push_back(3);
+  return labels;
+}
+
+TEST(DataOrder, StratifiedPassesHaveEveryRowOnceToo) {
+  DataOrder order(Labels(), 3);
+  const std::vector<size_t> first = order.Take(0, 100);
+
+  EXPECT_EQ(std::set<size_t>(first.begin(), first.end()).size(), 100u);
+  EXPECT_NE(order.Take(100, 100), first);
+  EXPECT_NE(DataOrder(Labels(), 4).Take(0, 100), first);
+}
+
+TEST(DataOrder, EveryRunOfRowsHasTheLabelsInTheirShares) {
+  DataOrder order(Labels(), 3);
+  const std::vector<int> labels = Labels();
+  for (int begin = 0; begin + 10 <= 100; ++begin) {
+    std::map<int, int> counts;
+    for (size_t row : order.Take(begin, 10)) ++counts[labels[row]];
+    // Shares of 10 are 6, 3, 0.9 and 0.1. A run cuts each label's even spread
+    // at two ends; chance would be this far off in one run of five.
+    EXPECT_NEAR(counts[0], 6, 1.5) << begin;
+    EXPECT_NEAR(counts[1], 3, 1.5) << begin;
+    EXPECT_LE(counts[2], 2) << begin;
+  }
+}
+
+TEST(DataOrder, AStratifiedOrderGoesOnFromItsPosition) {
+  DataOrder whole(Labels(), 3);
+  const std::vector<size_t> rows = whole.Take(0, 250);
+  for (int64_t position : {1, 99, 100, 101, 204}) {
+    DataOrder resumed(Labels(), 3);
+    EXPECT_EQ(resumed.Take(position, 250 - position),
+              std::vector<size_t>(rows.begin() + position, rows.end()));
+  }
+}
+
+TEST(DataOrder, ALabelWithoutRowsIsNoLabel) {
+  DataOrder order({2, 0, 2}, 3);
+
+  const std::vector<size_t> rows = order.Take(0, 3);
+
+  EXPECT_EQ(std::set<size_t>(rows.begin(), rows.end()).size(), 3u);
 }
 
 TEST(DataOrder, GoesBackWhenAsked) {

@@ -60,7 +60,7 @@ TEST(Defaults, FillsEveryUnsetField) {
             PromptTuning::REPARAMETERISATION_NONE);
   EXPECT_EQ(training.max_steps(), 150);
   EXPECT_EQ(training.batch_size(), 16);
-  EXPECT_DOUBLE_EQ(training.learning_rate().value(), 0.0136);
+  EXPECT_DOUBLE_EQ(training.learning_rate().value(), 0.0544);
   EXPECT_EQ(training.learning_rate_schedule(),
             TrainingConfig::LEARNING_RATE_SCHEDULE_LINEAR);
   EXPECT_DOUBLE_EQ(training.warmup_ratio().value(), 0.06);
@@ -156,7 +156,7 @@ TEST(Defaults, TheLearningRateDoesNotDependOnTheOrderOfASum) {
   facts.embedding_rms = 0.136 * (1 + 1e-7);
 
   EXPECT_DOUBLE_EQ(
-      ResolveSpec(Spec(), facts)->training().learning_rate().value(), 0.0136);
+      ResolveSpec(Spec(), facts)->training().learning_rate().value(), 0.0544);
 }
 
 TEST(Defaults, InlineRowsAreLeftOut) {

@@ -297,6 +297,7 @@ TEST_F(TrainerTest, GoesOnFromACheckpointBitForBit) {
     training.set_label_smoothing(0.1);
     training.set_group_by_length(true);
     training.set_weight_decay(0.01);
+    training.mutable_ema_decay()->set_value(0.8);
     Resolve(20);
     listener_.checkpoints.clear();
     state_ = MakeInitialState(InitialValues(), Job());
@@ -310,6 +311,7 @@ TEST_F(TrainerTest, GoesOnFromACheckpointBitForBit) {
     ASSERT_OK(Run());
 
     EXPECT_TRUE(prompt().value.equal(whole.tensors.at("prompt").value));
+    EXPECT_TRUE(prompt().mean.equal(whole.tensors.at("prompt").mean));
     EXPECT_TRUE(prompt().best.equal(whole.tensors.at("prompt").best));
     for (const auto& [slot, tensor] : prompt().slots) {
       EXPECT_TRUE(tensor.equal(whole.tensors.at("prompt").slots.at(slot)))
@@ -367,6 +369,49 @@ TEST_F(TrainerTest, KeepsTheBestPromptAndNotTheLast) {
 
   EXPECT_LT(state_.progress.best_step(), 40);
   EXPECT_FALSE(prompt().best.equal(prompt().value));
+}
+
+TEST_F(TrainerTest, MeasuresAndKeepsTheRunningMeanOfTheValues) {
+  spec_.mutable_training()->mutable_ema_decay()->set_value(0.4);
+  spec_.mutable_training()->set_checkpoint_interval_steps(1);
+  spec_.mutable_evaluation()->set_metric("loss");
+  Resolve(12);
+  state_ = MakeInitialState(InitialValues(), Job());
+
+  ASSERT_OK(Run());
+
+  // The plain reference, from the values after each step.
+  ASSERT_EQ(listener_.checkpoints.size(), 12u);
+  at::Tensor mean = InitialPrompt();
+  for (int i = 0; i < 12; ++i) {
+    const double kept = std::min(0.4, (i + 1) / (i + 10.0));
+    const at::Tensor value = DecodeCheckpoint(listener_.checkpoints[i].second)
+                                 ->Values()
+                                 .at("prompt");
+    mean = kept * mean + (1 - kept) * value;
+  }
+  // Another order of the same sums, in fp32.
+  EXPECT_LT((prompt().mean - mean).abs().max().item<double>(), 1e-6);
+  EXPECT_FALSE(prompt().mean.equal(prompt().value));
+  // The loss falls all the time, so the newest mean is the best.
+  EXPECT_EQ(state_.progress.best_step(), 12);
+  EXPECT_TRUE(prompt().best.equal(prompt().mean));
+}
+
+TEST_F(TrainerTest, TheRunningMeanLeavesTheStepsAsTheyAre) {
+  Resolve(12);
+  spec_.mutable_training()->mutable_ema_decay()->set_value(0);
+  state_ = MakeInitialState(InitialValues(), Job());
+  ASSERT_OK(Run());
+  const at::Tensor without = prompt().value;
+  EXPECT_FALSE(prompt().mean.defined());
+  EXPECT_TRUE(prompt().best.defined());
+
+  spec_.mutable_training()->mutable_ema_decay()->set_value(0.9);
+  state_ = MakeInitialState(InitialValues(), Job());
+  ASSERT_OK(Run());
+
+  EXPECT_TRUE(prompt().value.equal(without));
 }
 
 TEST_F(TrainerTest, LeavesOutAStepThatIsNotFinite) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -44,6 +45,66 @@ void ExpectTrainingRefused(Reason reason, const std::string& path,
   change(spec);
   EXPECT_THAT(ResolveSpec(spec, FactsOf300Rows()),
               ReasonIs(reason, HasSubstr(path)));
+}
+
+TEST(TrainingDefaults, AveragePlainPromptsOnly) {
+  const auto decay_of = [](auto change) {
+    TuningJobSpec spec = ClassifyingSpec();
+    change(spec);
+    const TrainingConfig training = ResolvedOf300Rows(spec).training();
+    EXPECT_TRUE(training.has_ema_decay());
+    return training.ema_decay().value();
+  };
+  EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec&) {}), 0.9);
+  EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec& spec) {
+                     auto& tuning =
+                         *spec.mutable_method()->mutable_prompt_tuning();
+                     tuning.set_reparameterisation(
+                         attune::v1::PromptTuning::REPARAMETERISATION_MLP);
+                     tuning.set_encoder_hidden_size(8);
+                   }),
+                   0);
+  EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec& spec) {
+                     spec.mutable_method()->mutable_bias_only();
+                   }),
+                   0);
+  EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec& spec) {
+                     spec.mutable_training()->mutable_ema_decay()->set_value(0);
+                   }),
+                   0);
+  for (double bad : {-0.1, 1.0, std::nan("")}) {
+    ExpectTrainingRefused(
+        Reason::kInvalidField, "spec.training.ema_decay",
+        [bad](TuningJobSpec& spec) {
+          spec.mutable_training()->mutable_ema_decay()->set_value(bad);
+        });
+  }
+}
+
+TEST(TrainingDefaults, StratifyWhereRowsHaveOneLabel) {
+  const auto stratified = [](const TuningJobSpec& spec) {
+    return ResolvedOf300Rows(spec).training().stratify_labels().value();
+  };
+  EXPECT_TRUE(stratified(ClassifyingSpec()));
+  TuningJobSpec grouped = ClassifyingSpec();
+  grouped.mutable_training()->set_group_by_length(true);
+  EXPECT_FALSE(stratified(grouped));
+  TuningJobSpec many = ClassifyingSpec();
+  many.mutable_task()->set_multi_label(true);
+  EXPECT_FALSE(stratified(many));
+  TuningJobSpec generating;
+  generating.mutable_task()->set_type(attune::v1::TASK_TYPE_TEXT_GENERATION);
+  EXPECT_FALSE(stratified(generating));
+
+  const std::string path = "spec.training.stratify_labels";
+  ExpectTrainingRefused(Reason::kInvalidField, path, [](TuningJobSpec& spec) {
+    spec.mutable_training()->mutable_stratify_labels()->set_value(true);
+    spec.mutable_training()->set_group_by_length(true);
+  });
+  ExpectTrainingRefused(Reason::kInvalidField, path, [](TuningJobSpec& spec) {
+    spec.mutable_training()->mutable_stratify_labels()->set_value(true);
+    spec.mutable_task()->set_multi_label(true);
+  });
 }
 
 TEST(TrainingDefaults, FillOnlyTheFieldsOfTheChosenOptimiser) {
@@ -104,20 +165,23 @@ TEST(TrainingDefaults, TheLearningRateSuitsTheOptimiser) {
   EXPECT_DOUBLE_EQ(rate().value(), 0.136);
 
   spec.mutable_training()->set_optimizer(TrainingConfig::OPTIMIZER_ADAFACTOR);
-  EXPECT_DOUBLE_EQ(rate().value(), 0.0136);
+  EXPECT_DOUBLE_EQ(rate().value(), 0.0544);
 
   spec.mutable_training()->set_adafactor_scale_parameter(true);
-  EXPECT_DOUBLE_EQ(rate().value(), 0.1);
+  EXPECT_DOUBLE_EQ(rate().value(), 0.4);
 }
 
 TEST(TrainingDefaults, ALargeTableGivesNoLearningRateOutOfRange) {
   JobFacts facts = FactsOf300Rows();
   facts.embedding_rms = 60;
   TuningJobSpec spec = ClassifyingSpec();
-  spec.mutable_training()->set_optimizer(TrainingConfig::OPTIMIZER_SGD);
+  for (auto optimizer :
+       {TrainingConfig::OPTIMIZER_ADAMW, TrainingConfig::OPTIMIZER_SGD}) {
+    spec.mutable_training()->set_optimizer(optimizer);
 
-  EXPECT_DOUBLE_EQ(ResolveSpec(spec, facts)->training().learning_rate().value(),
-                   10);
+    EXPECT_DOUBLE_EQ(
+        ResolveSpec(spec, facts)->training().learning_rate().value(), 10);
+  }
 }
 
 TEST(TrainingDefaults, EpochsBecomeSteps) {
