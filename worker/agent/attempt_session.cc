@@ -88,8 +88,11 @@ StopCause AttemptSession::stop_cause() const {
 }
 
 void AttemptSession::RequestStop(StopCause cause) {
-  absl::MutexLock lock(&mutex_);
-  stop_ = std::max(stop_, cause);
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = std::max(stop_, cause);
+  }
+  place_.Hurry();
 }
 
 std::optional<PendingCheckpoint> AttemptSession::WaitForCheckpoint() {

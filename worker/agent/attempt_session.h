@@ -63,6 +63,7 @@ class AttemptSession final : public AttemptListener {
   // lease only, when `lease_only`: what must still happen in a drain.
   bool WaitForStop(absl::Duration duration, bool lease_only);
   StopCause stop_cause() const;
+  // Training notices it in its next turn, which comes before all others'.
   void RequestStop(StopCause cause);
 
   // For the uploader. Blocks until there is a checkpoint (the newest; older
@@ -98,8 +99,8 @@ class AttemptSession final : public AttemptListener {
   TrainMetrics& metrics_;
   const std::function<void()> wake_;
 
+  TrainingTurns::Place place_;  // of the training thread; others may hurry it
   // Only the training thread uses these.
-  TrainingTurns::Place place_;
   attune::v1::TuningProgress counted_;
   bool counting_ = false;
   absl::Duration counted_at_;  // of the time it has computed

@@ -1,6 +1,7 @@
 #include "worker/agent/training_turns.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "worker/models/compute_threads.h"
 
@@ -44,6 +45,11 @@ void TrainingTurns::Place::Leave() {
   if (turns.holder_ == nullptr) turns.BeginTurn(turns.Next());
 }
 
+void TrainingTurns::Place::Hurry() {
+  absl::MutexLock lock(&turns_.mutex_);
+  hurries_ = true;
+}
+
 absl::Duration TrainingTurns::Place::used() const {
   absl::MutexLock lock(&turns_.mutex_);
   return turns_.TimeOf(*this) - credit_;
@@ -62,13 +68,13 @@ absl::Duration TrainingTurns::TimeOf(const Place& place) const {
 }
 
 TrainingTurns::Place* TrainingTurns::Next() const {
+  const auto order = [](const Place& place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return std::make_tuple(!place.hurries_, place.charged_, place.ticket_);
+  };
   Place* next = nullptr;
   for (Place* place : places_) {
     if (place->ticket_ == 0) continue;
-    if (next == nullptr || place->charged_ < next->charged_ ||
-        (place->charged_ == next->charged_ && place->ticket_ < next->ticket_)) {
-      next = place;
-    }
+    if (next == nullptr || order(*place) < order(*next)) next = place;
   }
   return next;
 }
@@ -85,7 +91,8 @@ bool TrainingTurns::MustPassOn() const {
   if (clock_.Monotonic() - turn_began_ < least_turn_) return false;
   const Place* next = Next();
   // With the same time the turn goes round.
-  return next != nullptr && next->charged_ <= TimeOf(*holder_);
+  return next != nullptr &&
+         (next->hurries_ || next->charged_ <= TimeOf(*holder_));
 }
 
 void TrainingTurns::EndTurn() {

@@ -26,7 +26,7 @@ class TrainingTurns {
                          absl::Duration least_turn = absl::Milliseconds(50))
       : clock_(clock), least_turn_(least_turn) {}
 
-  // One job's place in the round. Used by one thread at a time.
+  // One job's place in the round. Used by one thread at a time, but for Hurry.
   class Place {
    public:
     explicit Place(TrainingTurns& turns) : turns_(turns) {}
@@ -43,6 +43,9 @@ class TrainingTurns {
     // Gives the turn up and leaves the round, after the last piece. No effect
     // on a place that has not joined.
     void Leave();
+    // From now on this job's turn comes before all others', whatever time it
+    // has had: it is asked to stop, and notices it in its turn. Any thread.
+    void Hurry();
     // How long this job has had the turn since it joined.
     absl::Duration used() const;
 
@@ -54,6 +57,7 @@ class TrainingTurns {
     absl::Duration credit_;   // at which it joined
     absl::Duration charged_;  // time of turns that have ended, with the credit
     int64_t ticket_ = 0;      // of its wait; 0: does not wait
+    bool hurries_ = false;
   };
 
   int num_waiting() const;
@@ -62,7 +66,8 @@ class TrainingTurns {
   // Time of `place` up to now, with its credit.
   absl::Duration TimeOf(const Place& place) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Of those that wait: the one with the least time, then the longest wait.
+  // Of those that wait: one that hurries, then the one with the least time,
+  // then the longest wait.
   Place* Next() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Join(Place& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the holder's turn is over and another one's begins.

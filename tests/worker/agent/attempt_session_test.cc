@@ -173,6 +173,27 @@ TEST_F(AttemptSessionTest, StepsFollowTheComputeBudget) {
   EXPECT_EQ(threads, 3);
 }
 
+TEST_F(AttemptSessionTest, AStopNeedNotWaitUntilOthersHaveHadAsMuchTime) {
+  AttemptSession other(MakeAssignment(), budget_, turns_, train_, [] {});
+  session_.BeforeStep();
+  std::thread training([&] {
+    other.BeforeStep();  // joins with as much time as the session has
+    while (turns_.num_waiting() == 0) std::this_thread::yield();
+    clock_.Advance(absl::Seconds(1));
+    session_.RequestStop(StopCause::kLeaseLost);
+    other.BeforeStep();  // would go on for the hour that the session is ahead
+    EXPECT_EQ(session_.phase(), AttemptPhase::kEnded);
+    other.EndComputing();
+  });
+  while (turns_.num_waiting() == 0) std::this_thread::yield();
+  clock_.Advance(absl::Hours(1));
+  session_.BeforeStep();
+  EXPECT_TRUE(session_.StopRequested());
+  session_.End(std::nullopt);
+  session_.EndComputing();
+  training.join();
+}
+
 TEST_F(AttemptSessionTest, OneComputesAtATimeUntilItHasEnded) {
   AttemptSession other(MakeAssignment(), budget_, turns_, train_, [] {});
   session_.BeforeStep();

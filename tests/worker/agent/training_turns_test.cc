@@ -102,6 +102,35 @@ TEST_F(TrainingTurnsTest, ANewcomerDoesNotCatchUpWithThePast) {
   EXPECT_EQ(order_, "nonono");
 }
 
+TEST_F(TrainingTurnsTest, WhoHurriesComesNextWhateverTimeItHasHad) {
+  TrainingTurns::Place greedy(turns_);
+  TrainingTurns::Place newcomer(turns_);
+  newcomer.Take();
+  newcomer.Leave();
+  greedy.Take();
+  clock_.Advance(absl::Hours(1));
+  // Joins with as much time as the greedy one, and has the turn from now on.
+  std::thread other([&] {
+    newcomer.Take();
+    order_.push_back('n');
+    WaitForWaiting(1);  // the greedy one, which has had more
+    clock_.Advance(absl::Seconds(1));
+    greedy.Hurry();
+    newcomer.Take();  // passes the turn on
+    order_.push_back('n');
+    newcomer.Leave();
+  });
+  WaitForWaiting(1);
+  clock_.Advance(absl::Hours(1));
+  greedy.Take();
+  order_.push_back('g');
+  WaitForWaiting(1);
+  greedy.Leave();
+  other.join();
+
+  EXPECT_EQ(order_, "ngn");
+}
+
 TEST_F(TrainingTurnsTest, WhoeverLeavesLetsTheNextOneBegin) {
   TrainingTurns::Place first(turns_);
   first.Take();
