@@ -255,11 +255,11 @@ absl::StatusOr<TensorMap> MakeInitialPrefix(
                    {std::string(kPrefixValuesValue), layers(start.values)}};
 }
 
-// A checkpoint holds each value, two of the optimiser and the best so far.
+// A checkpoint holds each value, two of the optimiser and the best so far. A
+// running mean that a job asks for besides is not counted: where it is too
+// much, training goes on without checkpoints.
 absl::Status CheckRoomInCheckpoint(const attune::v1::TuningMethod& method,
                                    const TensorMap& values) {
-  // Value, two slots, the best; a running mean that a job asks for besides is
-  // not counted: where it is too much, training goes on without checkpoints.
   constexpr int64_t kBytesPerNumber = 4 * sizeof(float);
   int64_t bytes = 0;
   for (const auto& [name, value] : values) {

@@ -248,11 +248,14 @@ class TrainingResolver {
             "adafactor_clip_threshold", "must be finite and above 0");
   }
 
+  bool IsSgd() const {
+    return training_.optimizer() == TrainingConfig::OPTIMIZER_SGD;
+  }
+
   // A default for AdamW as it suits the chosen optimiser.
   double ForOptimizer(double rate) const {
-    const bool sgd = training_.optimizer() == TrainingConfig::OPTIMIZER_SGD;
     return std::min(kMaxLearningRate,
-                    sgd ? Rounded(kSgdLearningRates * rate) : rate);
+                    IsSgd() ? Rounded(kSgdLearningRates * rate) : rate);
   }
 
   double DefaultLearningRate() const {
@@ -282,8 +285,7 @@ class TrainingResolver {
     if (network == PromptTuning::REPARAMETERISATION_RESIDUAL_MLP) {
       return Rounded(kResidualRatePerRms * facts_.embedding_rms);
     }
-    const bool sgd = training_.optimizer() == TrainingConfig::OPTIMIZER_SGD;
-    return Rounded((sgd ? kSgdRatePerRms : kLearningRatePerRms) *
+    return Rounded((IsSgd() ? kSgdRatePerRms : kLearningRatePerRms) *
                    facts_.embedding_rms);
   }
 
