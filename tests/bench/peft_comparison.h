@@ -23,7 +23,9 @@ struct PeftFlags {
 
 // Whole training steps, optimiser included, of the worker and of PEFT, on the
 // same rows from the same initial values: prompt tuning of each length, prefix
-// tuning of 20. Steps alternate; medians are compared. Prints a table.
+// tuning of 20. Steps alternate; medians are compared. Where a step of PEFT
+// takes minutes, as bf16 does on processors without products for it, its first
+// one is the only one. Prints a table.
 absl::Status CompareWithPeft(const PeftFlags& flags);
 
 }  // namespace attune::bench

@@ -212,7 +212,8 @@ class LabelWordSearch {
             return static_cast<int64_t>(example.input.ids.size());
           });
       if (options_.before_pass) {
-        ATTUNE_RETURN_IF_ERROR(options_.before_pass());
+        ATTUNE_RETURN_IF_ERROR(options_.before_pass(
+            static_cast<int64_t>(examples_.size() - rest.size())));
       }
       ATTUNE_RETURN_IF_ERROR(RunPass(rest.first(size)));
       rest.remove_prefix(size);

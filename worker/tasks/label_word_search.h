@@ -24,9 +24,9 @@ struct LabelWordOptions {
   int words_per_label = 3;
   // Rows of text that go through the model at once.
   int64_t max_rows = 1024;
-  // Called before every pass through the model; an error ends the search with
-  // it. May be empty.
-  std::function<absl::Status()> before_pass = nullptr;
+  // Called before every pass through the model with how many examples have been
+  // through it; an error ends the search with it. May be empty.
+  std::function<absl::Status(int64_t done)> before_pass = nullptr;
 };
 
 // Looks for words that stand for labels better than their own (Schick, Schmid

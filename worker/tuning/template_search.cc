@@ -338,10 +338,14 @@ class Search {
         const std::vector<PreparedExample> examples,
         PrepareExamples(program, drawn, /*pause=*/nullptr,
                         [](const absl::Status&) { return absl::OkStatus(); }));
+    num_planned_ += examples.size();
     const LabelWordOptions options = {
-        .words_per_label = kWordsPerLabel,
-        .before_pass = [this] { return BeforePass(0); }};
-    return FindLabelWords(program, examples, options);
+        .words_per_label = kWordsPerLabel, .before_pass = [this](int64_t done) {
+          return BeforePass(static_cast<size_t>(done));
+        }};
+    auto found = FindLabelWords(program, examples, options);
+    num_done_ += examples.size();
+    return found;
   }
 
   // At most num_words of what was found for each label, beside its own words or

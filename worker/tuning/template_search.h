@@ -35,7 +35,8 @@ struct TemplateSearchInput {
 // Who hears of a search; any may be empty.
 struct TemplateSearchHooks {
   // Before every pass through the model; an error ends the search with it. Of
-  // `total` rows, which grows as candidates are found, `done` are measured.
+  // `total` rows, which grows as candidates are found, `done` are measured or
+  // looked for label words in.
   std::function<absl::Status(int64_t done, int64_t total)> before_pass =
       nullptr;
   // Words for people.

@@ -373,6 +373,22 @@ TEST(TemplateSearch, ProgressNeverPassesWhatIsPlanned) {
   EXPECT_GT(last, 0);
 }
 
+TEST(TemplateSearch, ProgressCountsTheRowsThatLabelWordsAreLookedForIn) {
+  Asked asked = AskedFor({});
+  const auto planned = [&asked] {
+    int64_t last = 0;
+    EXPECT_OK(Find(asked, {.before_pass = [&last](int64_t, int64_t total) {
+                     last = total;
+                     return absl::OkStatus();
+                   }}));
+    return last;
+  };
+  const int64_t without = planned();
+  asked.search.set_label_words(true);
+
+  EXPECT_GE(planned(), without + static_cast<int64_t>(asked.train.size()));
+}
+
 TEST(TemplateSearch, EndsWhenItIsToldTo) {
   Asked asked;
   asked.search.set_num_generated(2);
