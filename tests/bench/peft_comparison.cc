@@ -23,6 +23,7 @@
 #include "tests/bench/peft_process.h"
 #include "tests/worker/models/resident_memory.h"
 #include "worker/models/compute_threads.h"
+#include "worker/models/device.h"
 #include "worker/models/kv_cache.h"
 #include "worker/models/model_store.h"
 #include "worker/models/safetensors.h"
@@ -156,7 +157,7 @@ class PeftComparison {
     ATTUNE_ASSIGN_OR_RETURN(comparison->model_,
                             store.Load(flags.model.substr(slash + 1)));
     worker::ReturnFreedMemory();
-    comparison->weights_bytes_ = worker::ResidentBytes("VmRSS:");
+    comparison->weights_bytes_ = worker::ResidentBytes("RssAnon:");
     return comparison;
   }
 
@@ -244,7 +245,9 @@ class PeftComparison {
       peft_seconds.push_back(step.seconds);
     }
     ATTUNE_RETURN_IF_ERROR(failure);
-    row.our_peak_bytes = worker::ResidentBytes("VmHWM:") - weights_bytes_;
+    // Pages of libraries and mapped files only become more.
+    row.our_peak_bytes = worker::ResidentBytes("VmHWM:") -
+                         worker::MappedBytes() - weights_bytes_;
     row.peft_peak_bytes = step.peak_bytes;
     row.our_seconds = Median(our_seconds);
     row.peft_seconds = Median(peft_seconds);
@@ -259,7 +262,8 @@ class PeftComparison {
   const PeftFlags flags_;
   const std::string dtype_;
   std::shared_ptr<const worker::LoadedModel> model_;
-  int64_t weights_bytes_ = 0;  // resident once the model is loaded
+  // Resident once the model is loaded, without mapped files.
+  int64_t weights_bytes_ = 0;
 };
 
 void PrintHeader(const PeftFlags& flags) {
@@ -287,8 +291,9 @@ void PrintRow(const Case& one, const std::string& dtype, const PeftRow& row) {
 }
 
 absl::Status CompareIn(const PeftFlags& flags, const std::string& dtype) {
-  const double peak =
-      MeasurePeakFlops(dtype == "fp32" ? at::kFloat : at::kBFloat16);
+  // Without products for bf16 its weights are widened.
+  const bool in_bf16 = dtype == "bf16" && worker::CpuHasBf16();
+  const double peak = MeasurePeakFlops(in_bf16 ? at::kBFloat16 : at::kFloat);
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<PeftComparison> comparison,
                           PeftComparison::Create(flags, dtype));
   std::vector<Case> cases;
@@ -300,8 +305,8 @@ absl::Status CompareIn(const PeftFlags& flags, const std::string& dtype) {
     PrintRow(one, dtype, row);
     if (!one.is_prefix) prompt_seconds[one.rows] = row.our_seconds;
   }
-  std::printf("%s: a large product reaches %.0f GFLOP/s", dtype.c_str(),
-              peak / kGiga);
+  std::printf("%s: a large product of %s numbers reaches %.0f GFLOP/s",
+              dtype.c_str(), in_bf16 ? "bf16" : "fp32", peak / kGiga);
   if (prompt_seconds.contains(20) && prompt_seconds.contains(200)) {
     std::printf("; our step with P=200 takes %.2f times that with P=20",
                 prompt_seconds[200] / prompt_seconds[20]);

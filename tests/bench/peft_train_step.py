@@ -105,7 +105,7 @@ def main():
         weight_decay=0.0)
     # The peak starts again from what is resident now.
     pathlib.Path("/proc/self/clear_refs").write_text("5")
-    resident = memory_bytes("VmRSS")
+    resident = memory_bytes("RssAnon")
     print(json.dumps({"peft": peft.__version__, "torch": torch.__version__,
                       "transformers": transformers.__version__}), flush=True)
     for _ in sys.stdin:
@@ -116,7 +116,10 @@ def main():
         optimiser.step()
         seconds = time.perf_counter() - begin
         print(json.dumps({"seconds": seconds, "loss": loss.item(),
-                          "peak_bytes": memory_bytes("VmHWM") - resident}),
+                          # Pages of libraries and mapped files only become
+                          # more.
+                          "peak_bytes": memory_bytes("VmHWM")
+                          - memory_bytes("RssFile") - resident}),
               flush=True)
 
 

@@ -24,6 +24,7 @@
 
 #include "worker/models/cpu_rows.h"
 #include "worker/models/device.h"
+#include "worker/models/kept_rows.h"
 
 namespace attune::worker {
 namespace {
@@ -472,10 +473,11 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     std::vector<Scores> kept;
     const Batch batch({q, k, v}, layer, *layout, rule);
     at::Tensor out = Attend(batch, *layout, &kept);
-    torch::autograd::variable_list saved = {q, k, v};
-    for (Scores& scores : kept) {
-      saved.push_back(std::move(scores.shared));
-      saved.push_back(std::move(scores.own));
+    torch::autograd::variable_list saved = {
+        KeptRows::Keep(q), KeptRows::Keep(k), KeptRows::Keep(v)};
+    for (const Scores& scores : kept) {
+      saved.push_back(KeptRows::Keep(scores.shared));
+      saved.push_back(KeptRows::Keep(scores.own));
     }
     context->save_for_backward(std::move(saved));
     context->saved_data["layer"] = layer;
@@ -487,7 +489,9 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   static torch::autograd::variable_list backward(
       torch::autograd::AutogradContext* context,
       torch::autograd::variable_list grads) {
-    const auto saved = context->get_saved_variables();
+    const at::Tensor grad = grads[0].contiguous();
+    auto saved = context->get_saved_variables();
+    for (at::Tensor& one : saved) one = KeptRows::Restore(one, grad);
     const auto layout = c10::static_intrusive_pointer_cast<AttentionLayout>(
         context->saved_data["layout"].toCapsule());
     std::vector<Scores> kept;
@@ -499,8 +503,7 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                       context->saved_data["layer"].toInt(), *layout,
                       {.window = context->saved_data["window"].toInt(),
                        .bias = at::Tensor()});
-    QkvRows result =
-        AttendBackward(batch, *layout, kept, grads[0].contiguous());
+    QkvRows result = AttendBackward(batch, *layout, kept, grad);
     return {result.q,     result.k,     result.v,
             at::Tensor(), at::Tensor(), at::Tensor()};
   }

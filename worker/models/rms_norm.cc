@@ -14,6 +14,7 @@
 
 #include "worker/models/cpu_rows.h"
 #include "worker/models/device.h"
+#include "worker/models/kept_rows.h"
 
 namespace attune::worker {
 namespace {
@@ -102,7 +103,8 @@ struct RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     Normed result = Norm(x, delta.value_or(at::Tensor()), weight, epsilon,
                          /*reuse_delta=*/false);
     context->set_materialize_grads(false);
-    context->save_for_backward({result.sum, weight, result.inverse_rms});
+    context->save_for_backward(
+        {KeptRows::Keep(result.sum), weight, result.inverse_rms});
     context->saved_data["has_delta"] = delta.has_value();
     return {result.sum, result.out};
   }
@@ -113,9 +115,10 @@ struct RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     const auto saved = context->get_saved_variables();
     at::Tensor grad = grads[0];
     if (grads[1].defined()) {
-      grad = NormBackward({saved[0], at::Tensor(), saved[2]}, saved[1],
-                          grads[1].contiguous(),
-                          grad.defined() ? grad.contiguous() : grad);
+      const at::Tensor grad_out = grads[1].contiguous();
+      grad = NormBackward(
+          {KeptRows::Restore(saved[0], grad_out), at::Tensor(), saved[2]},
+          saved[1], grad_out, grad.defined() ? grad.contiguous() : grad);
     }
     const bool has_delta = context->saved_data["has_delta"].toBool();
     return {grad, has_delta ? grad : at::Tensor(), at::Tensor(), at::Tensor()};

@@ -11,6 +11,7 @@
 
 #include "worker/models/cpu_rows.h"
 #include "worker/models/device.h"
+#include "worker/models/kept_rows.h"
 
 namespace attune::worker {
 namespace {
@@ -57,15 +58,16 @@ at::Tensor ActivateBackward(const at::Tensor& gate_up, const at::Tensor& grad) {
 struct SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& gate_up) {
-    context->save_for_backward({gate_up});
+    context->save_for_backward({KeptRows::Keep(gate_up)});
     return Activate(gate_up);
   }
 
   static torch::autograd::variable_list backward(
       torch::autograd::AutogradContext* context,
       torch::autograd::variable_list grads) {
-    return {ActivateBackward(context->get_saved_variables()[0],
-                             grads[0].contiguous())};
+    const at::Tensor grad = grads[0].contiguous();
+    return {ActivateBackward(
+        KeptRows::Restore(context->get_saved_variables()[0], grad), grad)};
   }
 };
 

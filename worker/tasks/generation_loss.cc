@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -28,6 +30,35 @@ at::Tensor ChunkLosses(const LanguageModel& model, const at::Tensor& hidden,
                                 /*ignore_index=*/-100, label_smoothing);
 }
 
+struct RowLosses {
+  at::Tensor losses;    // [n]
+  at::Tensor gradient;  // of their sum with regard to the logits, [n, vocab]
+};
+
+// Cross-entropy with its gradient, which is what the softmax has beyond the
+// targets' shares. Beside the logits only the gradient needs their memory.
+// logits: [n, vocab], targets: [n]
+RowLosses LossesWithGradient(const at::Tensor& logits,
+                             const at::Tensor& targets,
+                             double label_smoothing) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor target = targets.unsqueeze(1);
+  at::Tensor log_probabilities = at::log_softmax(logits, 1);
+  RowLosses result;
+  result.losses = -log_probabilities.gather(1, target).squeeze(1);
+  if (label_smoothing > 0) {
+    result.losses = (1 - label_smoothing) * result.losses -
+                    label_smoothing * log_probabilities.mean(1);
+  }
+  result.gradient = log_probabilities.exp_();
+  if (label_smoothing > 0) {
+    result.gradient.sub_(label_smoothing / static_cast<double>(logits.size(1)));
+  }
+  result.gradient.scatter_add_(
+      1, target, at::full_like(target, label_smoothing - 1, logits.options()));
+  return result;
+}
+
 // Cross-entropy whose backward only scales the gradient found in forward: the
 // loss of a row depends on that row alone.
 class CrossEntropyFunction
@@ -44,10 +75,12 @@ class CrossEntropyFunction
       const int64_t end = std::min(begin + kChunkRows, hidden.size(0));
       const at::Tensor rows =
           hidden.slice(0, begin, end).detach().requires_grad_();
-      const at::Tensor chunk = ChunkLosses(
-          *model, rows, targets.slice(0, begin, end), label_smoothing);
-      gradients.push_back(torch::autograd::grad({chunk.sum()}, {rows})[0]);
-      losses.push_back(chunk.detach());
+      const at::Tensor logits = model->Logits(rows);
+      const RowLosses chunk = LossesWithGradient(
+          logits, targets.slice(0, begin, end), label_smoothing);
+      gradients.push_back(
+          torch::autograd::grad({logits}, {rows}, {chunk.gradient})[0]);
+      losses.push_back(chunk.losses);
     }
     context->saved_data["gradient"] = at::cat(gradients);
     return at::cat(losses);

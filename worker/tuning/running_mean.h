@@ -18,8 +18,9 @@ bool HasRunningMean(const attune::v1::TrainingConfig& training);
 
 // The share of the mean that is kept when the values after update `update`,
 // counted from 1, are taken in: `ema_decay`, at the beginning less, so that the
-// values training began with are forgotten soon (as TensorFlow's
-// ExponentialMovingAverage with num_updates).
+// values training began with are forgotten soon and the mean is over more
+// values the more there are (polynomial-decay averaging, Shamir and Zhang
+// 2013).
 double KeptShareOfMean(double ema_decay, int64_t update);
 
 // Takes the values after that update into `mean`, which has their shape.

@@ -13,6 +13,7 @@
 #include "proto/cc/status_macros.h"
 #include "proto/cc/task_metrics.h"
 #include "proto/cc/text.h"
+#include "worker/models/kept_rows.h"
 #include "worker/models/torch_errors.h"
 #include "worker/tasks/choice_scorer.h"
 #include "worker/tasks/evaluation.h"
@@ -173,6 +174,7 @@ absl::StatusOr<BatchGradient> ComputeGradient(
     const GradientOptions& options) {
   return CatchTorchErrors("step", [&]() -> absl::StatusOr<BatchGradient> {
     const at::AutoGradMode grad_mode(true);
+    const KeptRows kept_rows(program.model().model->dtype());
     const BatchRows rows = CountBatchRows(program, values, batch, options.loss);
     double total_weight = 0;
     for (const PreparedExample* one : batch) total_weight += one->weight();

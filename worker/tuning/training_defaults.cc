@@ -50,7 +50,7 @@ constexpr double kSgdRatePerRms = 0.1;  // before that
 constexpr double kMaxLearningRate = 10;
 constexpr double kDefaultWarmupRatio = 0.06;
 // Measured on prompts only (tests/bench/quality.py).
-constexpr double kDefaultPromptEmaDecay = 0.9;
+constexpr double kDefaultPromptEmaDecay = 0.99;
 constexpr int kMinValidationInterval = 10;
 constexpr int kDefaultCheckpointInterval = 50;
 constexpr int kMaxPatience = 1'000;

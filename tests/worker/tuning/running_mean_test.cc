@@ -19,9 +19,9 @@ TEST(RunningMean, IsAskedForByADecay) {
 }
 
 TEST(RunningMean, ForgetsTheBeginningSoonAndIsExponentialLater) {
-  EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 1), 0.1);
-  EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 9), 0.5);
-  EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 81), 0.9);
+  EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 1), 0.2);
+  EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 4), 0.5);
+  EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 36), 0.9);
   EXPECT_DOUBLE_EQ(KeptShareOfMean(0.9, 1'000'000), 0.9);
   EXPECT_DOUBLE_EQ(KeptShareOfMean(0.05, 1), 0.05);
 }

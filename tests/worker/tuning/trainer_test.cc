@@ -43,6 +43,8 @@ struct Faults {
   std::set<int> validations = {};
   // Rows that a training forward has memory for.
   int64_t max_rows = std::numeric_limits<int64_t>::max();
+  // What it takes its fp32 weights for.
+  at::ScalarType dtype = at::kFloat;
 };
 
 // The tiny model with faults.
@@ -53,7 +55,7 @@ class FaultyModel : public CausalModel {
 
   const ModelConfig& config() const override { return model_.config(); }
   at::Device device() const override { return model_.device(); }
-  at::ScalarType dtype() const override { return model_.dtype(); }
+  at::ScalarType dtype() const override { return faults_.dtype; }
   at::Tensor Embed(const at::Tensor& ids) const override {
     return model_.Embed(ids);
   }
@@ -174,6 +176,25 @@ TEST_F(TrainerTest, ABatchInPartsHasTheSameLossAndGradient) {
   EXPECT_TRUE(parts.gradients.at("prompt").allclose(
       whole.gradients.at("prompt"), 1e-4, 1e-6));
   EXPECT_GT(parts.num_rows, whole.num_rows);
+}
+
+TEST_F(TrainerTest, InBf16RowsAreKeptInBf16BetweenThePasses) {
+  const auto compute = [&] {
+    return *ComputeGradient(*program_, spec_.method(), InitialValues(),
+                            PointersTo(examples_), 10'000);
+  };
+  const BatchGradient exact = compute();
+
+  UseModel({.dtype = at::kBFloat16});
+  const BatchGradient rounded = compute();
+
+  EXPECT_EQ(rounded.loss, exact.loss);
+  const at::Tensor& expected = exact.gradients.at("prompt");
+  const double difference =
+      ((rounded.gradients.at("prompt") - expected).norm() / expected.norm())
+          .item<double>();
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, 1e-2);  // each kept number is off by at most 2^-9
 }
 
 TEST_F(TrainerTest, MicroBatchesHaveTheGradientOfOneBatch) {
@@ -384,7 +405,7 @@ TEST_F(TrainerTest, MeasuresAndKeepsTheRunningMeanOfTheValues) {
   ASSERT_EQ(listener_.checkpoints.size(), 12u);
   at::Tensor mean = InitialPrompt();
   for (int i = 0; i < 12; ++i) {
-    const double kept = std::min(0.4, (i + 1) / (i + 10.0));
+    const double kept = std::min(0.4, (i + 1) / (i + 5.0));
     const at::Tensor value = DecodeCheckpoint(listener_.checkpoints[i].second)
                                  ->Values()
                                  .at("prompt");

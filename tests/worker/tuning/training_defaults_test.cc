@@ -55,7 +55,7 @@ TEST(TrainingDefaults, AveragePlainPromptsOnly) {
     EXPECT_TRUE(training.has_ema_decay());
     return training.ema_decay().value();
   };
-  EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec&) {}), 0.9);
+  EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec&) {}), 0.99);
   EXPECT_DOUBLE_EQ(decay_of([](TuningJobSpec& spec) {
                      auto& tuning =
                          *spec.mutable_method()->mutable_prompt_tuning();
