@@ -6,8 +6,8 @@
 namespace attune::worker {
 
 // The dtype in which layers keep the rows that a backward pass needs again.
-// These are nine tenths of what a training step takes beside the weights. While
-// an object lives, fp32 rows of this thread's forward passes are kept in its
+// They are most of what a training step takes beside the weights. While an
+// object lives, fp32 rows of this thread's forward passes are kept in its
 // dtype; without one they stay as they are. The forward pass computes with the
 // rows themselves, so only gradients are rounded, to 2^-9 of each number in
 // bfloat16. Objects nest.
