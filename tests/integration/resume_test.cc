@@ -22,8 +22,9 @@ namespace {
 using ::testing::IsEmpty;
 
 constexpr int kKills = 5;
-// Enough for all kills, each after a checkpoint of its own.
-constexpr int kResumeSteps = 800;
+// Enough for all kills, each after a checkpoint of its own, on a machine that
+// takes hundreds of steps from one event to the next.
+constexpr int kResumeSteps = 2000;
 constexpr int kValidationInterval = 100;
 
 uint64_t ResumeSeed() {

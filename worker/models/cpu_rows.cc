@@ -117,6 +117,15 @@ ATTUNE_INLINE void Load(const uint16_t* from, Lanes& lanes) {
 
 ATTUNE_INLINE float WidenOne(float value) { return value; }
 
+ATTUNE_INLINE void NarrowOne(float value, float& to) { to = value; }
+
+// To the nearest bf16, of two the even one; NaN stays NaN.
+ATTUNE_INLINE void NarrowOne(float value, uint16_t& to) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  to = static_cast<uint16_t>(value != value ? 0x7fc0 : rounded);
+}
+
 // out[m * columns] = x[m] . w for kRows rows of x at once: each element of w is
 // loaded and widened once for all of them. Two sums per row hide the latency
 // of the multiplier.
@@ -209,6 +218,43 @@ ATTUNE_INLINE void Blank(const ScorePieces& row, const SeenPieces& seen) {
   std::fill(row.shared, row.shared + seen.shared_begin, 0.0f);
   std::fill(row.own, row.own + std::min(seen.own_begin, row.own_length), 0.0f);
   std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
+}
+
+template <typename Number>
+ATTUNE_INLINE void SwiGluRows(const Number* gate_up, Number* out, int64_t ffn,
+                              int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    const Number* __restrict gate = gate_up + row * 2 * ffn;
+    const Number* __restrict up = gate + ffn;
+    Number* __restrict to = out + row * ffn;
+    for (int64_t i = 0; i < ffn; ++i) {
+      const float x = WidenOne(gate[i]);
+      NarrowOne(x / (1.0f + Exp(-x)) * WidenOne(up[i]), to[i]);
+    }
+  }
+}
+
+template <typename Number>
+ATTUNE_INLINE void SwiGluBackwardRows(const Number* gate_up,
+                                      const Number* grad_out,
+                                      Number* grad_gate_up, int64_t ffn,
+                                      int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    const Number* __restrict gate = gate_up + row * 2 * ffn;
+    const Number* __restrict up = gate + ffn;
+    const Number* __restrict grads = grad_out + row * ffn;
+    Number* __restrict grad_gate = grad_gate_up + row * 2 * ffn;
+    Number* __restrict grad_up = grad_gate + ffn;
+    for (int64_t i = 0; i < ffn; ++i) {
+      const float x = WidenOne(gate[i]);
+      const float grad = WidenOne(grads[i]);
+      const float sigmoid = 1.0f / (1.0f + Exp(-x));
+      const float silu = x * sigmoid;
+      NarrowOne(grad * silu, grad_up[i]);
+      NarrowOne(grad * WidenOne(up[i]) * (sigmoid + silu * (1.0f - sigmoid)),
+                grad_gate[i]);
+    }
+  }
 }
 
 }  // namespace
@@ -346,32 +392,25 @@ ATTUNE_CLONES void SoftmaxBackward(const ScorePieces& row,
 
 ATTUNE_CLONES void SwiGlu(const float* gate_up, float* out, int64_t ffn,
                           int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    const float* __restrict gate = gate_up + row * 2 * ffn;
-    const float* __restrict up = gate + ffn;
-    float* __restrict to = out + row * ffn;
-    for (int64_t i = 0; i < ffn; ++i) {
-      to[i] = gate[i] / (1.0f + Exp(-gate[i])) * up[i];
-    }
-  }
+  SwiGluRows(gate_up, out, ffn, begin, end);
+}
+
+ATTUNE_CLONES void SwiGluBf16(const uint16_t* gate_up, uint16_t* out,
+                              int64_t ffn, int64_t begin, int64_t end) {
+  SwiGluRows(gate_up, out, ffn, begin, end);
 }
 
 ATTUNE_CLONES void SwiGluBackward(const float* gate_up, const float* grad_out,
                                   float* grad_gate_up, int64_t ffn,
                                   int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    const float* __restrict gate = gate_up + row * 2 * ffn;
-    const float* __restrict up = gate + ffn;
-    const float* __restrict grad = grad_out + row * ffn;
-    float* __restrict grad_gate = grad_gate_up + row * 2 * ffn;
-    float* __restrict grad_up = grad_gate + ffn;
-    for (int64_t i = 0; i < ffn; ++i) {
-      const float sigmoid = 1.0f / (1.0f + Exp(-gate[i]));
-      const float silu = gate[i] * sigmoid;
-      grad_up[i] = grad[i] * silu;
-      grad_gate[i] = grad[i] * up[i] * (sigmoid + silu * (1.0f - sigmoid));
-    }
-  }
+  SwiGluBackwardRows(gate_up, grad_out, grad_gate_up, ffn, begin, end);
+}
+
+ATTUNE_CLONES void SwiGluBackwardBf16(const uint16_t* gate_up,
+                                      const uint16_t* grad_out,
+                                      uint16_t* grad_gate_up, int64_t ffn,
+                                      int64_t begin, int64_t end) {
+  SwiGluBackwardRows(gate_up, grad_out, grad_gate_up, ffn, begin, end);
 }
 
 ATTUNE_CLONES void Widen(const uint16_t* __restrict in, float* __restrict out,

@@ -81,6 +81,12 @@ void SwiGlu(const float* gate_up, float* out, int64_t ffn, int64_t begin,
 void SwiGluBackward(const float* gate_up, const float* grad_out,
                     float* grad_gate_up, int64_t ffn, int64_t begin,
                     int64_t end);
+// The same from and to bf16 bits, computed in fp32.
+void SwiGluBf16(const uint16_t* gate_up, uint16_t* out, int64_t ffn,
+                int64_t begin, int64_t end);
+void SwiGluBackwardBf16(const uint16_t* gate_up, const uint16_t* grad_out,
+                        uint16_t* grad_gate_up, int64_t ffn, int64_t begin,
+                        int64_t end);
 
 // bf16 bits -> fp32.
 void Widen(const uint16_t* in, float* out, int64_t count);

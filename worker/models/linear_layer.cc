@@ -100,11 +100,13 @@ bool IsSmallProduct(const at::Tensor& x, const at::Tensor& weight) {
   return x.size(0) <= (as_head ? kSmallRowsOfHead : kSmallRows);
 }
 
-// x: [n, in], weight: [out, in] -> [n, out], in memory of its own.
-at::Tensor WeightProduct(const at::Tensor& x, const at::Tensor& weight) {
+// x: [n, in], weight: [out, in] -> [n, out] of `dtype`, in memory of its own.
+// Only a product in the weight's own dtype has another one than fp32 rows.
+at::Tensor WeightProduct(const at::Tensor& x, const at::Tensor& weight,
+                         at::ScalarType dtype) {
   if (IsSmallProduct(x, weight)) return SmallProduct(x.contiguous(), weight);
   if (!IsNarrowOnThisCpu(weight)) {
-    return at::mm(x.to(weight.scalar_type()), weight.t()).to(x.scalar_type());
+    return at::mm(x.to(weight.scalar_type()), weight.t()).to(dtype);
   }
   at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
   ForBlocks(weight, [&](int64_t begin, int64_t count) {
@@ -115,16 +117,17 @@ at::Tensor WeightProduct(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 at::Tensor Product(const at::Tensor& x, const at::Tensor& weight,
-                   const at::Tensor& bias) {
-  at::Tensor y = WeightProduct(x, weight);
+                   const at::Tensor& bias, at::ScalarType dtype) {
+  at::Tensor y = WeightProduct(x, weight, dtype);
   if (bias.defined()) y.add_(bias);
   return y;
 }
 
-// grad: [n, out], weight: [out, in] -> [n, in]
-at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight) {
+// grad: [n, out], weight: [out, in] -> [n, in] of `dtype`
+at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight,
+                             at::ScalarType dtype) {
   if (!IsNarrowOnThisCpu(weight)) {
-    return at::mm(grad.to(weight.scalar_type()), weight).to(grad.scalar_type());
+    return at::mm(grad.to(weight.scalar_type()), weight).to(dtype);
   }
   at::Tensor sum = at::empty({grad.size(0), weight.size(1)}, grad.options());
   ForBlocks(weight, [&](int64_t begin, int64_t count) {
@@ -137,20 +140,22 @@ at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight) {
 
 // grad: [n, out], x: [n, in] -> gradient of the weight, [out, in], fp32
 at::Tensor WeightGradient(const at::Tensor& grad, const at::Tensor& x) {
-  return at::mm(grad.t(), x);
+  return at::mm(grad.t(), x.to(grad.scalar_type()));
 }
 
 struct LinearLayerFunction
     : public torch::autograd::Function<LinearLayerFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias) {
+                            const std::optional<at::Tensor>& bias,
+                            at::ScalarType dtype) {
     // A frozen weight outlives the graph; saving it costs no memory. The rows
     // are kept only for the gradient of a weight that is trained.
     context->save_for_backward(
         {weight, weight.requires_grad() ? x : at::Tensor()});
     context->saved_data["bias"] = bias.has_value() && bias->requires_grad();
-    return Product(x, weight, bias.value_or(at::Tensor()));
+    context->saved_data["dtype"] = x.scalar_type();
+    return Product(x, weight, bias.value_or(at::Tensor()), dtype);
   }
 
   static torch::autograd::variable_list backward(
@@ -158,9 +163,10 @@ struct LinearLayerFunction
       torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
     const at::Tensor grad = grads[0].contiguous();
-    torch::autograd::variable_list inputs(3);
+    torch::autograd::variable_list inputs(4);
     if (context->needs_input_grad(0)) {
-      inputs[0] = TransposedProduct(grad, saved[0]);
+      inputs[0] = TransposedProduct(
+          grad, saved[0], context->saved_data["dtype"].toScalarType());
     }
     if (saved[1].defined()) inputs[1] = WeightGradient(grad, saved[1]);
     if (context->saved_data["bias"].toBool()) inputs[2] = grad.sum(0);
@@ -189,18 +195,33 @@ LinearLayer::LinearLayer(at::Tensor weight, at::Tensor bias, LowRank low_rank)
       bias_(std::move(bias)),
       low_rank_(std::move(low_rank)) {}
 
-at::Tensor LinearLayer::Forward(const at::Tensor& x) const {
+at::Tensor LinearLayer::Multiply(const at::Tensor& x,
+                                 at::ScalarType dtype) const {
   const bool graph =
       at::GradMode::is_enabled() &&
       (x.requires_grad() || NeedsGradient(weight_) || NeedsGradient(bias_));
-  const at::Tensor y =
-      graph ? LinearLayerFunction::apply(
-                  x, weight_,
-                  bias_.defined() ? std::optional(bias_) : std::nullopt)
-            : Product(x, weight_, bias_);
+  return graph
+             ? LinearLayerFunction::apply(
+                   x, weight_,
+                   bias_.defined() ? std::optional(bias_) : std::nullopt, dtype)
+             : Product(x, weight_, bias_, dtype);
+}
+
+at::Tensor LinearLayer::Forward(const at::Tensor& x) const {
+  const bool narrow = x.scalar_type() == at::kBFloat16;
+  const at::Tensor y = Multiply(x, narrow ? at::kFloat : x.scalar_type());
   if (!low_rank_.defined()) return y;
-  const at::Tensor in = low_rank_.dropout > 0 ? Dropped(x, low_rank_) : x;
+  const at::Tensor wide = narrow ? x.to(at::kFloat) : x;
+  const at::Tensor in = low_rank_.dropout > 0 ? Dropped(wide, low_rank_) : wide;
   return at::addmm(y, at::mm(in, low_rank_.down.t()), low_rank_.up.t());
+}
+
+at::Tensor LinearLayer::ForwardNarrow(const at::Tensor& x) const {
+  const bool can = weight_.scalar_type() == at::kBFloat16 &&
+                   !IsNarrowOnThisCpu(weight_) && !IsSmallProduct(x, weight_) &&
+                   !weight_.requires_grad() && !bias_.defined() &&
+                   !low_rank_.defined();
+  return can ? Multiply(x, at::kBFloat16) : Forward(x);
 }
 
 }  // namespace attune::worker

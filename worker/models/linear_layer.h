@@ -35,14 +35,20 @@ class LinearLayer {
   explicit LinearLayer(at::Tensor weight, at::Tensor bias = {},
                        LowRank low_rank = {});
 
-  // x: [n, in] -> [n, out]
+  // x: [n, in], or such rows in bf16 -> [n, out]
   at::Tensor Forward(const at::Tensor& x) const;
+  // The same, in bf16 where the product comes out so and nothing is added to
+  // it: what reads each number once and rounds again, or multiplies next, needs
+  // no wide copy. Else as Forward.
+  at::Tensor ForwardNarrow(const at::Tensor& x) const;
 
   // Without the addition.
   const at::Tensor& weight() const { return weight_; }
   const at::Tensor& bias() const { return bias_; }
 
  private:
+  at::Tensor Multiply(const at::Tensor& x, at::ScalarType dtype) const;
+
   at::Tensor weight_;
   at::Tensor bias_;
   LowRank low_rank_;

@@ -152,8 +152,8 @@ at::Tensor Llama::RunLayers(DecoderPass& pass) const {
         layer.ffn_norm.Forward(pass.Wanted(normed.residual),
                                layer.output.Forward(pass.Wanted(attended)));
     residual = normed.residual;
-    delta =
-        layer.down.Forward(SwiGlu(layer.gate_up.Forward(normed.normalised)));
+    delta = layer.down.Forward(
+        SwiGlu(layer.gate_up.ForwardNarrow(normed.normalised)));
   }
   return final_norm_.Forward(residual, delta).normalised;
 }

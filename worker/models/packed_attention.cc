@@ -3,8 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/baddbmm.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -22,6 +20,7 @@
 #include <limits>
 #include <utility>
 
+#include "worker/models/attention_products.h"
 #include "worker/models/cpu_rows.h"
 #include "worker/models/device.h"
 #include "worker/models/kept_rows.h"
@@ -34,153 +33,19 @@ using Range = AttentionLayout::Range;
 
 constexpr int64_t kAttentionGrainRows = 4;
 
-// Scores, later probabilities, of one family.
-struct Scores {
-  at::Tensor shared;  // [kv_heads, rows * group, shared_length]
-  // Per segment [kv_heads, length * group, length], one behind the other.
-  at::Tensor own;
-};
-
-// A batch's q, k, v and what their shapes say.
-struct Batch {
-  QkvRows rows;
-  int64_t kv_heads;
-  int64_t num_rows;  // of queries
-  int64_t group;
-  int64_t layer;
-  AttentionLayout::Own own;
+struct Batch : AttentionBatch {
   AttentionRule rule;
 
   Batch(QkvRows qkv, int64_t layer, const AttentionLayout& layout,
         AttentionRule rule)
-      : rows(std::move(qkv)),
-        kv_heads(rows.k.size(0)),
-        num_rows(layout.families().empty()
-                     ? 0
-                     : layout.families().back().rows.begin +
-                           layout.families().back().rows.length),
-        group(num_rows == 0 ? 1 : rows.q.size(1) / num_rows),
-        layer(layer),
-        own(layout.own()),
-        rule(std::move(rule)) {}
-
-  // How many keys of its own segment a row has scores with.
-  int64_t OwnKeys(const Range& range) const {
-    return own == AttentionLayout::Own::kNothing ? 0 : range.length;
-  }
-
-  at::Tensor Queries(const at::Tensor& x, const Range& range) const {
-    return x.narrow(1, range.begin * group, range.length * group);
-  }
-  static at::Tensor Keys(const at::Tensor& x, const Range& range) {
-    return x.narrow(1, range.begin, range.length);
-  }
-  // The scores of one segment with its own keys: [kv_heads, length * group,
-  // own keys].
-  at::Tensor OwnOf(const Scores& scores, int64_t offset,
-                   const Range& range) const {
-    const int64_t rows = range.length * group;
-    return scores.own.narrow(0, offset, kv_heads * rows * OwnKeys(range))
-        .view({kv_heads, rows, OwnKeys(range)});
-  }
+      : AttentionBatch(std::move(qkv), layer, layout), rule(std::move(rule)) {}
 };
-
-// Cached keys and values of a family: constants, one after the other.
-struct CachedPiece {
-  at::Tensor keys;  // [kv_heads, length, head_dim]
-  at::Tensor values;
-  int64_t offset;  // among the shared keys
-};
-
-std::vector<CachedPiece> CachedPieces(const Family& family, int64_t layer) {
-  std::vector<CachedPiece> pieces;
-  const bool has_prefix =
-      family.prefix != nullptr && family.prefix->length() > 0;
-  if (has_prefix && family.NumHidden(layer) == 0) {
-    pieces.push_back(
-        {family.prefix->keys(layer), family.prefix->values(layer), 0});
-  }
-  if (family.sequence != nullptr && family.sequence->length() > 0) {
-    pieces.push_back({family.sequence->keys(layer),
-                      family.sequence->values(layer),
-                      has_prefix ? family.prefix->length() : 0});
-  }
-  return pieces;
-}
-
-// Calls body(offset, keys, values, range) for every run of shared keys, in
-// order; `offset` is its place among the shared keys, `range` is null for
-// cached ones. A prefix that the layer does not have is left out.
-template <typename Body>
-void ForShared(const Batch& batch, const Family& family, const Body& body) {
-  int64_t offset = family.shared_length;
-  for (const Range& range : family.ancestors) offset -= range.length;
-  for (const CachedPiece& piece : CachedPieces(family, batch.layer)) {
-    body(piece.offset, piece.keys, piece.values,
-         static_cast<const Range*>(nullptr));
-  }
-  for (const Range& range : family.ancestors) {
-    if (offset >= family.NumHidden(batch.layer)) {
-      body(offset, Batch::Keys(batch.rows.k, range),
-           Batch::Keys(batch.rows.v, range), &range);
-    }
-    offset += range.length;
-  }
-}
-
-// Calls body(range, offset of its own scores) for every segment.
-template <typename Body>
-void ForSegments(const Batch& batch, const Family& family, const Body& body) {
-  int64_t offset = 0;
-  for (const Range& range : family.segments) {
-    body(range, offset);
-    offset +=
-        batch.kv_heads * batch.group * range.length * batch.OwnKeys(range);
-  }
-}
-
-Scores EmptyScores(const Batch& batch, const Family& family) {
-  int64_t own_size = 0;
-  for (const Range& range : family.segments) {
-    own_size +=
-        batch.kv_heads * batch.group * range.length * batch.OwnKeys(range);
-  }
-  const auto options = batch.rows.q.options();
-  return {at::empty({batch.kv_heads, family.rows.length * batch.group,
-                     family.shared_length},
-                    options),
-          at::empty({own_size}, options)};
-}
-
-// Fills `out` with left [.., rows * group, head_dim] times every visible key
-// (pick == keys) or value, transposed.
-void MultiplyAll(const Batch& batch, const Family& family,
-                 const at::Tensor& left, bool with_values, Scores& out) {
-  const at::Tensor family_left = batch.Queries(left, family.rows);
-  // Hidden scores count as zero later, whatever they are, unless they are NaN.
-  const int64_t hidden = family.NumHidden(batch.layer);
-  if (hidden > 0) out.shared.narrow(2, 0, hidden).zero_();
-  ForShared(batch, family,
-            [&](int64_t offset, const at::Tensor& keys,
-                const at::Tensor& values, const Range*) {
-              const at::Tensor& right = with_values ? values : keys;
-              at::Tensor target = out.shared.narrow(2, offset, right.size(1));
-              at::bmm_out(target, family_left, right.transpose(1, 2));
-            });
-  if (batch.own == AttentionLayout::Own::kNothing) return;
-  const at::Tensor& own_right = with_values ? batch.rows.v : batch.rows.k;
-  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
-    at::Tensor target = batch.OwnOf(out, offset, range);
-    at::bmm_out(target, batch.Queries(left, range),
-                Batch::Keys(own_right, range).transpose(1, 2));
-  });
-}
 
 // Calls body(pieces, place among shared, place among own) for every query row,
 // shared among threads. `scores` is what the pieces point into.
 template <typename Body>
-void ForScoreRows(const Batch& batch, const Family& family, Scores& scores,
-                  const Body& body) {
+void ForScoreRows(const Batch& batch, const Family& family,
+                  AttentionScores& scores, const Body& body) {
   float* shared = scores.shared.mutable_data_ptr<float>();
   float* own = scores.own.mutable_data_ptr<float>();
   std::vector<int64_t> own_offsets;
@@ -249,8 +114,8 @@ at::Tensor Distances(const Batch& batch, const Family& family,
 // For other devices and dtypes: per segment, scores with shared and with own
 // keys side by side through `body`, and back.
 template <typename Body>
-void ForScoresAnywhere(const Batch& batch, const Family& family, Scores& scores,
-                       const Body& body) {
+void ForScoresAnywhere(const Batch& batch, const Family& family,
+                       AttentionScores& scores, const Body& body) {
   ForSegments(batch, family, [&](const Range& range, int64_t offset) {
     const Range inside = {range.begin - family.rows.begin, range.length};
     at::Tensor shared = batch.Queries(scores.shared, inside);
@@ -289,7 +154,8 @@ at::Tensor BiasAnywhere(const Batch& batch, const at::Tensor& distance) {
       .reshape({batch.kv_heads, distance.size(0), distance.size(1)});
 }
 
-void Softmax(const Batch& batch, const Family& family, Scores& scores) {
+void Softmax(const Batch& batch, const Family& family,
+             AttentionScores& scores) {
   if (IsCpuFloat(scores.own)) {
     ForScoreRows(batch, family, scores,
                  [](const cpu_rows::ScorePieces& row, int64_t, int64_t) {
@@ -312,7 +178,8 @@ void Softmax(const Batch& batch, const Family& family, Scores& scores) {
 
 // `grads` of probabilities become gradients of scores.
 void SoftmaxBackward(const Batch& batch, const Family& family,
-                     const Scores& probabilities, Scores& grads) {
+                     const AttentionScores& probabilities,
+                     AttentionScores& grads) {
   if (IsCpuFloat(grads.own)) {
     const float* shared = probabilities.shared.const_data_ptr<float>();
     const float* own = probabilities.own.const_data_ptr<float>();
@@ -336,65 +203,6 @@ void SoftmaxBackward(const Batch& batch, const Family& family,
       });
 }
 
-// out (=, or += where started) weights times right.
-void Accumulate(at::Tensor out, const at::Tensor& weights,
-                const at::Tensor& right, bool& started) {
-  if (started) {
-    at::baddbmm_out(out, out, weights, right);
-  } else {
-    at::bmm_out(out, weights, right);
-  }
-  started = true;
-}
-
-// out [kv_heads, rows * group, head_dim] of the family = weights times all
-// visible values (with_values) or keys.
-void Combine(const Batch& batch, const Family& family, const Scores& weights,
-             bool with_values, at::Tensor& out) {
-  bool started = false;
-  const at::Tensor family_out = batch.Queries(out, family.rows);
-  ForShared(batch, family,
-            [&](int64_t offset, const at::Tensor& keys,
-                const at::Tensor& values, const Range*) {
-              const at::Tensor& right = with_values ? values : keys;
-              Accumulate(family_out,
-                         weights.shared.narrow(2, offset, right.size(1)), right,
-                         started);
-            });
-  if (batch.own == AttentionLayout::Own::kNothing) return;
-  const at::Tensor& own_right = with_values ? batch.rows.v : batch.rows.k;
-  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
-    bool own_started = started;
-    Accumulate(batch.Queries(out, range), batch.OwnOf(weights, offset, range),
-               Batch::Keys(own_right, range), own_started);
-  });
-}
-
-// grad [kv_heads, n, head_dim] += weights^T times left, for all keys of the
-// batch that the family sees.
-void Scatter(const Batch& batch, const Family& family, const Scores& weights,
-             const at::Tensor& left, at::Tensor& grad) {
-  const at::Tensor family_left = batch.Queries(left, family.rows);
-  ForShared(
-      batch, family,
-      [&](int64_t offset, const at::Tensor& keys, const at::Tensor&,
-          const Range* range) {
-        if (range == nullptr) return;
-        at::Tensor target = Batch::Keys(grad, *range);
-        at::baddbmm_out(
-            target, target,
-            weights.shared.narrow(2, offset, keys.size(1)).transpose(1, 2),
-            family_left);
-      });
-  if (batch.own == AttentionLayout::Own::kNothing) return;
-  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
-    at::Tensor target = Batch::Keys(grad, range);
-    at::baddbmm_out(target, target,
-                    batch.OwnOf(weights, offset, range).transpose(1, 2),
-                    batch.Queries(left, range));
-  });
-}
-
 // [kv_heads, n * group, head_dim] -> [n, heads * head_dim]
 at::Tensor MergeHeads(const Batch& batch, const at::Tensor& x) {
   const int64_t n = batch.num_rows;
@@ -413,11 +221,11 @@ at::Tensor SplitHeads(const Batch& batch, const at::Tensor& x) {
 
 // `keep`: where the probabilities go, one per family; null to forget them.
 at::Tensor Attend(const Batch& batch, const AttentionLayout& layout,
-                  std::vector<Scores>* keep) {
+                  std::vector<AttentionScores>* keep) {
   at::Tensor out = at::empty_like(batch.rows.q);
   for (const Family& family : layout.families()) {
-    Scores scores = EmptyScores(batch, family);
-    MultiplyAll(batch, family, batch.rows.q, /*with_values=*/false, scores);
+    AttentionScores scores = EmptyScores(batch, family);
+    MultiplyByKeys(batch, family, batch.rows.q, /*with_values=*/false, scores);
     Softmax(batch, family, scores);
     Combine(batch, family, scores, /*with_values=*/true, out);
     if (keep != nullptr) keep->push_back(std::move(scores));
@@ -426,15 +234,15 @@ at::Tensor Attend(const Batch& batch, const AttentionLayout& layout,
 }
 
 QkvRows AttendBackward(const Batch& batch, const AttentionLayout& layout,
-                       const std::vector<Scores>& kept,
+                       const std::vector<AttentionScores>& kept,
                        const at::Tensor& merged_grad) {
   const at::Tensor grad = SplitHeads(batch, merged_grad);
   QkvRows grads = {at::empty_like(batch.rows.q), at::zeros_like(batch.rows.k),
                    at::zeros_like(batch.rows.v)};
   for (size_t i = 0; i < kept.size(); ++i) {
     const Family& family = layout.families()[i];
-    Scores scores = EmptyScores(batch, family);
-    MultiplyAll(batch, family, grad, /*with_values=*/true, scores);
+    AttentionScores scores = EmptyScores(batch, family);
+    MultiplyByKeys(batch, family, grad, /*with_values=*/true, scores);
     SoftmaxBackward(batch, family, kept[i], scores);
     Combine(batch, family, scores, /*with_values=*/false, grads.q);
     Scatter(batch, family, scores, batch.rows.q, grads.k);
@@ -470,12 +278,12 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                             const at::Tensor& v, int64_t layer,
                             const c10::intrusive_ptr<AttentionLayout>& layout,
                             const AttentionRule& rule) {
-    std::vector<Scores> kept;
+    std::vector<AttentionScores> kept;
     const Batch batch({q, k, v}, layer, *layout, rule);
     at::Tensor out = Attend(batch, *layout, &kept);
     torch::autograd::variable_list saved = {
         KeptRows::Keep(q), KeptRows::Keep(k), KeptRows::Keep(v)};
-    for (const Scores& scores : kept) {
+    for (const AttentionScores& scores : kept) {
       saved.push_back(KeptRows::Keep(scores.shared));
       saved.push_back(KeptRows::Keep(scores.own));
     }
@@ -494,7 +302,7 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     for (at::Tensor& one : saved) one = KeptRows::Restore(one, grad);
     const auto layout = c10::static_intrusive_pointer_cast<AttentionLayout>(
         context->saved_data["layout"].toCapsule());
-    std::vector<Scores> kept;
+    std::vector<AttentionScores> kept;
     for (size_t i = 3; i < saved.size(); i += 2) {
       kept.push_back({saved[i], saved[i + 1]});
     }

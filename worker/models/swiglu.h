@@ -6,7 +6,8 @@
 namespace attune::worker {
 
 // silu(gate) * up (Shazeer, 2020) in one pass, forward and backward.
-// gate_up: [n, 2 * ffn], gate first -> [n, ffn]
+// gate_up: [n, 2 * ffn], gate first -> [n, ffn]; of bf16, bf16, computed in
+// fp32.
 at::Tensor SwiGlu(const at::Tensor& gate_up);
 
 }  // namespace attune::worker

@@ -123,6 +123,36 @@ TEST(CpuRows, SwiGluHasLimits) {
   EXPECT_THAT(out, ElementsAre(200.0f, FloatNear(0, 1e-30f)));
 }
 
+uint16_t BitsOf(float value) {
+  return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+}
+
+TEST(CpuRows, SwiGluRoundsNarrowRowsToTheNearest) {
+  // At 64 the sigmoid is 1, so the result is 64 times what stands behind.
+  const std::vector<uint16_t> gate_up = {BitsOf(64),         BitsOf(64),
+                                         BitsOf(64),         BitsOf(-3),
+                                         BitsOf(0.0078125f), BitsOf(NAN)};
+  std::vector<uint16_t> out(3);
+
+  SwiGluBf16(gate_up.data(), out.data(), 3, 0, 1);
+
+  EXPECT_EQ(out[0], BitsOf(-192));
+  EXPECT_EQ(out[1], BitsOf(0.5f));
+  EXPECT_TRUE(
+      std::isnan(std::bit_cast<float>(static_cast<uint32_t>(out[2]) << 16)));
+}
+
+TEST(CpuRows, SwiGluRoundsDownWhereThatIsNearer) {
+  // silu(1) = 0.7310586: times 1 between two numbers of bf16, 0.73046875 and
+  // 0.734375, nearer to the first.
+  const std::vector<uint16_t> gate_up = {BitsOf(1), BitsOf(1)};
+  std::vector<uint16_t> out(1);
+
+  SwiGluBf16(gate_up.data(), out.data(), 1, 0, 1);
+
+  EXPECT_EQ(out[0], BitsOf(0.73046875f));
+}
+
 TEST(CpuRows, WidenIsExact) {
   const std::vector<uint16_t> bits = {0x3f80, 0xc000, 0x0000, 0x7f80, 0x3f81};
   std::vector<float> out(5);

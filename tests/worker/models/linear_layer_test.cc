@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/worker/models/gradients.h"
+#include "worker/models/device.h"
 
 namespace attune::worker {
 namespace {
@@ -62,6 +63,59 @@ TEST(LinearLayer, GradientIsTheTransposedProduct) {
 
       EXPECT_LT(RelativeDifference(ours[0], expected[0]), tolerance) << rows;
     }
+  }
+}
+
+TEST(LinearLayer, NarrowRowsAreTheWideOnesOfTheSameProduct) {
+  const LinearLayer linear(RandomTensor({1200, 500}, 1).to(at::kBFloat16));
+  for (const int64_t rows : kRows) {
+    const std::vector<at::Tensor> inputs = {RandomTensor({rows, 500}, 2)};
+    const auto narrow_of = [&](const auto& in) {
+      return linear.ForwardNarrow(in[0]).to(at::kFloat);
+    };
+    const auto wide_of = [&](const auto& in) { return linear.Forward(in[0]); };
+
+    EXPECT_TRUE(narrow_of(inputs).equal(wide_of(inputs))) << rows;
+    // The gradient of the narrow rows is rounded before the product as that of
+    // the wide ones is.
+    EXPECT_TRUE(
+        Gradients(narrow_of, inputs)[0].equal(Gradients(wide_of, inputs)[0]))
+        << rows;
+    EXPECT_EQ(linear.ForwardNarrow(inputs[0]).scalar_type(),
+              CpuHasBf16() && rows > 6 ? at::kBFloat16 : at::kFloat)
+        << rows;
+  }
+}
+
+TEST(LinearLayer, RowsToWhichSomethingIsAddedStayWide) {
+  const at::Tensor weight = RandomTensor({30, 50}, 1).to(at::kBFloat16);
+  const at::Tensor x = RandomTensor({17, 50}, 2);
+
+  EXPECT_EQ(
+      LinearLayer(weight, RandomTensor({30}, 3)).ForwardNarrow(x).scalar_type(),
+      at::kFloat);
+  EXPECT_EQ(
+      LinearLayer(weight, {},
+                  {RandomTensor({4, 50}, 3), RandomTensor({30, 4}, 4), 0, {}})
+          .ForwardNarrow(x)
+          .scalar_type(),
+      at::kFloat);
+  EXPECT_EQ(LinearLayer(weight.to(at::kFloat)).ForwardNarrow(x).scalar_type(),
+            at::kFloat);
+}
+
+TEST(LinearLayer, NarrowRowsGoInAsTheyAre) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor weight = RandomTensor({1200, 500}, 1).to(dtype);
+    const LinearLayer linear(weight);
+    const at::Tensor x = RandomTensor({33, 500}, 2).to(at::kBFloat16);
+
+    const at::Tensor y = linear.Forward(x);
+
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    EXPECT_LT(RelativeDifference(
+                  y, at::mm(x.to(at::kFloat), weight.to(at::kFloat).t())),
+              dtype == at::kFloat ? 1e-6 : 5e-3);
   }
 }
 

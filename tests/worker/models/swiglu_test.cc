@@ -24,6 +24,23 @@ TEST(SwiGlu, EqualsTheTextbook) {
   }
 }
 
+TEST(SwiGlu, NarrowRowsAreComputedWide) {
+  const at::Tensor x = (RandomTensor({19, 2 * 45}, 1) * 4).to(at::kBFloat16);
+  const std::vector<at::Tensor> inputs = {x.to(at::kFloat)};
+
+  const auto narrow = Gradients(
+      [](const auto& in) {
+        return SwiGlu(in[0].to(at::kBFloat16)).to(at::kFloat);
+      },
+      inputs);
+  const auto wide =
+      Gradients([](const auto& in) { return SwiGlu(in[0]); }, inputs);
+
+  EXPECT_TRUE(SwiGlu(x).equal(SwiGlu(inputs[0]).to(at::kBFloat16)));
+  // The gradient is rounded to 8 bits on its way in and on its way out.
+  EXPECT_LT(RelativeDifference(narrow[0], wide[0]), 5e-3);
+}
+
 TEST(SwiGlu, GradientsEqualTheTextbook) {
   for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
     const std::vector<at::Tensor> inputs = {
