@@ -15,8 +15,8 @@ struct GemmUse {
 
 // Counts the time and the arithmetic of mm, addmm, bmm and baddbmm in the whole
 // process from its construction to its end; the loops of cpu_rows for few rows
-// and attention's own products (matrix_products.h) are not among them. It costs a little itself, so what it measures is not what
-// is timed. One at a time.
+// and attention's own products (matrix_products.h) are not among them. It costs
+// a little itself, so what it measures is not what is timed. One at a time.
 class GemmMeter {
  public:
   GemmMeter();

@@ -65,17 +65,17 @@ void ForShared(const AttentionBatch& batch, const Family& family,
   }
 }
 
-// One factor, or the result, of the products of all segments with their own
-// keys.
+// A factor or the result of products: all of `stored` [kv_heads, .., ..], or
+// what one segment has of it.
 struct Operand {
-  enum class Kind { kQueries, kKeys, kScores };
+  enum class Kind { kAll, kQueries, kKeys, kOwnScores };
 
   Kind kind;
-  at::Tensor tensor;  // of all rows; kScores: all own scores of a family
+  at::Tensor stored;  // kOwnScores: of a family, AttentionScores::own
   bool transposed = false;
 };
 
-// Where the matrices of one segment lie in an operand, one per kv head.
+// Where its matrices lie, one per kv head.
 struct Place {
   int64_t begin;
   int64_t rows;
@@ -84,114 +84,105 @@ struct Place {
   int64_t head_stride;
 };
 
+// `range` is the segment, `offset` the place of its own scores.
 Place PlaceOf(const AttentionBatch& batch, const Operand& operand,
               const Range& range, int64_t offset) {
-  if (operand.kind == Operand::Kind::kScores) {
-    const int64_t rows = range.length * batch.group;
-    const int64_t keys = batch.OwnKeys(range);
-    return {offset, rows, keys, keys, rows * keys};
+  const at::Tensor& x = operand.stored;
+  const int64_t queries = range.length * batch.group;
+  const int64_t keys = batch.OwnKeys(range);
+  switch (operand.kind) {
+    case Operand::Kind::kOwnScores:
+      return {offset, queries, keys, keys, queries * keys};
+    case Operand::Kind::kQueries:
+      return {range.begin * batch.group * x.stride(1), queries, x.size(2),
+              x.stride(1), x.stride(0)};
+    case Operand::Kind::kKeys:
+      return {range.begin * x.stride(1), range.length, x.size(2), x.stride(1),
+              x.stride(0)};
+    case Operand::Kind::kAll:
+      break;
   }
-  const at::Tensor& x = operand.tensor;
-  const int64_t group =
-      operand.kind == Operand::Kind::kQueries ? batch.group : 1;
-  return {range.begin * group * x.stride(1), range.length * group, x.size(2),
-          x.stride(1), x.stride(0)};
+  return {0, x.size(1), x.size(2), x.stride(1), x.stride(0)};
 }
 
 // What MatrixProduct takes: fp32 on the CPU, rows contiguous.
-bool IsPlain(const at::Tensor& x) {
+bool IsPlain(const Operand& operand) {
+  const at::Tensor& x = operand.stored;
   return IsCpuFloat(x) && x.stride(x.dim() - 1) == 1;
 }
 
-// A factor of a product: [kv_heads, .., ..] as stored.
-struct Factor {
-  at::Tensor stored;
-  bool transposed = false;
-
-  at::Tensor Matrices() const {
-    return transposed ? stored.transpose(1, 2) : stored;
-  }
-};
-
-// out (=, or += where `add`) left times right, for every head. Plain ones are
-// only noted in `products`, to be run with the others.
-void AddProduct(const Factor& left, const Factor& right, at::Tensor out,
-                bool add, std::vector<MatrixProduct>& products) {
-  if (!IsPlain(left.stored) || !IsPlain(right.stored) || !IsPlain(out)) {
-    if (add) {
-      at::baddbmm_out(out, out, left.Matrices(), right.Matrices());
-    } else {
-      at::bmm_out(out, left.Matrices(), right.Matrices());
-    }
-    return;
-  }
-  const at::Tensor& a = left.stored;
-  const at::Tensor& b = right.stored;
-  for (int64_t head = 0; head < out.size(0); ++head) {
-    products.push_back(
-        {.left = a.const_data_ptr<float>() + head * a.stride(0),
-         .right = b.const_data_ptr<float>() + head * b.stride(0),
-         .out = out.mutable_data_ptr<float>() + head * out.stride(0),
-         .rows = out.size(1),
-         .columns = out.size(2),
-         .depth = a.size(left.transposed ? 1 : 2),
-         .left_stride = a.stride(1),
-         .right_stride = b.stride(1),
-         .out_stride = out.stride(1),
-         .left_transposed = left.transposed,
-         .right_transposed = right.transposed,
-         .add = add});
-  }
-}
-
-// [kv_heads, rows, columns] of one segment, as stored.
+// [kv_heads, .., ..], transposed where the operand is.
 at::Tensor MatricesOf(const AttentionBatch& batch, const Operand& operand,
-                      const Range& range, int64_t offset) {
-  const Place place = PlaceOf(batch, operand, range, offset);
-  const at::Tensor& x = operand.tensor;
-  return x.as_strided(
-      {batch.kv_heads, place.rows, place.columns},
-      {place.head_stride, place.row_stride, x.stride(x.dim() - 1)},
-      x.storage_offset() + place.begin);
+                      const Place& place) {
+  const at::Tensor& x = operand.stored;
+  const at::Tensor matrices =
+      x.as_strided({batch.kv_heads, place.rows, place.columns},
+                   {place.head_stride, place.row_stride, x.stride(x.dim() - 1)},
+                   x.storage_offset() + place.begin);
+  return operand.transposed ? matrices.transpose(1, 2) : matrices;
 }
 
-// The same for every segment.
-void AddSegments(const AttentionBatch& batch, const Family& family,
-                 const Operand& left, const Operand& right, const Operand& out,
-                 bool add, std::vector<MatrixProduct>& products) {
-  if (batch.own == AttentionLayout::Own::kNothing) return;
-  if (!IsPlain(left.tensor) || !IsPlain(right.tensor) || !IsPlain(out.tensor)) {
-    ForSegments(batch, family, [&](const Range& range, int64_t offset) {
-      AddProduct({MatricesOf(batch, left, range, offset), left.transposed},
-                 {MatricesOf(batch, right, range, offset), right.transposed},
-                 MatricesOf(batch, out, range, offset), add, products);
-    });
-    return;
-  }
-  // There may be thousands a step: no tensor is made for each.
-  const float* left_data = left.tensor.const_data_ptr<float>();
-  const float* right_data = right.tensor.const_data_ptr<float>();
-  auto* out_data = static_cast<float*>(out.tensor.data_ptr());
-  ForSegments(batch, family, [&](const Range& range, int64_t offset) {
-    const Place a = PlaceOf(batch, left, range, offset);
-    const Place b = PlaceOf(batch, right, range, offset);
-    const Place c = PlaceOf(batch, out, range, offset);
-    for (int64_t head = 0; head < batch.kv_heads; ++head) {
-      products.push_back({.left = left_data + a.begin + head * a.head_stride,
-                          .right = right_data + b.begin + head * b.head_stride,
-                          .out = out_data + c.begin + head * c.head_stride,
-                          .rows = c.rows,
-                          .columns = c.columns,
-                          .depth = left.transposed ? a.rows : a.columns,
-                          .left_stride = a.row_stride,
-                          .right_stride = b.row_stride,
-                          .out_stride = c.row_stride,
-                          .left_transposed = left.transposed,
-                          .right_transposed = right.transposed,
-                          .add = add});
+// The products that wait to be run together, and the batch they are of.
+class Products {
+ public:
+  explicit Products(const AttentionBatch& batch) : batch_(batch) {}
+
+  // out (=, or += where `add`) left times right, for every head. Plain ones
+  // wait for Run, others are made at once.
+  void Add(const Operand& left, const Operand& right, const Operand& out,
+           bool add, const Range& range = {}, int64_t offset = 0) {
+    const Place a = PlaceOf(batch_, left, range, offset);
+    const Place b = PlaceOf(batch_, right, range, offset);
+    const Place c = PlaceOf(batch_, out, range, offset);
+    if (!IsPlain(left) || !IsPlain(right) || !IsPlain(out)) {
+      at::Tensor target = MatricesOf(batch_, out, c);
+      const at::Tensor factors[] = {MatricesOf(batch_, left, a),
+                                    MatricesOf(batch_, right, b)};
+      if (add) {
+        at::baddbmm_out(target, target, factors[0], factors[1]);
+      } else {
+        at::bmm_out(target, factors[0], factors[1]);
+      }
+      return;
     }
-  });
-}
+    // There may be thousands of segments a step: no tensor is made for each.
+    const float* left_data = left.stored.const_data_ptr<float>() + a.begin;
+    const float* right_data = right.stored.const_data_ptr<float>() + b.begin;
+    float* out_data = static_cast<float*>(out.stored.data_ptr()) + c.begin;
+    for (int64_t head = 0; head < batch_.kv_heads; ++head) {
+      products_.push_back({.left = left_data + head * a.head_stride,
+                           .right = right_data + head * b.head_stride,
+                           .out = out_data + head * c.head_stride,
+                           .rows = c.rows,
+                           .columns = c.columns,
+                           .depth = left.transposed ? a.rows : a.columns,
+                           .left_stride = a.row_stride,
+                           .right_stride = b.row_stride,
+                           .out_stride = c.row_stride,
+                           .left_transposed = left.transposed,
+                           .right_transposed = right.transposed,
+                           .add = add});
+    }
+  }
+
+  // The same for every segment of a family and its own keys.
+  void AddSegments(const Family& family, const Operand& left,
+                   const Operand& right, const Operand& out, bool add) {
+    if (batch_.own == AttentionLayout::Own::kNothing) return;
+    ForSegments(batch_, family, [&](const Range& range, int64_t offset) {
+      Add(left, right, out, add, range, offset);
+    });
+  }
+
+  void Run() {
+    Multiply(products_);
+    products_.clear();
+  }
+
+ private:
+  const AttentionBatch& batch_;
+  std::vector<MatrixProduct> products_;
+};
 
 }  // namespace
 
@@ -220,74 +211,71 @@ AttentionScores EmptyScores(const AttentionBatch& batch, const Family& family) {
 void MultiplyByKeys(const AttentionBatch& batch, const Family& family,
                     const at::Tensor& left, bool with_values,
                     AttentionScores& out) {
+  using enum Operand::Kind;
   const at::Tensor family_left = batch.Queries(left, family.rows);
   // Hidden scores count as zero later, whatever they are, unless they are NaN.
   const int64_t hidden = family.NumHidden(batch.layer);
   if (hidden > 0) out.shared.narrow(2, 0, hidden).zero_();
-  std::vector<MatrixProduct> products;
+  Products products(batch);
   ForShared(batch, family,
             [&](int64_t offset, const at::Tensor& keys,
                 const at::Tensor& values, const Range*) {
-              const at::Tensor& right = with_values ? values : keys;
-              AddProduct({family_left}, {right, /*transposed=*/true},
-                         out.shared.narrow(2, offset, right.size(1)),
-                         /*add=*/false, products);
+              products.Add(
+                  {kAll, family_left},
+                  {kAll, with_values ? values : keys, /*transposed=*/true},
+                  {kAll, out.shared.narrow(2, offset, keys.size(1))},
+                  /*add=*/false);
             });
-  AddSegments(batch, family, {Operand::Kind::kQueries, left},
-              {.kind = Operand::Kind::kKeys,
-               .tensor = with_values ? batch.rows.v : batch.rows.k,
-               .transposed = true},
-              {Operand::Kind::kScores, out.own}, /*add=*/false, products);
-  Multiply(products);
+  products.AddSegments(family, {kQueries, left},
+                       {kKeys, with_values ? batch.rows.v : batch.rows.k,
+                        /*transposed=*/true},
+                       {kOwnScores, out.own}, /*add=*/false);
+  products.Run();
 }
 
 void Combine(const AttentionBatch& batch, const Family& family,
              const AttentionScores& weights, bool with_values,
              at::Tensor& out) {
+  using enum Operand::Kind;
   bool started = false;
-  std::vector<MatrixProduct> products;
   const at::Tensor family_out = batch.Queries(out, family.rows);
-  // Each adds to the same rows as the one before.
-  const auto finish = [&] {
-    Multiply(products);
-    products.clear();
-    started = true;
-  };
+  Products products(batch);
   ForShared(batch, family,
             [&](int64_t offset, const at::Tensor& keys,
                 const at::Tensor& values, const Range*) {
-              const at::Tensor& right = with_values ? values : keys;
-              AddProduct({weights.shared.narrow(2, offset, right.size(1))},
-                         {right}, family_out, started, products);
-              finish();
+              products.Add(
+                  {kAll, weights.shared.narrow(2, offset, keys.size(1))},
+                  {kAll, with_values ? values : keys}, {kAll, family_out},
+                  started);
+              // The next one adds to the same rows.
+              products.Run();
+              started = true;
             });
-  AddSegments(batch, family, {Operand::Kind::kScores, weights.own},
-              {Operand::Kind::kKeys, with_values ? batch.rows.v : batch.rows.k},
-              {Operand::Kind::kQueries, out}, started, products);
-  finish();
+  products.AddSegments(family, {kOwnScores, weights.own},
+                       {kKeys, with_values ? batch.rows.v : batch.rows.k},
+                       {kQueries, out}, started);
+  products.Run();
 }
 
 void Scatter(const AttentionBatch& batch, const Family& family,
              const AttentionScores& weights, const at::Tensor& left,
              at::Tensor& grad) {
+  using enum Operand::Kind;
   const at::Tensor family_left = batch.Queries(left, family.rows);
-  std::vector<MatrixProduct> products;
+  Products products(batch);
   ForShared(batch, family,
             [&](int64_t offset, const at::Tensor& keys, const at::Tensor&,
                 const Range* range) {
               if (range == nullptr) return;
-              AddProduct({weights.shared.narrow(2, offset, keys.size(1)),
-                          /*transposed=*/true},
-                         {family_left}, Keys(grad, *range), /*add=*/true,
-                         products);
+              products.Add(
+                  {kAll, weights.shared.narrow(2, offset, keys.size(1)),
+                   /*transposed=*/true},
+                  {kAll, family_left}, {kAll, Keys(grad, *range)},
+                  /*add=*/true);
             });
-  AddSegments(batch, family,
-              {.kind = Operand::Kind::kScores,
-               .tensor = weights.own,
-               .transposed = true},
-              {Operand::Kind::kQueries, left}, {Operand::Kind::kKeys, grad},
-              /*add=*/true, products);
-  Multiply(products);
+  products.AddSegments(family, {kOwnScores, weights.own, /*transposed=*/true},
+                       {kQueries, left}, {kKeys, grad}, /*add=*/true);
+  products.Run();
 }
 
 }  // namespace attune::worker

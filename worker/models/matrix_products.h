@@ -28,9 +28,10 @@ struct MatrixProduct {
 // Computes all of `products`, whose outputs must not overlap, in one parallel
 // region of the calling thread's compute threads. Every thread has about as
 // much work: where its share ends a product is cut between two rows. So the
-// last bits of a result may depend on the number of threads, not on anything
-// else. Many products of the size of an attention head take less time than a
-// LibTorch call for each of them, and three heads keep two threads busy.
+// last bits of a result may depend on the number of threads and on the other
+// products; the same call gives the same bits. Many products of the size of an
+// attention head take less time than a LibTorch call for each of them, and
+// three heads keep two threads busy.
 void Multiply(absl::Span<const MatrixProduct> products);
 
 }  // namespace attune::worker
