@@ -194,7 +194,7 @@ TEST_F(JobWay, RowsAppendedLaterDoNotChangeTheJob) {
   ASSERT_TRUE(api().Upload("growing", ReviewJsonLines(0, 20)).ok());
   v1::TuningJobSpec spec = QuickReviewJob("growing", /*num_rows=*/0);
   spec.mutable_data()->set_dataset("datasets/growing");
-  v1::TuningJobSpec first = LongReviewJob("growing-first", 200);
+  v1::TuningJobSpec first = LongReviewJob("growing-first", 2000);
 
   // The first job keeps the worker busy while rows are appended.
   const auto blocker = api().CreateJob(first);
@@ -218,7 +218,7 @@ TEST_F(JobWay, RowsAppendedLaterDoNotChangeTheJob) {
 }
 
 TEST_F(JobWay, CancelledJobStopsAndRetryGoesOn) {
-  const auto created = api().CreateJob(LongReviewJob("stopped", 300));
+  const auto created = api().CreateJob(LongReviewJob("stopped", 2000));
   ASSERT_TRUE(created.ok()) << created.failure();
   JobFollower follower = Follow(created.value);
   ASSERT_TRUE(

@@ -171,7 +171,8 @@ TEST_F(RequestWay, EmptyAndOverfullCallsAreRefusedWhole) {
 }
 
 TEST_F(RequestWay, AnswersWhileAJobTrainsAndBothFinish) {
-  const auto created = api().CreateJob(LongReviewJob("busy", 200));
+  // Some seconds of training: progress is told once a second.
+  const auto created = api().CreateJob(LongReviewJob("busy", 2000));
   ASSERT_TRUE(created.ok()) << created.failure();
   JobFollower follower = Follow(created.value);
   const auto training = follower.WaitFor(

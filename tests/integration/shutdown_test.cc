@@ -88,8 +88,8 @@ TEST_F(Shutdown, WorkerGivesItsJobBackAndTheNextGoesOnFromTheCheckpoint) {
 
 TEST_F(Shutdown, GivingBackDoesNotCountAsALoss) {
   // Four times, one more than attempts may be lost, with no checkpoint between.
-  v1::TuningJobSpec spec = LongReviewJob("patient", 300);
-  spec.mutable_training()->set_checkpoint_interval_steps(300);
+  v1::TuningJobSpec spec = LongReviewJob("patient", 2000);
+  spec.mutable_training()->set_checkpoint_interval_steps(2000);
   const auto created = api().CreateJob(spec);
   ASSERT_TRUE(created.ok()) << created.failure();
   JobFollower follower = Follow(created.value);
