@@ -29,7 +29,7 @@ namespace {
 
 using ::testing::IsEmpty;
 
-constexpr int kJobSteps = 160;
+constexpr int kJobSteps = 1000;
 constexpr int kRowsPerAppend = 3;
 constexpr int kMaxUnfinishedJobs = 2;
 

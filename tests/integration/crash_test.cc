@@ -15,7 +15,8 @@ namespace {
 
 using ::testing::IsEmpty;
 
-constexpr int kSteps = 400;
+// Some seconds of training: progress is told once a second.
+constexpr int kSteps = 1500;
 
 class Crash : public ServiceTest {
  protected:

@@ -23,8 +23,10 @@ using ::testing::IsEmpty;
 
 constexpr int kKills = 5;
 // Enough for all kills, each after a checkpoint of its own, on a machine that
-// takes hundreds of steps from one event to the next.
-constexpr int kResumeSteps = 2000;
+// takes up to a thousand steps of the decoder from one event to the next, which
+// are a second apart.
+constexpr int kDecoderSteps = 5000;
+constexpr int kEncoderSteps = 2500;
 constexpr int kValidationInterval = 100;
 
 uint64_t ResumeSeed() {
@@ -49,8 +51,8 @@ class Resume : public ServiceTest {
 
   // A long job that also keeps a best prompt on its way.
   static v1::TuningJobSpec JobFor(const std::string& prompt,
-                                  const std::string& model) {
-    v1::TuningJobSpec spec = LongReviewJob(prompt, kResumeSteps);
+                                  const std::string& model, int max_steps) {
+    v1::TuningJobSpec spec = LongReviewJob(prompt, max_steps);
     spec.set_base_model(absl::StrCat("models/", model));
     spec.mutable_training()->set_validation_interval_steps(kValidationInterval);
     spec.mutable_training()->set_seed(7);
@@ -105,7 +107,7 @@ class Resume : public ServiceTest {
     ASSERT_EQ(killed.state(), v1::TuningJob::STATE_SUCCEEDED)
         << killed.error().ShortDebugString();
     EXPECT_GT(killed.attempt(), kKills);
-    EXPECT_EQ(killed.report().num_steps(), kResumeSteps);
+    EXPECT_EQ(killed.report().num_steps(), spec.training().max_steps());
     EXPECT_EQ(killed.report().best_step(), whole.report().best_step());
     EXPECT_EQ(killed.report().best_validation_metric(),
               whole.report().best_validation_metric());
@@ -124,14 +126,14 @@ class Resume : public ServiceTest {
 };
 
 TEST_F(Resume, APrefixOfADecoderEndsInTheSameBytes) {
-  v1::TuningJobSpec spec = JobFor("whole", "tiny");
+  v1::TuningJobSpec spec = JobFor("whole", "tiny", kDecoderSteps);
   spec.mutable_method()->mutable_prefix_tuning()->set_num_virtual_tokens(4);
 
   ExpectSameBytes(spec, /*num_files=*/1);
 }
 
 TEST_F(Resume, APromptAndAHeadOfAnEncoderEndInTheSameBytes) {
-  ExpectSameBytes(JobFor("whole", "encoder"), /*num_files=*/2);
+  ExpectSameBytes(JobFor("whole", "encoder", kEncoderSteps), /*num_files=*/2);
 }
 
 }  // namespace

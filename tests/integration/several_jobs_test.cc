@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int kSteps = 300;
+constexpr int kSteps = 600;
 
 class SeveralJobs : public ServiceTest {
  protected:

@@ -58,7 +58,7 @@ TEST_F(Shutdown, WorkerThatLeftIsNoLongerListed) {
 }
 
 TEST_F(Shutdown, WorkerGivesItsJobBackAndTheNextGoesOnFromTheCheckpoint) {
-  JobFollower follower = BeginTraining(400);
+  JobFollower follower = BeginTraining(1500);
   const int step_before = follower.step();
 
   ExpectExitZero(pair().TerminateWorker(kGrace));
@@ -82,7 +82,7 @@ TEST_F(Shutdown, WorkerGivesItsJobBackAndTheNextGoesOnFromTheCheckpoint) {
           << "the step that was under way is kept on a SIGTERM";
     }
   }
-  EXPECT_EQ(api().GetJob(follower.job()).value.report().num_steps(), 400);
+  EXPECT_EQ(api().GetJob(follower.job()).value.report().num_steps(), 1500);
   EXPECT_EQ(api().ListVersions("prompts/drained").value.size(), 1u);
 }
 
@@ -109,7 +109,7 @@ TEST_F(Shutdown, GivingBackDoesNotCountAsALoss) {
 }
 
 TEST_F(Shutdown, DrainingServerEndsWatchesWithItsReason) {
-  JobFollower follower = BeginTraining(400);
+  JobFollower follower = BeginTraining(1500);
   v1::WatchTuningJobRequest request;
   request.set_name(follower.job());
   auto context = api().NewContext();

@@ -16,55 +16,6 @@ namespace {
 using Family = AttentionLayout::Family;
 using Range = AttentionLayout::Range;
 
-// The range's rows of x [kv_heads, keys, any].
-at::Tensor Keys(const at::Tensor& x, const Range& range) {
-  return x.narrow(1, range.begin, range.length);
-}
-
-// Cached keys and values of a family: constants, one after the other.
-struct CachedPiece {
-  at::Tensor keys;  // [kv_heads, length, head_dim]
-  at::Tensor values;
-  int64_t offset;  // among the shared keys
-};
-
-std::vector<CachedPiece> CachedPieces(const Family& family, int64_t layer) {
-  std::vector<CachedPiece> pieces;
-  const bool has_prefix =
-      family.prefix != nullptr && family.prefix->length() > 0;
-  if (has_prefix && family.NumHidden(layer) == 0) {
-    pieces.push_back(
-        {family.prefix->keys(layer), family.prefix->values(layer), 0});
-  }
-  if (family.sequence != nullptr && family.sequence->length() > 0) {
-    pieces.push_back({family.sequence->keys(layer),
-                      family.sequence->values(layer),
-                      has_prefix ? family.prefix->length() : 0});
-  }
-  return pieces;
-}
-
-// Calls body(offset, keys, values, range) for every run of shared keys, in
-// order; `offset` is its place among the shared keys, `range` is null for
-// cached ones. A prefix that the layer does not have is left out.
-template <typename Body>
-void ForShared(const AttentionBatch& batch, const Family& family,
-               const Body& body) {
-  int64_t offset = family.shared_length;
-  for (const Range& range : family.ancestors) offset -= range.length;
-  for (const CachedPiece& piece : CachedPieces(family, batch.layer)) {
-    body(piece.offset, piece.keys, piece.values,
-         static_cast<const Range*>(nullptr));
-  }
-  for (const Range& range : family.ancestors) {
-    if (offset >= family.NumHidden(batch.layer)) {
-      body(offset, Keys(batch.rows.k, range), Keys(batch.rows.v, range),
-           &range);
-    }
-    offset += range.length;
-  }
-}
-
 // A factor or the result of products: all of `stored` [kv_heads, .., ..], or
 // what one segment has of it.
 struct Operand {
@@ -186,17 +137,11 @@ class Products {
 
 }  // namespace
 
-AttentionBatch::AttentionBatch(QkvRows qkv, int64_t layer,
-                               const AttentionLayout& layout)
-    : rows(std::move(qkv)),
-      kv_heads(rows.k.size(0)),
-      num_rows(layout.families().empty()
-                   ? 0
-                   : layout.families().back().rows.begin +
-                         layout.families().back().rows.length),
-      group(num_rows == 0 ? 1 : rows.q.size(1) / num_rows),
-      layer(layer),
-      own(layout.own()) {}
+at::Tensor OwnOf(const AttentionBatch& batch, const AttentionScores& scores,
+                 int64_t offset, const Range& range) {
+  return scores.own.narrow(0, offset, batch.OwnSize(range))
+      .view({batch.kv_heads, range.length * batch.group, batch.OwnKeys(range)});
+}
 
 AttentionScores EmptyScores(const AttentionBatch& batch, const Family& family) {
   int64_t own_size = 0;
@@ -217,15 +162,13 @@ void MultiplyByKeys(const AttentionBatch& batch, const Family& family,
   const int64_t hidden = family.NumHidden(batch.layer);
   if (hidden > 0) out.shared.narrow(2, 0, hidden).zero_();
   Products products(batch);
-  ForShared(batch, family,
-            [&](int64_t offset, const at::Tensor& keys,
-                const at::Tensor& values, const Range*) {
-              products.Add(
-                  {kAll, family_left},
-                  {kAll, with_values ? values : keys, /*transposed=*/true},
-                  {kAll, out.shared.narrow(2, offset, keys.size(1))},
-                  /*add=*/false);
-            });
+  batch.ForShared(family, [&](int64_t offset, const at::Tensor& keys,
+                              const at::Tensor& values, const Range*) {
+    products.Add({kAll, family_left},
+                 {kAll, with_values ? values : keys, /*transposed=*/true},
+                 {kAll, out.shared.narrow(2, offset, keys.size(1))},
+                 /*add=*/false);
+  });
   products.AddSegments(family, {kQueries, left},
                        {kKeys, with_values ? batch.rows.v : batch.rows.k,
                         /*transposed=*/true},
@@ -240,17 +183,15 @@ void Combine(const AttentionBatch& batch, const Family& family,
   bool started = false;
   const at::Tensor family_out = batch.Queries(out, family.rows);
   Products products(batch);
-  ForShared(batch, family,
-            [&](int64_t offset, const at::Tensor& keys,
-                const at::Tensor& values, const Range*) {
-              products.Add(
-                  {kAll, weights.shared.narrow(2, offset, keys.size(1))},
-                  {kAll, with_values ? values : keys}, {kAll, family_out},
-                  started);
-              // The next one adds to the same rows.
-              products.Run();
-              started = true;
-            });
+  batch.ForShared(family, [&](int64_t offset, const at::Tensor& keys,
+                              const at::Tensor& values, const Range*) {
+    products.Add({kAll, weights.shared.narrow(2, offset, keys.size(1))},
+                 {kAll, with_values ? values : keys}, {kAll, family_out},
+                 started);
+    // The next one adds to the same rows.
+    products.Run();
+    started = true;
+  });
   products.AddSegments(family, {kOwnScores, weights.own},
                        {kKeys, with_values ? batch.rows.v : batch.rows.k},
                        {kQueries, out}, started);
@@ -263,16 +204,15 @@ void Scatter(const AttentionBatch& batch, const Family& family,
   using enum Operand::Kind;
   const at::Tensor family_left = batch.Queries(left, family.rows);
   Products products(batch);
-  ForShared(batch, family,
-            [&](int64_t offset, const at::Tensor& keys, const at::Tensor&,
-                const Range* range) {
-              if (range == nullptr) return;
-              products.Add(
-                  {kAll, weights.shared.narrow(2, offset, keys.size(1)),
-                   /*transposed=*/true},
-                  {kAll, family_left}, {kAll, Keys(grad, *range)},
-                  /*add=*/true);
-            });
+  batch.ForShared(family, [&](int64_t offset, const at::Tensor& keys,
+                              const at::Tensor&, const Range* range) {
+    if (range == nullptr) return;
+    products.Add({kAll, weights.shared.narrow(2, offset, keys.size(1)),
+                  /*transposed=*/true},
+                 {kAll, family_left},
+                 {kAll, grad.narrow(1, range->begin, range->length)},
+                 /*add=*/true);
+  });
   products.AddSegments(family, {kOwnScores, weights.own, /*transposed=*/true},
                        {kQueries, left}, {kKeys, grad}, /*add=*/true);
   products.Run();

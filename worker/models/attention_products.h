@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
+#include "worker/models/attention_batch.h"
 #include "worker/models/attention_layout.h"
-#include "worker/models/qkv_rows.h"
 
 namespace attune::worker {
 
@@ -15,42 +15,6 @@ struct AttentionScores {
   at::Tensor shared;  // [kv_heads, rows * group, shared_length]
   // Per segment [kv_heads, length * group, length], one behind the other.
   at::Tensor own;
-};
-
-// One layer's q, k and v of packed rows and what their shapes say. Query heads
-// that share a key head are `group` neighbouring rows of q.
-struct AttentionBatch {
-  using Family = AttentionLayout::Family;
-  using Range = AttentionLayout::Range;
-
-  QkvRows rows;
-  int64_t kv_heads;
-  int64_t num_rows;  // of queries
-  int64_t group;
-  int64_t layer;
-  AttentionLayout::Own own;
-
-  AttentionBatch(QkvRows qkv, int64_t layer, const AttentionLayout& layout);
-
-  // How many keys of its own segment a row has scores with.
-  int64_t OwnKeys(const Range& range) const {
-    return own == AttentionLayout::Own::kNothing ? 0 : range.length;
-  }
-  // The elements of its scores with them.
-  int64_t OwnSize(const Range& range) const {
-    return kv_heads * group * range.length * OwnKeys(range);
-  }
-  // x: [kv_heads, n * group, any] -> [kv_heads, length * group, any]
-  at::Tensor Queries(const at::Tensor& x, const Range& range) const {
-    return x.narrow(1, range.begin * group, range.length * group);
-  }
-  // The scores of one segment with its own keys, `offset` elements into
-  // scores.own: [kv_heads, length * group, own keys].
-  at::Tensor OwnOf(const AttentionScores& scores, int64_t offset,
-                   const Range& range) const {
-    return scores.own.narrow(0, offset, OwnSize(range))
-        .view({kv_heads, range.length * group, OwnKeys(range)});
-  }
 };
 
 // Calls body(range, offset of its own scores) for every segment.
@@ -63,6 +27,11 @@ void ForSegments(const AttentionBatch& batch,
     offset += batch.OwnSize(range);
   }
 }
+
+// The scores of one segment with its own keys, `offset` elements into
+// scores.own: [kv_heads, length * group, own keys].
+at::Tensor OwnOf(const AttentionBatch& batch, const AttentionScores& scores,
+                 int64_t offset, const AttentionLayout::Range& range);
 
 // Room for the scores of a family, not filled.
 AttentionScores EmptyScores(const AttentionBatch& batch,

@@ -1,22 +1,19 @@
 #include "worker/models/cpu_rows.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-// Every function that loops over floats is compiled once per instruction set;
-// the loader picks one. The loops are written so that compilers vectorise them
-// without reassociating sums: reductions run in kLanes independent lanes.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define ATTUNE_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define ATTUNE_CLONES
-#endif
-#define ATTUNE_INLINE inline __attribute__((always_inline))
+#include "worker/models/cpu_numbers.h"
 
+// The loops are written so that compilers vectorise them without reassociating
+// sums: reductions run in kLanes independent lanes.
 namespace attune::worker::cpu_rows {
 namespace {
 
@@ -46,14 +43,15 @@ ATTUNE_INLINE float Exp(float x) {
   return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
 }
 
-ATTUNE_INLINE float Dot(const float* a, const float* b, int64_t count) {
+template <typename Number>
+ATTUNE_INLINE float Dot(const float* a, const Number* b, int64_t count) {
   float lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    for (int j = 0; j < kLanes; ++j) lanes[j] += a[i + j] * b[i + j];
+    for (int j = 0; j < kLanes; ++j) lanes[j] += a[i + j] * WidenOne(b[i + j]);
   }
   float sum = SumOfLanes(lanes);
-  for (; i < count; ++i) sum += a[i] * b[i];
+  for (; i < count; ++i) sum += a[i] * WidenOne(b[i]);
   return sum;
 }
 
@@ -94,10 +92,6 @@ ATTUNE_INLINE void Scale(float* x, int64_t count, float factor) {
   for (int64_t i = 0; i < count; ++i) x[i] *= factor;
 }
 
-ATTUNE_INLINE float WidenOne(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
-
 // Eight lanes, which the compiler maps to the registers there are.
 typedef float Lanes __attribute__((vector_size(32)));
 typedef uint32_t BitLanes __attribute__((vector_size(32)));
@@ -113,17 +107,6 @@ ATTUNE_INLINE void Load(const uint16_t* from, Lanes& lanes) {
   std::memcpy(&half, from, sizeof(half));
   const BitLanes bits = __builtin_convertvector(half, BitLanes) << 16;
   std::memcpy(&lanes, &bits, sizeof(lanes));
-}
-
-ATTUNE_INLINE float WidenOne(float value) { return value; }
-
-ATTUNE_INLINE void NarrowOne(float value, float& to) { to = value; }
-
-// To the nearest bf16, of two the even one; NaN stays NaN.
-ATTUNE_INLINE void NarrowOne(float value, uint16_t& to) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  to = static_cast<uint16_t>(value != value ? 0x7fc0 : rounded);
 }
 
 // out[m * columns] = x[m] . w for kRows rows of x at once: each element of w is
@@ -176,23 +159,6 @@ ATTUNE_INLINE void SmallLinear(const float* x, const Weight* weight, float* out,
   }
 }
 
-// Rotates the pairs (i, i + half) of one head from `in` to `out`; the rest of
-// its `size` elements is only scaled.
-ATTUNE_INLINE void RotateHead(const float* __restrict in, float* __restrict out,
-                              const float* __restrict cosines,
-                              const float* __restrict sines, int64_t half,
-                              int64_t size, float scale, float direction) {
-  for (int64_t i = 0; i < half; ++i) {
-    const float c = cosines[i] * scale;
-    const float s = sines[i] * scale * direction;
-    const float a = in[i];
-    const float b = in[i + half];
-    out[i] = a * c - b * s;
-    out[i + half] = b * c + a * s;
-  }
-  for (int64_t i = 2 * half; i < size; ++i) out[i] = in[i] * scale;
-}
-
 ATTUNE_INLINE void Add(float* __restrict x, const float* __restrict y,
                        int64_t count) {
   for (int64_t i = 0; i < count; ++i) x[i] += y[i];
@@ -218,6 +184,80 @@ ATTUNE_INLINE void Blank(const ScorePieces& row, const SeenPieces& seen) {
   std::fill(row.shared, row.shared + seen.shared_begin, 0.0f);
   std::fill(row.own, row.own + std::min(seen.own_begin, row.own_length), 0.0f);
   std::fill(row.own + row.visible, row.own + row.own_length, 0.0f);
+}
+
+template <typename Number>
+ATTUNE_INLINE void AddRmsNormRows(const AddRmsNormArgs<Number>& args,
+                                  int64_t begin, int64_t end) {
+  const int64_t dim = args.dim;
+  for (int64_t row = begin; row < end; ++row) {
+    const float* x = args.x + row * dim;
+    float* sum = args.sum + row * dim;
+    if (args.delta != nullptr) {
+      const Number* delta = args.delta + row * dim;
+      for (int64_t i = 0; i < dim; ++i) sum[i] = x[i] + WidenOne(delta[i]);
+    } else if (sum != x) {
+      std::memcpy(sum, x, static_cast<size_t>(dim) * sizeof(float));
+    }
+    const float mean = Dot(sum, sum, dim) / static_cast<float>(dim);
+    const float inverse = 1.0f / std::sqrt(mean + args.epsilon);
+    args.inverse_rms[row] = inverse;
+    Number* __restrict out = args.out + row * dim;
+    const float* __restrict weight = args.weight;
+    for (int64_t i = 0; i < dim; ++i) {
+      NarrowOne(sum[i] * inverse * weight[i], out[i]);
+    }
+    if (args.kept == nullptr) continue;
+    Number* __restrict kept = args.kept + row * dim;
+    for (int64_t i = 0; i < dim; ++i) NarrowOne(sum[i], kept[i]);
+  }
+}
+
+template <typename Number>
+ATTUNE_INLINE void AddRmsNormBackwardRows(
+    const AddRmsNormBackwardArgs<Number>& args, int64_t begin, int64_t end) {
+  const int64_t dim = args.dim;
+  const float* __restrict weight = args.weight;
+  for (int64_t row = begin; row < end; ++row) {
+    const Number* __restrict sum = args.sum + row * dim;
+    const Number* __restrict grad_out = args.grad_out + row * dim;
+    float* __restrict grad = args.grad_sum + row * dim;
+    const float inverse = args.inverse_rms[row];
+    for (int64_t i = 0; i < dim; ++i) {
+      grad[i] = WidenOne(grad_out[i]) * weight[i];
+    }
+    const float projection =
+        Dot(grad, sum, dim) * inverse * inverse / static_cast<float>(dim);
+    for (int64_t i = 0; i < dim; ++i) {
+      grad[i] = inverse * (grad[i] - WidenOne(sum[i]) * projection);
+    }
+    if (args.grad_direct != nullptr) {
+      Add(grad, args.grad_direct + row * dim, dim);
+    }
+    if (args.grad_delta == nullptr) continue;
+    Number* __restrict delta = args.grad_delta + row * dim;
+    for (int64_t i = 0; i < dim; ++i) NarrowOne(grad[i], delta[i]);
+  }
+}
+
+template <typename Number>
+ATTUNE_INLINE void SoftmaxBackwardRow(const ScorePieces& row,
+                                      const Number* shared_probabilities,
+                                      const Number* own_probabilities) {
+  const SeenPieces seen = Seen(row);
+  float* shared = row.shared + seen.shared_begin;
+  float* own = row.own + seen.own_begin;
+  const Number* shared_p = shared_probabilities + seen.shared_begin;
+  const Number* own_p = own_probabilities + seen.own_begin;
+  const float mean = Dot(own, own_p, seen.own_count) +
+                     Dot(shared, shared_p, seen.shared_count);
+  for (int64_t i = 0; i < seen.own_count; ++i) {
+    own[i] = WidenOne(own_p[i]) * (own[i] - mean);
+  }
+  for (int64_t i = 0; i < seen.shared_count; ++i) {
+    shared[i] = WidenOne(shared_p[i]) * (shared[i] - mean);
+  }
+  Blank(row, seen);
 }
 
 template <typename Number>
@@ -257,100 +297,55 @@ ATTUNE_INLINE void SwiGluBackwardRows(const Number* gate_up,
   }
 }
 
+ATTUNE_CLONES void RoundRows(const float* in, int64_t in_stride, uint16_t* out,
+                             int64_t out_stride, int64_t rows,
+                             int64_t columns) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* __restrict from = in + row * in_stride;
+    uint16_t* __restrict to = out + row * out_stride;
+    for (int64_t i = 0; i < columns; ++i) NarrowOne(from[i], to[i]);
+  }
+}
+
+#if defined(__x86_64__)
+// The processor's own rounding, which also takes numbers too small for normal
+// ones as 0.
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void
+ConvertRows(const float* in, int64_t in_stride, uint16_t* out,
+            int64_t out_stride, int64_t rows, int64_t columns) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = in + row * in_stride;
+    uint16_t* to = out + row * out_stride;
+    int64_t i = 0;
+    for (; i + 16 <= columns; i += 16) {
+      const __m256bh narrow = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + i));
+      std::memcpy(to + i, &narrow, sizeof(narrow));
+    }
+    for (; i < columns; ++i) NarrowOne(from[i], to[i]);
+  }
+}
+#endif
+
 }  // namespace
 
-ATTUNE_CLONES void AddRmsNorm(const AddRmsNormArgs& args, int64_t begin,
+ATTUNE_CLONES void AddRmsNorm(const AddRmsNormArgs<float>& args, int64_t begin,
                               int64_t end) {
-  const int64_t dim = args.dim;
-  for (int64_t row = begin; row < end; ++row) {
-    const float* x = args.x + row * dim;
-    float* sum = args.sum + row * dim;
-    if (args.delta != nullptr) {
-      const float* delta = args.delta + row * dim;
-      for (int64_t i = 0; i < dim; ++i) sum[i] = x[i] + delta[i];
-    } else if (sum != x) {
-      std::memcpy(sum, x, static_cast<size_t>(dim) * sizeof(float));
-    }
-    const float mean = Dot(sum, sum, dim) / static_cast<float>(dim);
-    const float inverse = 1.0f / std::sqrt(mean + args.epsilon);
-    args.inverse_rms[row] = inverse;
-    float* __restrict out = args.out + row * dim;
-    const float* __restrict weight = args.weight;
-    for (int64_t i = 0; i < dim; ++i) out[i] = sum[i] * inverse * weight[i];
-  }
+  AddRmsNormRows(args, begin, end);
 }
 
-ATTUNE_CLONES void AddRmsNormBackward(const AddRmsNormBackwardArgs& args,
+ATTUNE_CLONES void AddRmsNorm(const AddRmsNormArgs<uint16_t>& args,
+                              int64_t begin, int64_t end) {
+  AddRmsNormRows(args, begin, end);
+}
+
+ATTUNE_CLONES void AddRmsNormBackward(const AddRmsNormBackwardArgs<float>& args,
                                       int64_t begin, int64_t end) {
-  const int64_t dim = args.dim;
-  const float* __restrict weight = args.weight;
-  for (int64_t row = begin; row < end; ++row) {
-    const float* __restrict sum = args.sum + row * dim;
-    const float* __restrict grad_out = args.grad_out + row * dim;
-    float* __restrict grad = args.grad_sum + row * dim;
-    const float inverse = args.inverse_rms[row];
-    for (int64_t i = 0; i < dim; ++i) grad[i] = grad_out[i] * weight[i];
-    const float projection =
-        Dot(grad, sum, dim) * inverse * inverse / static_cast<float>(dim);
-    for (int64_t i = 0; i < dim; ++i) {
-      grad[i] = inverse * (grad[i] - sum[i] * projection);
-    }
-    if (args.grad_direct == nullptr) continue;
-    const float* __restrict direct = args.grad_direct + row * dim;
-    for (int64_t i = 0; i < dim; ++i) grad[i] += direct[i];
-  }
+  AddRmsNormBackwardRows(args, begin, end);
 }
 
-ATTUNE_CLONES void SplitHeads(const SplitHeadsArgs& args, int64_t begin,
-                              int64_t end) {
-  const int64_t size = args.head_dim;
-  const int64_t half = args.rotary_dim / 2;
-  const int64_t group = args.heads / args.kv_heads;
-  const int64_t width = (args.heads + 2 * args.kv_heads) * size;
-  for (int64_t row = begin; row < end; ++row) {
-    const float* in = args.qkv + row * width;
-    const float* cosines = args.cosines + row * half;
-    const float* sines = args.sines + row * half;
-    for (int64_t h = 0; h < args.heads; ++h, in += size) {
-      const int64_t to = (h / group * args.rows + row) * group + h % group;
-      RotateHead(in, args.q + to * size, cosines, sines, half, size, args.scale,
-                 1);
-    }
-    for (int64_t h = 0; h < args.kv_heads; ++h, in += size) {
-      RotateHead(in, args.k + (h * args.rows + row) * size, cosines, sines,
-                 half, size, 1, 1);
-    }
-    for (int64_t h = 0; h < args.kv_heads; ++h, in += size) {
-      std::memcpy(args.v + (h * args.rows + row) * size, in,
-                  static_cast<size_t>(size) * sizeof(float));
-    }
-  }
-}
-
-ATTUNE_CLONES void SplitHeadsBackward(const SplitHeadsArgs& args, int64_t begin,
-                                      int64_t end) {
-  const int64_t size = args.head_dim;
-  const int64_t half = args.rotary_dim / 2;
-  const int64_t group = args.heads / args.kv_heads;
-  const int64_t width = (args.heads + 2 * args.kv_heads) * size;
-  for (int64_t row = begin; row < end; ++row) {
-    float* out = args.qkv + row * width;
-    const float* cosines = args.cosines + row * half;
-    const float* sines = args.sines + row * half;
-    for (int64_t h = 0; h < args.heads; ++h, out += size) {
-      const int64_t from = (h / group * args.rows + row) * group + h % group;
-      RotateHead(args.q + from * size, out, cosines, sines, half, size,
-                 args.scale, -1);
-    }
-    for (int64_t h = 0; h < args.kv_heads; ++h, out += size) {
-      RotateHead(args.k + (h * args.rows + row) * size, out, cosines, sines,
-                 half, size, 1, -1);
-    }
-    for (int64_t h = 0; h < args.kv_heads; ++h, out += size) {
-      std::memcpy(out, args.v + (h * args.rows + row) * size,
-                  static_cast<size_t>(size) * sizeof(float));
-    }
-  }
+ATTUNE_CLONES void AddRmsNormBackward(
+    const AddRmsNormBackwardArgs<uint16_t>& args, int64_t begin, int64_t end) {
+  AddRmsNormBackwardRows(args, begin, end);
 }
 
 ATTUNE_CLONES void Softmax(const ScorePieces& row) {
@@ -374,20 +369,13 @@ ATTUNE_CLONES void Softmax(const ScorePieces& row) {
 ATTUNE_CLONES void SoftmaxBackward(const ScorePieces& row,
                                    const float* shared_probabilities,
                                    const float* own_probabilities) {
-  const SeenPieces seen = Seen(row);
-  float* shared = row.shared + seen.shared_begin;
-  float* own = row.own + seen.own_begin;
-  const float* shared_p = shared_probabilities + seen.shared_begin;
-  const float* own_p = own_probabilities + seen.own_begin;
-  const float mean = Dot(own, own_p, seen.own_count) +
-                     Dot(shared, shared_p, seen.shared_count);
-  for (int64_t i = 0; i < seen.own_count; ++i) {
-    own[i] = own_p[i] * (own[i] - mean);
-  }
-  for (int64_t i = 0; i < seen.shared_count; ++i) {
-    shared[i] = shared_p[i] * (shared[i] - mean);
-  }
-  Blank(row, seen);
+  SoftmaxBackwardRow(row, shared_probabilities, own_probabilities);
+}
+
+ATTUNE_CLONES void SoftmaxBackwardBf16(const ScorePieces& row,
+                                       const uint16_t* shared_probabilities,
+                                       const uint16_t* own_probabilities) {
+  SoftmaxBackwardRow(row, shared_probabilities, own_probabilities);
 }
 
 ATTUNE_CLONES void SwiGlu(const float* gate_up, float* out, int64_t ffn,
@@ -411,6 +399,23 @@ ATTUNE_CLONES void SwiGluBackwardBf16(const uint16_t* gate_up,
                                       uint16_t* grad_gate_up, int64_t ffn,
                                       int64_t begin, int64_t end) {
   SwiGluBackwardRows(gate_up, grad_out, grad_gate_up, ffn, begin, end);
+}
+
+void Narrow(const float* in, uint16_t* out, int64_t count) {
+  NarrowRows(in, count, out, count, /*rows=*/1, count);
+}
+
+void NarrowRows(const float* in, int64_t in_stride, uint16_t* out,
+                int64_t out_stride, int64_t rows, int64_t columns) {
+#if defined(__x86_64__)
+  static const bool has_bf16 = __builtin_cpu_supports("avx512bf16") != 0 &&
+                               __builtin_cpu_supports("avx512vl") != 0;
+  if (has_bf16) {
+    ConvertRows(in, in_stride, out, out_stride, rows, columns);
+    return;
+  }
+#endif
+  RoundRows(in, in_stride, out, out_stride, rows, columns);
 }
 
 ATTUNE_CLONES void Widen(const uint16_t* __restrict in, float* __restrict out,

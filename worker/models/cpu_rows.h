@@ -9,53 +9,40 @@
 namespace attune::worker::cpu_rows {
 
 // sum = x + delta (delta may be null), inverse_rms[row] = 1 / sqrt(mean(sum^2)
-// + epsilon), out = sum * inverse_rms * weight. `sum` may be `x`.
+// + epsilon), out = sum * inverse_rms * weight. `sum` may be `x`. Number:
+// float, or uint16_t for bits of bf16, which are computed with as fp32.
+template <typename Number>
 struct AddRmsNormArgs {
   const float* x;       // [rows, dim]
-  const float* delta;   // [rows, dim] or null
+  const Number* delta;  // [rows, dim] or null
   const float* weight;  // [dim]
   float* sum;           // [rows, dim]
-  float* out;           // [rows, dim]
+  Number* out;          // [rows, dim]
+  Number* kept;         // [rows, dim]: the sum once more, or null
   float* inverse_rms;   // [rows]
   int64_t dim;
   float epsilon;
 };
-void AddRmsNorm(const AddRmsNormArgs& args, int64_t begin, int64_t end);
+void AddRmsNorm(const AddRmsNormArgs<float>& args, int64_t begin, int64_t end);
+void AddRmsNorm(const AddRmsNormArgs<uint16_t>& args, int64_t begin,
+                int64_t end);
 
 // grad_sum = gradient of `sum` through `out`, plus what came from elsewhere.
+template <typename Number>
 struct AddRmsNormBackwardArgs {
-  const float* sum;          // [rows, dim]
+  const Number* sum;         // [rows, dim]
   const float* weight;       // [dim]
   const float* inverse_rms;  // [rows]
-  const float* grad_out;     // [rows, dim]
+  const Number* grad_out;    // [rows, dim]
   const float* grad_direct;  // [rows, dim] or null: gradient of `sum` itself
   float* grad_sum;           // [rows, dim]
+  Number* grad_delta;        // [rows, dim]: grad_sum once more, or null
   int64_t dim;
 };
-void AddRmsNormBackward(const AddRmsNormBackwardArgs& args, int64_t begin,
-                        int64_t end);
-
-// Rows of a merged projection [rows, (heads + 2 kv_heads) * head_dim] against
-// q [kv_heads, rows * group, head_dim], k and v [kv_heads, rows, head_dim],
-// where group = heads / kv_heads. The first `rotary_dim` elements of q and k
-// are rotated by the row's angles, q is multiplied by `scale` besides.
-struct SplitHeadsArgs {
-  float* qkv;
-  float* q;
-  float* k;
-  float* v;
-  const float* cosines;  // [rows, rotary_dim / 2]
-  const float* sines;
-  int64_t rows;
-  int64_t heads;
-  int64_t kv_heads;
-  int64_t head_dim;
-  int64_t rotary_dim;  // 0: nothing is rotated
-  float scale;
-};
-void SplitHeads(const SplitHeadsArgs& args, int64_t begin, int64_t end);
-// The transpose: gradients of q, k, v into the gradient of qkv.
-void SplitHeadsBackward(const SplitHeadsArgs& args, int64_t begin, int64_t end);
+void AddRmsNormBackward(const AddRmsNormBackwardArgs<float>& args,
+                        int64_t begin, int64_t end);
+void AddRmsNormBackward(const AddRmsNormBackwardArgs<uint16_t>& args,
+                        int64_t begin, int64_t end);
 
 // Softmax over the scores of one query row, which lie in two pieces: those of
 // keys that all rows of a family share, and those of the row's own segment, of
@@ -74,6 +61,10 @@ void Softmax(const ScorePieces& row);
 // `row` holds gradients of probabilities, which become gradients of scores.
 void SoftmaxBackward(const ScorePieces& row, const float* shared_probabilities,
                      const float* own_probabilities);
+// The same with bf16 bits of probabilities.
+void SoftmaxBackwardBf16(const ScorePieces& row,
+                         const uint16_t* shared_probabilities,
+                         const uint16_t* own_probabilities);
 
 // gate_up [rows, 2 ffn] -> out [rows, ffn] = silu(gate) * up.
 void SwiGlu(const float* gate_up, float* out, int64_t ffn, int64_t begin,
@@ -90,6 +81,12 @@ void SwiGluBackwardBf16(const uint16_t* gate_up, const uint16_t* grad_out,
 
 // bf16 bits -> fp32.
 void Widen(const uint16_t* in, float* out, int64_t count);
+// fp32 -> bits of the nearest bf16, of two the even one.
+void Narrow(const float* in, uint16_t* out, int64_t count);
+// The same for rows of `columns` numbers that lie `in_stride` and `out_stride`
+// apart.
+void NarrowRows(const float* in, int64_t in_stride, uint16_t* out,
+                int64_t out_stride, int64_t rows, int64_t columns);
 
 // out[m, n] = sum over k of x[m, k] * weight[n, k] for the weight rows n in
 // [begin, end): for few rows, where reading the weights is the work.

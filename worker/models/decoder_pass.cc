@@ -18,6 +18,11 @@ bool WantsAll(const PackedRows& rows) {
   return true;
 }
 
+// What is cached is fp32: gradients of the parts of a batch add up in it.
+at::Tensor Wide(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
+}
+
 }  // namespace
 
 absl::Status DecoderPass::CheckSequences(const std::vector<Segment>& segments,
@@ -47,13 +52,13 @@ at::Tensor DecoderPass::Attend(const QkvRows& qkv, const AttentionRule& rule) {
   at::Tensor attended = PackedAttention(qkv, layer_, layout_, rule);
   for (const Segment& segment : rows_.segments) {
     if (segment.sequence == nullptr) continue;
-    segment.sequence->Write(layer_,
-                            qkv.k.narrow(1, segment.begin, segment.length),
-                            qkv.v.narrow(1, segment.begin, segment.length));
+    segment.sequence->Write(
+        layer_, Wide(qkv.k.narrow(1, segment.begin, segment.length)),
+        Wide(qkv.v.narrow(1, segment.begin, segment.length)));
   }
   if (keep_ != nullptr) {
-    keep_->keys.push_back(qkv.k);
-    keep_->values.push_back(qkv.v);
+    keep_->keys.push_back(Wide(qkv.k));
+    keep_->values.push_back(Wide(qkv.v));
   }
   ++layer_;
   return attended;

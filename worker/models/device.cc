@@ -77,6 +77,10 @@ bool CpuHasBf16() {
 #endif
 }
 
+bool IsCpuBf16(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16;
+}
+
 bool IsCpuFloat(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kFloat;
 }

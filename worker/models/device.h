@@ -29,6 +29,8 @@ bool CpuHasBf16();
 
 // Whether the loops of cpu_rows.h can work on `x`.
 bool IsCpuFloat(const at::Tensor& x);
+// The same for those that take bits of bf16.
+bool IsCpuBf16(const at::Tensor& x);
 
 }  // namespace attune::worker
 

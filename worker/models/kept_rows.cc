@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "worker/models/device.h"
+
 namespace attune::worker {
 namespace {
 
@@ -13,6 +15,8 @@ KeptRows::KeptRows(at::ScalarType dtype)
     : outer_(std::exchange(kept_dtype, dtype)) {}
 
 KeptRows::~KeptRows() { kept_dtype = outer_; }
+
+bool KeptRows::narrow() { return kept_dtype == at::kBFloat16 && CpuHasBf16(); }
 
 at::Tensor KeptRows::Keep(const at::Tensor& rows) {
   return rows.scalar_type() == at::kFloat ? rows.to(kept_dtype) : rows;

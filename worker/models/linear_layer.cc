@@ -12,6 +12,7 @@
 #include <optional>
 #include <utility>
 
+#include "worker/models/bf16_product.h"
 #include "worker/models/cpu_rows.h"
 #include "worker/models/device.h"
 
@@ -21,9 +22,11 @@ namespace {
 // Up to so many rows the loop of cpu_rows beats a GEMM call: few for the
 // weights of a layer, more where a GEMM would have to widen them first or where
 // they are an output head (measured with AVX2: 49152x576 at 4 rows 13 against
-// 27 ms).
+// 27 ms), hardly any where Bf16Product does the work (49152x576 at 2 rows 1.8
+// against 3.1 ms, at 16 rows 10.7 against 4.7 ms).
 constexpr int64_t kSmallRows = 6;
 constexpr int64_t kSmallRowsOfHead = 16;
+constexpr int64_t kSmallRowsOfBf16 = 2;
 constexpr int64_t kHeadElements = int64_t{1} << 23;
 // Elements of a weight that are widened at a time: the block stays in cache.
 constexpr int64_t kBlockElements = int64_t{1} << 19;
@@ -95,6 +98,7 @@ bool IsSmallProduct(const at::Tensor& x, const at::Tensor& weight) {
       weight.scalar_type() == at::kDouble) {
     return false;
   }
+  if (HasBf16Product(weight)) return x.size(0) <= kSmallRowsOfBf16;
   const bool as_head =
       IsNarrowOnThisCpu(weight) || weight.numel() >= kHeadElements;
   return x.size(0) <= (as_head ? kSmallRowsOfHead : kSmallRows);
@@ -104,7 +108,13 @@ bool IsSmallProduct(const at::Tensor& x, const at::Tensor& weight) {
 // Only a product in the weight's own dtype has another one than fp32 rows.
 at::Tensor WeightProduct(const at::Tensor& x, const at::Tensor& weight,
                          at::ScalarType dtype) {
-  if (IsSmallProduct(x, weight)) return SmallProduct(x.contiguous(), weight);
+  if (IsSmallProduct(x, weight)) {
+    // A row is the same alone as among others, which are rounded.
+    const at::Tensor rows =
+        HasBf16Product(weight) ? x.to(at::kBFloat16).to(at::kFloat) : x;
+    return SmallProduct(rows.contiguous(), weight).to(dtype);
+  }
+  if (HasBf16Product(weight)) return Bf16Product(x, weight, dtype);
   if (!IsNarrowOnThisCpu(weight)) {
     return at::mm(x.to(weight.scalar_type()), weight.t()).to(dtype);
   }
@@ -126,6 +136,9 @@ at::Tensor Product(const at::Tensor& x, const at::Tensor& weight,
 // grad: [n, out], weight: [out, in] -> [n, in] of `dtype`
 at::Tensor TransposedProduct(const at::Tensor& grad, const at::Tensor& weight,
                              at::ScalarType dtype) {
+  if (HasBf16Product(weight)) {
+    return Bf16TransposedProduct(grad, weight, dtype);
+  }
   if (!IsNarrowOnThisCpu(weight)) {
     return at::mm(grad.to(weight.scalar_type()), weight).to(dtype);
   }
@@ -218,9 +231,8 @@ at::Tensor LinearLayer::Forward(const at::Tensor& x) const {
 
 at::Tensor LinearLayer::ForwardNarrow(const at::Tensor& x) const {
   const bool can = weight_.scalar_type() == at::kBFloat16 &&
-                   !IsNarrowOnThisCpu(weight_) && !IsSmallProduct(x, weight_) &&
-                   !weight_.requires_grad() && !bias_.defined() &&
-                   !low_rank_.defined();
+                   !IsNarrowOnThisCpu(weight_) && !weight_.requires_grad() &&
+                   !bias_.defined() && !low_rank_.defined();
   return can ? Multiply(x, at::kBFloat16) : Forward(x);
 }
 

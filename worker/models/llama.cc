@@ -5,6 +5,7 @@
 
 #include "proto/cc/status_macros.h"
 #include "proto/cc/text.h"
+#include "worker/models/kept_rows.h"
 #include "worker/models/qk_norm.h"
 #include "worker/models/swiglu.h"
 
@@ -136,10 +137,16 @@ at::Tensor Llama::RunLayers(DecoderPass& pass) const {
   const HeadShape shape = HeadShapeOf(config_);
   at::Tensor residual = pass.embeddings();
   at::Tensor delta;  // what the last block adds to the residual stream
+  const bool narrow = KeptRows::narrow() && residual.is_cpu();
+  const auto multiply = [narrow](const LinearLayer& linear,
+                                 const at::Tensor& x) {
+    return narrow ? linear.ForwardNarrow(x) : linear.Forward(x);
+  };
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    auto normed = layer.attention_norm.Forward(residual, delta);
-    at::Tensor qkv = layer.qkv.Forward(normed.normalised);
+    auto normed = layer.attention_norm.ForwardNarrow(residual, delta);
+    at::Tensor qkv = config_.qk_norm ? layer.qkv.Forward(normed.normalised)
+                                     : multiply(layer.qkv, normed.normalised);
     if (config_.qk_norm) {
       qkv = NormHeads(qkv, shape, layer.query_norm, layer.key_norm);
     }
@@ -148,12 +155,12 @@ at::Tensor Llama::RunLayers(DecoderPass& pass) const {
                                : 0;
     const at::Tensor attended = pass.Attend(SplitQkv(qkv, shape, angles),
                                             {.window = window, .bias = {}});
-    normed =
-        layer.ffn_norm.Forward(pass.Wanted(normed.residual),
-                               layer.output.Forward(pass.Wanted(attended)));
+    normed = layer.ffn_norm.ForwardNarrow(
+        pass.Wanted(normed.residual),
+        multiply(layer.output, pass.Wanted(attended)));
     residual = normed.residual;
-    delta = layer.down.Forward(
-        SwiGlu(layer.gate_up.ForwardNarrow(normed.normalised)));
+    delta = multiply(layer.down,
+                     SwiGlu(layer.gate_up.ForwardNarrow(normed.normalised)));
   }
   return final_norm_.Forward(residual, delta).normalised;
 }

@@ -24,6 +24,7 @@
 #include "worker/models/cpu_rows.h"
 #include "worker/models/device.h"
 #include "worker/models/kept_rows.h"
+#include "worker/models/narrow_attention.h"
 
 namespace attune::worker {
 namespace {
@@ -33,18 +34,10 @@ using Range = AttentionLayout::Range;
 
 constexpr int64_t kAttentionGrainRows = 4;
 
-struct Batch : AttentionBatch {
-  AttentionRule rule;
-
-  Batch(QkvRows qkv, int64_t layer, const AttentionLayout& layout,
-        AttentionRule rule)
-      : AttentionBatch(std::move(qkv), layer, layout), rule(std::move(rule)) {}
-};
-
 // Calls body(pieces, place among shared, place among own) for every query row,
 // shared among threads. `scores` is what the pieces point into.
 template <typename Body>
-void ForScoreRows(const Batch& batch, const Family& family,
+void ForScoreRows(const AttentionBatch& batch, const Family& family,
                   AttentionScores& scores, const Body& body) {
   float* shared = scores.shared.mutable_data_ptr<float>();
   float* own = scores.own.mutable_data_ptr<float>();
@@ -54,11 +47,6 @@ void ForScoreRows(const Batch& batch, const Family& family,
   });
   const int64_t rows = family.rows.length;
   const int64_t group = batch.group;
-  const bool causal = batch.own == AttentionLayout::Own::kCausal;
-  const int64_t num_hidden = family.NumHidden(batch.layer);
-  const at::Tensor& bias = batch.rule.bias;
-  const float* biases = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  const int64_t bias_width = bias.defined() ? bias.size(1) : 0;
   at::parallel_for(
       0, batch.kv_heads * rows, kAttentionGrainRows,
       [&](int64_t begin, int64_t end) {
@@ -69,31 +57,17 @@ void ForScoreRows(const Batch& batch, const Family& family,
           const Range& range = family.segments[index];
           const int64_t own_keys = batch.OwnKeys(range);
           const int64_t inside = family.rows.begin + row - range.begin;
-          // The keys' places count their positions.
-          const int64_t position = family.shared_length + inside;
-          const int64_t hidden =
-              batch.rule.window == 0
-                  ? num_hidden
-                  : std::max(num_hidden, position + 1 - batch.rule.window);
           for (int64_t g = 0; g < group; ++g) {
             const int64_t shared_at =
                 ((head * rows + row) * group + g) * family.shared_length;
             const int64_t own_at =
                 own_offsets[index] +
                 ((head * range.length + inside) * group + g) * own_keys;
-            const float* row_bias =
-                biases == nullptr ? nullptr
-                                  : biases + (head * group + g) * bias_width +
-                                        (bias_width - 1) / 2 - position;
-            body(
-                cpu_rows::ScorePieces{.shared = shared + shared_at,
-                                      .shared_length = family.shared_length,
-                                      .own = own + own_at,
-                                      .own_length = own_keys,
-                                      .hidden = hidden,
-                                      .visible = causal ? inside + 1 : own_keys,
-                                      .bias = row_bias},
-                shared_at, own_at);
+            cpu_rows::ScorePieces pieces =
+                batch.Sight(family, range, inside, head * group + g);
+            pieces.shared = shared + shared_at;
+            pieces.own = own + own_at;
+            body(pieces, shared_at, own_at);
           }
         }
       });
@@ -101,7 +75,7 @@ void ForScoreRows(const Batch& batch, const Family& family,
 
 // Position of every key (shared ones first) before that of every query row of a
 // segment: [length * group, keys], negative for earlier keys.
-at::Tensor Distances(const Batch& batch, const Family& family,
+at::Tensor Distances(const AttentionBatch& batch, const Family& family,
                      const Range& range, const at::TensorOptions& options) {
   const at::Tensor key =
       at::arange(family.shared_length + batch.OwnKeys(range), options);
@@ -114,12 +88,12 @@ at::Tensor Distances(const Batch& batch, const Family& family,
 // For other devices and dtypes: per segment, scores with shared and with own
 // keys side by side through `body`, and back.
 template <typename Body>
-void ForScoresAnywhere(const Batch& batch, const Family& family,
+void ForScoresAnywhere(const AttentionBatch& batch, const Family& family,
                        AttentionScores& scores, const Body& body) {
   ForSegments(batch, family, [&](const Range& range, int64_t offset) {
     const Range inside = {range.begin - family.rows.begin, range.length};
     at::Tensor shared = batch.Queries(scores.shared, inside);
-    at::Tensor own = batch.OwnOf(scores, offset, range);
+    at::Tensor own = OwnOf(batch, scores, offset, range);
     const at::Tensor distance =
         Distances(batch, family, range, own.options().dtype(at::kLong));
     at::Tensor hidden = at::zeros_like(distance, at::kBool);
@@ -139,7 +113,8 @@ void ForScoresAnywhere(const Batch& batch, const Family& family,
 }
 
 // The bias of every score of a segment: [kv_heads, length * group, keys].
-at::Tensor BiasAnywhere(const Batch& batch, const at::Tensor& distance) {
+at::Tensor BiasAnywhere(const AttentionBatch& batch,
+                        const at::Tensor& distance) {
   const at::Tensor& bias = batch.rule.bias;
   const int64_t rows = distance.size(0) / batch.group;
   const at::Tensor index =
@@ -154,7 +129,7 @@ at::Tensor BiasAnywhere(const Batch& batch, const at::Tensor& distance) {
       .reshape({batch.kv_heads, distance.size(0), distance.size(1)});
 }
 
-void Softmax(const Batch& batch, const Family& family,
+void Softmax(const AttentionBatch& batch, const Family& family,
              AttentionScores& scores) {
   if (IsCpuFloat(scores.own)) {
     ForScoreRows(batch, family, scores,
@@ -177,7 +152,7 @@ void Softmax(const Batch& batch, const Family& family,
 }
 
 // `grads` of probabilities become gradients of scores.
-void SoftmaxBackward(const Batch& batch, const Family& family,
+void SoftmaxBackward(const AttentionBatch& batch, const Family& family,
                      const AttentionScores& probabilities,
                      AttentionScores& grads) {
   if (IsCpuFloat(grads.own)) {
@@ -197,21 +172,21 @@ void SoftmaxBackward(const Batch& batch, const Family& family,
           const Range& inside, const Range& range, int64_t offset) {
         const at::Tensor p =
             at::cat({batch.Queries(probabilities.shared, inside),
-                     batch.OwnOf(probabilities, offset, range)},
+                     OwnOf(batch, probabilities, offset, range)},
                     2);
         return p * (all - at::sum(p * all, {2}, /*keepdim=*/true));
       });
 }
 
 // [kv_heads, n * group, head_dim] -> [n, heads * head_dim]
-at::Tensor MergeHeads(const Batch& batch, const at::Tensor& x) {
+at::Tensor MergeHeads(const AttentionBatch& batch, const at::Tensor& x) {
   const int64_t n = batch.num_rows;
   return x.view({batch.kv_heads, n, batch.group, x.size(2)})
       .transpose(0, 1)
       .reshape({n, batch.kv_heads * batch.group * x.size(2)});
 }
 
-at::Tensor SplitHeads(const Batch& batch, const at::Tensor& x) {
+at::Tensor SplitHeads(const AttentionBatch& batch, const at::Tensor& x) {
   const int64_t n = batch.num_rows;
   const int64_t head_dim = batch.rows.k.size(2);
   return x.view({n, batch.kv_heads, batch.group, head_dim})
@@ -220,7 +195,7 @@ at::Tensor SplitHeads(const Batch& batch, const at::Tensor& x) {
 }
 
 // `keep`: where the probabilities go, one per family; null to forget them.
-at::Tensor Attend(const Batch& batch, const AttentionLayout& layout,
+at::Tensor Attend(const AttentionBatch& batch, const AttentionLayout& layout,
                   std::vector<AttentionScores>* keep) {
   at::Tensor out = at::empty_like(batch.rows.q);
   for (const Family& family : layout.families()) {
@@ -233,7 +208,8 @@ at::Tensor Attend(const Batch& batch, const AttentionLayout& layout,
   return MergeHeads(batch, out);
 }
 
-QkvRows AttendBackward(const Batch& batch, const AttentionLayout& layout,
+QkvRows AttendBackward(const AttentionBatch& batch,
+                       const AttentionLayout& layout,
                        const std::vector<AttentionScores>& kept,
                        const at::Tensor& merged_grad) {
   const at::Tensor grad = SplitHeads(batch, merged_grad);
@@ -277,9 +253,22 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                             const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, int64_t layer,
                             const c10::intrusive_ptr<AttentionLayout>& layout,
-                            const AttentionRule& rule) {
+                            const AttentionRule& rule, bool narrow) {
+    const AttentionBatch batch({q, k, v}, layer, *layout, rule);
+    context->saved_data["layer"] = layer;
+    context->saved_data["window"] = rule.window;
+    context->saved_data["layout"] = c10::IValue::make_capsule(layout);
+    context->saved_data["narrow"] = narrow;
+    context->saved_data["q_dtype"] = q.scalar_type();
+    context->saved_data["kv_dtype"] = k.scalar_type();
+    if (narrow) {
+      NarrowKept kept;
+      at::Tensor out = AttendNarrow(batch, *layout, kept);
+      context->save_for_backward(
+          {kept.rows.q, kept.rows.k, kept.rows.v, kept.probabilities});
+      return out;
+    }
     std::vector<AttentionScores> kept;
-    const Batch batch({q, k, v}, layer, *layout, rule);
     at::Tensor out = Attend(batch, *layout, &kept);
     torch::autograd::variable_list saved = {
         KeptRows::Keep(q), KeptRows::Keep(k), KeptRows::Keep(v)};
@@ -288,9 +277,6 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
       saved.push_back(KeptRows::Keep(scores.own));
     }
     context->save_for_backward(std::move(saved));
-    context->saved_data["layer"] = layer;
-    context->saved_data["window"] = rule.window;
-    context->saved_data["layout"] = c10::IValue::make_capsule(layout);
     return out;
   }
 
@@ -299,21 +285,40 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
       torch::autograd::variable_list grads) {
     const at::Tensor grad = grads[0].contiguous();
     auto saved = context->get_saved_variables();
-    for (at::Tensor& one : saved) one = KeptRows::Restore(one, grad);
+    const bool narrow = context->saved_data["narrow"].toBool();
+    if (!narrow) {
+      for (at::Tensor& one : saved) one = KeptRows::Restore(one, grad);
+    }
     const auto layout = c10::static_intrusive_pointer_cast<AttentionLayout>(
         context->saved_data["layout"].toCapsule());
+    // The bias is constant and needs no backward.
+    const AttentionBatch batch({saved[0], saved[1], saved[2]},
+                               context->saved_data["layer"].toInt(), *layout,
+                               {.window = context->saved_data["window"].toInt(),
+                                .bias = at::Tensor()});
+    const QkvRows result =
+        narrow ? AttendNarrowBackward(
+                     batch, *layout, saved[3], grad,
+                     context->saved_data["q_dtype"].toScalarType())
+               : AttendBackward(batch, *layout, KeptScores(saved), grad);
+    const at::ScalarType kv_dtype =
+        context->saved_data["kv_dtype"].toScalarType();
+    torch::autograd::variable_list inputs(7);
+    inputs[0] = result.q;
+    inputs[1] = result.k.to(kv_dtype);
+    inputs[2] = result.v.to(kv_dtype);
+    return inputs;
+  }
+
+ private:
+  // What follows q, k and v.
+  static std::vector<AttentionScores> KeptScores(
+      const torch::autograd::variable_list& saved) {
     std::vector<AttentionScores> kept;
     for (size_t i = 3; i < saved.size(); i += 2) {
       kept.push_back({saved[i], saved[i + 1]});
     }
-    // The bias is constant and needs no backward.
-    const Batch batch({saved[0], saved[1], saved[2]},
-                      context->saved_data["layer"].toInt(), *layout,
-                      {.window = context->saved_data["window"].toInt(),
-                       .bias = at::Tensor()});
-    QkvRows result = AttendBackward(batch, *layout, kept, grad);
-    return {result.q,     result.k,     result.v,
-            at::Tensor(), at::Tensor(), at::Tensor()};
+    return kept;
   }
 };
 
@@ -322,15 +327,24 @@ struct AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 at::Tensor PackedAttention(const QkvRows& batch_rows, int64_t layer,
                            const c10::intrusive_ptr<AttentionLayout>& layout,
                            const AttentionRule& rule) {
-  const QkvRows rows = WithTrained(batch_rows, layer, *layout);
+  QkvRows rows = WithTrained(batch_rows, layer, *layout);
+  const bool narrow = KeptRows::narrow() &&
+                      CanAttendNarrow(AttentionBatch(rows, layer, *layout));
+  if (!narrow && IsCpuBf16(rows.q)) {
+    rows = {rows.q.to(at::kFloat), rows.k.to(at::kFloat),
+            rows.v.to(at::kFloat)};
+  }
   // Queries of a first decoder layer may be constants while the memory is not.
   if (at::GradMode::is_enabled() &&
       (rows.q.requires_grad() || rows.k.requires_grad() ||
        rows.v.requires_grad())) {
-    return AttentionFunction::apply(rows.q, rows.k, rows.v, layer, layout,
-                                    rule);
+    return AttentionFunction::apply(rows.q, rows.k, rows.v, layer, layout, rule,
+                                    narrow);
   }
-  return Attend(Batch(rows, layer, *layout, rule), *layout, nullptr);
+  const AttentionBatch batch(std::move(rows), layer, *layout, rule);
+  if (!narrow) return Attend(batch, *layout, nullptr);
+  NarrowKept forgotten;
+  return AttendNarrow(batch, *layout, forgotten);
 }
 
 }  // namespace attune::worker

@@ -9,22 +9,26 @@
 
 #include <cmath>
 
-#include "worker/models/cpu_rows.h"
+#include "worker/models/bf16_factors.h"
 #include "worker/models/device.h"
+#include "worker/models/head_rows.h"
 
 namespace attune::worker {
 namespace {
 
 constexpr int64_t kSplitGrainRows = 16;
 
-cpu_rows::SplitHeadsArgs Args(const HeadShape& shape,
-                              const RotaryAngles& angles, const at::Tensor& qkv,
-                              const QkvRows& rows) {
+// Number: of qkv and the rows.
+template <typename Number>
+cpu_rows::SplitHeadsArgs<Number> Args(const HeadShape& shape,
+                                      const RotaryAngles& angles,
+                                      const at::Tensor& qkv,
+                                      const QkvRows& rows) {
   const bool rotates = angles.cosines.defined();
-  return {.qkv = static_cast<float*>(qkv.data_ptr()),
-          .q = static_cast<float*>(rows.q.data_ptr()),
-          .k = static_cast<float*>(rows.k.data_ptr()),
-          .v = static_cast<float*>(rows.v.data_ptr()),
+  return {.qkv = static_cast<Number*>(qkv.data_ptr()),
+          .q = static_cast<Number*>(rows.q.data_ptr()),
+          .k = static_cast<Number*>(rows.k.data_ptr()),
+          .v = static_cast<Number*>(rows.v.data_ptr()),
           .cosines = rotates ? angles.cosines.const_data_ptr<float>() : nullptr,
           .sines = rotates ? angles.sines.const_data_ptr<float>() : nullptr,
           .rows = qkv.size(0),
@@ -80,32 +84,50 @@ at::Tensor MergeAnywhere(const QkvRows& grads, const HeadShape& shape,
       .view({n, -1});
 }
 
+// The room behind bf16 rows is what narrow attention asks for.
+at::Tensor EmptyRows(const at::IntArrayRef& sizes, const at::Tensor& like) {
+  return IsCpuBf16(like) ? bf16_factors::EmptyRows(sizes)
+                         : at::empty(sizes, like.options());
+}
+
 QkvRows Split(const at::Tensor& qkv, const HeadShape& shape,
               const RotaryAngles& angles) {
-  if (!IsCpuFloat(qkv)) return SplitAnywhere(qkv, shape, angles);
+  const bool narrow = IsCpuBf16(qkv);
+  if (!narrow && !IsCpuFloat(qkv)) return SplitAnywhere(qkv, shape, angles);
   const int64_t n = qkv.size(0);
   const QkvRows rows = {
-      at::empty({shape.kv_heads, n * shape.group(), shape.head_dim},
-                qkv.options()),
-      at::empty({shape.kv_heads, n, shape.head_dim}, qkv.options()),
-      at::empty({shape.kv_heads, n, shape.head_dim}, qkv.options())};
-  const cpu_rows::SplitHeadsArgs args = Args(shape, angles, qkv, rows);
+      EmptyRows({shape.kv_heads, n * shape.group(), shape.head_dim}, qkv),
+      EmptyRows({shape.kv_heads, n, shape.head_dim}, qkv),
+      EmptyRows({shape.kv_heads, n, shape.head_dim}, qkv)};
   at::parallel_for(0, n, kSplitGrainRows, [&](int64_t begin, int64_t end) {
-    cpu_rows::SplitHeads(args, begin, end);
+    if (narrow) {
+      cpu_rows::SplitHeads(Args<uint16_t>(shape, angles, qkv, rows), begin,
+                           end);
+    } else {
+      cpu_rows::SplitHeads(Args<float>(shape, angles, qkv, rows), begin, end);
+    }
   });
   return rows;
 }
 
 at::Tensor Merge(const QkvRows& grads, const HeadShape& shape,
                  const RotaryAngles& angles) {
-  if (!IsCpuFloat(grads.q)) return MergeAnywhere(grads, shape, angles);
+  const bool narrow = IsCpuBf16(grads.q);
+  if (!narrow && !IsCpuFloat(grads.q)) {
+    return MergeAnywhere(grads, shape, angles);
+  }
   const int64_t n = grads.k.size(1);
   at::Tensor qkv =
       at::empty({n, (shape.heads + 2 * shape.kv_heads) * shape.head_dim},
                 grads.q.options());
-  const cpu_rows::SplitHeadsArgs args = Args(shape, angles, qkv, grads);
   at::parallel_for(0, n, kSplitGrainRows, [&](int64_t begin, int64_t end) {
-    cpu_rows::SplitHeadsBackward(args, begin, end);
+    if (narrow) {
+      cpu_rows::SplitHeadsBackward(Args<uint16_t>(shape, angles, qkv, grads),
+                                   begin, end);
+    } else {
+      cpu_rows::SplitHeadsBackward(Args<float>(shape, angles, qkv, grads),
+                                   begin, end);
+    }
   });
   return qkv;
 }

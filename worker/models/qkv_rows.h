@@ -33,7 +33,7 @@ HeadShape HeadShapeOf(const ModelConfig& config);
 
 // qkv: [n, (heads + 2 kv_heads) * head_dim]: all query heads, then all key
 // heads, then all value heads. Queries and keys are rotated by `angles` unless
-// these are empty. Differentiable with regard to qkv.
+// these are empty. Differentiable with regard to qkv; the result has its dtype.
 QkvRows SplitQkv(const at::Tensor& qkv, const HeadShape& shape,
                  const RotaryAngles& angles);
 

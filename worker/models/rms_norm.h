@@ -20,11 +20,17 @@ class RmsNorm {
   // weight: [dim], fp32
   RmsNorm(at::Tensor weight, double epsilon);
 
-  // x: [n, dim]; delta: [n, dim] or undefined, for nothing to add. Where no
+  // x: [n, dim]; delta: [n, dim] or undefined, for nothing to add; bf16 as
+  // LinearLayer::ForwardNarrow gives it is widened. Where no
   // gradient is asked for, `delta` is used up: its memory becomes the residual.
   Output Forward(const at::Tensor& x, const at::Tensor& delta) const;
+  // The same; while KeptRows is narrow, `normalised` is bf16 for the product
+  // that takes it, unless `delta` is fp32.
+  Output ForwardNarrow(const at::Tensor& x, const at::Tensor& delta) const;
 
  private:
+  Output Run(const at::Tensor& x, const at::Tensor& delta, bool narrow) const;
+
   at::Tensor weight_;
   double epsilon_ = 0;
 };

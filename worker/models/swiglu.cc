@@ -18,10 +18,6 @@ namespace {
 
 constexpr int64_t kSwigluGrainRows = 8;
 
-bool IsCpuBf16(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16;
-}
-
 const uint16_t* Bits(const at::Tensor& x) {
   return reinterpret_cast<const uint16_t*>(x.const_data_ptr<at::BFloat16>());
 }

@@ -69,7 +69,7 @@ TEST_P(AttentionProducts, ScoresAreQueriesTimesAllKeysInSight) {
           tolerance_);
       EXPECT_LT(
           RelativeDifference(
-              batch_.OwnOf(scores, offset, range),
+              OwnOf(batch_, scores, offset, range),
               at::matmul(queries, right.narrow(2, range.begin, range.length))),
           tolerance_);
     });
@@ -88,7 +88,7 @@ TEST_P(AttentionProducts, CombinesTheValuesInSight) {
     ForSegments(batch_, family_, [&](const Range& range, int64_t offset) {
       const at::Tensor expected =
           at::matmul(SharedOf(weights, range), right.narrow(1, 0, kPrompt)) +
-          at::matmul(batch_.OwnOf(weights, offset, range),
+          at::matmul(OwnOf(batch_, weights, offset, range),
                      right.narrow(1, range.begin, range.length));
       EXPECT_LT(RelativeDifference(batch_.Queries(out, range), expected),
                 tolerance_);
@@ -111,7 +111,7 @@ TEST_P(AttentionProducts, ScattersToEveryKeyWhatAllItsRowsGive) {
     expected.narrow(1, 0, kPrompt)
         .add_(at::matmul(SharedOf(weights, range).transpose(1, 2), queries));
     expected.narrow(1, range.begin, range.length)
-        .add_(at::matmul(batch_.OwnOf(weights, offset, range).transpose(1, 2),
+        .add_(at::matmul(OwnOf(batch_, weights, offset, range).transpose(1, 2),
                          queries));
   });
   EXPECT_LT(RelativeDifference(grad, expected), tolerance_);

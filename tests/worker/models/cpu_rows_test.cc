@@ -153,6 +153,63 @@ TEST(CpuRows, SwiGluRoundsDownWhereThatIsNearer) {
   EXPECT_EQ(out[0], BitsOf(0.73046875f));
 }
 
+TEST(CpuRows, NarrowRoundsToTheNearestAndTheEven) {
+  // 1 + 2^-8 lies between 1 and 1 + 2^-7, 1 + 3 * 2^-8 above that.
+  std::vector<float> in = {1.0f, 1.00390625f, 1.01171875f, -1.0f,
+                           std::numeric_limits<float>::infinity()};
+  // More than a register holds, and a rest.
+  while (in.size() < 21) in.push_back(0.1f);
+  std::vector<uint16_t> out(in.size());
+
+  Narrow(in.data(), out.data(), static_cast<int64_t>(in.size()));
+
+  EXPECT_EQ(out[0], 0x3f80);
+  EXPECT_EQ(out[1], 0x3f80);
+  EXPECT_EQ(out[2], 0x3f82);
+  EXPECT_EQ(out[3], 0xbf80);
+  EXPECT_EQ(out[4], 0x7f80);
+  for (size_t i = 5; i < out.size(); ++i) EXPECT_EQ(out[i], 0x3dcd);
+}
+
+TEST(CpuRows, NarrowRowsLeavesWhatLiesBetweenThem) {
+  std::vector<float> in(3 * 20);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i);
+  std::vector<uint16_t> out(3 * 25, 7);
+
+  NarrowRows(in.data(), /*in_stride=*/20, out.data(), /*out_stride=*/25,
+             /*rows=*/3, /*columns=*/18);
+
+  for (int64_t row = 0; row < 3; ++row) {
+    for (int64_t i = 0; i < 25; ++i) {
+      const auto bits = std::bit_cast<uint32_t>(in[row * 20 + i % 20]);
+      EXPECT_EQ(out[row * 25 + i], i < 18 ? bits >> 16 : 7);
+    }
+  }
+}
+
+TEST(CpuRows, SoftmaxBackwardReadsNarrowProbabilities) {
+  const std::vector<float> probabilities = {0.5f, 0.125f, 0.25f, 0.125f};
+  std::vector<uint16_t> narrow(4);
+  Narrow(probabilities.data(), narrow.data(), 4);
+  std::vector<float> wide_grads = {1, 2, 3, 4};
+  std::vector<float> narrow_grads = wide_grads;
+  const auto pieces = [](std::vector<float>& grads) {
+    return ScorePieces{.shared = grads.data(),
+                       .shared_length = 2,
+                       .own = grads.data() + 2,
+                       .own_length = 2,
+                       .hidden = 0,
+                       .visible = 2,
+                       .bias = nullptr};
+  };
+
+  SoftmaxBackward(pieces(wide_grads), probabilities.data(),
+                  probabilities.data() + 2);
+  SoftmaxBackwardBf16(pieces(narrow_grads), narrow.data(), narrow.data() + 2);
+
+  EXPECT_EQ(narrow_grads, wide_grads);
+}
+
 TEST(CpuRows, WidenIsExact) {
   const std::vector<uint16_t> bits = {0x3f80, 0xc000, 0x0000, 0x7f80, 0x3f81};
   std::vector<float> out(5);

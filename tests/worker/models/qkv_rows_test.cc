@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/worker/models/gradients.h"
+#include "worker/models/bf16_factors.h"
 
 namespace attune::worker {
 namespace {
@@ -95,6 +96,29 @@ TEST(QkvRows, BothImplementationsAgree) {
                           RandomTensor({1}, 99, at::kFloat).item<float>();
     EXPECT_LT(RelativeDifference(ours[0] * factor, expected[0]), 1e-6);
   }
+}
+
+TEST(QkvRows, NarrowRowsGiveNarrowOnesWithRoomForProducts) {
+  const at::Tensor narrow = RandomTensor({5, 10 * 4}, 1).to(at::kBFloat16);
+  const RotaryAngles angles = AnglesAt({0, 1, 2, 63, 5});
+  const auto run = [&](const auto& in) {
+    return Joined(SplitQkv(in[0], kShape, angles));
+  };
+  const std::vector<at::Tensor> inputs = {narrow};
+  const std::vector<at::Tensor> wide = {narrow.to(at::kFloat)};
+
+  const QkvRows rows = SplitQkv(narrow, kShape, angles);
+  for (const at::Tensor& one : {rows.q, rows.k, rows.v}) {
+    EXPECT_EQ(one.scalar_type(), at::kBFloat16);
+    EXPECT_TRUE(bf16_factors::HasRoom(one));
+  }
+  EXPECT_TRUE(run(inputs).equal(run(wide).to(at::kBFloat16)));
+  // The gradients' weights are drawn in fp32 for both.
+  const auto widened = [&](const auto& in) { return run(in).to(at::kFloat); };
+  const at::Tensor ours = Gradients(widened, inputs)[0];
+  EXPECT_EQ(ours.scalar_type(), at::kBFloat16);
+  EXPECT_LT(RelativeDifference(ours.to(at::kFloat), Gradients(run, wide)[0]),
+            5e-3);
 }
 
 }  // namespace

@@ -11,6 +11,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/worker/models/gradients.h"
+#include "worker/models/device.h"
+#include "worker/models/kept_rows.h"
 
 namespace attune::worker {
 namespace {
@@ -30,6 +32,14 @@ at::Tensor Ours(const at::Tensor& x, const at::Tensor& delta,
                 const at::Tensor& weight) {
   const auto out = RmsNorm(weight, kEpsilon).Forward(x, delta);
   return at::cat({out.residual, out.normalised}, 1);
+}
+
+// The same as training in bf16 hands it on.
+at::Tensor NarrowOurs(const at::Tensor& x, const at::Tensor& delta,
+                      const at::Tensor& weight) {
+  const KeptRows kept(at::kBFloat16);
+  const auto out = RmsNorm(weight, kEpsilon).ForwardNarrow(x, delta);
+  return at::cat({out.residual, out.normalised.to(at::kFloat)}, 1);
 }
 
 TEST(RmsNorm, NormalisesALiteralRow) {
@@ -96,6 +106,48 @@ TEST(RmsNorm, LeavesItsInputAlone) {
   RmsNorm(RandomTensor({50}, 1), kEpsilon).Forward(x, RandomTensor({4, 50}, 3));
 
   EXPECT_TRUE(x.equal(before));
+}
+
+TEST(RmsNorm, NarrowRowsAreTheTextbooksRounded) {
+  const at::Tensor weight = RandomTensor({50}, 1);
+  const at::Tensor x = RandomTensor({37, 50}, 2);
+  const at::Tensor delta = RandomTensor({37, 50}, 3).to(at::kBFloat16);
+  for (const bool has_delta : {true, false}) {
+    const auto ours = [&](const std::vector<at::Tensor>& in) {
+      return NarrowOurs(in[0], has_delta ? in[1] : at::Tensor(), weight);
+    };
+    const auto expected = [&](const std::vector<at::Tensor>& in) {
+      return Reference(in[0], has_delta ? in[1] : at::Tensor(), weight);
+    };
+    std::vector<at::Tensor> inputs = {x};
+    if (has_delta) inputs.push_back(delta);
+    const auto grads = Gradients(ours, inputs);
+    const auto exact = Gradients(expected, inputs);
+
+    EXPECT_LT(RelativeDifference(ours(inputs), expected(inputs)), 3e-3);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      EXPECT_EQ(grads[i].scalar_type(), inputs[i].scalar_type());
+      EXPECT_LT(
+          RelativeDifference(grads[i].to(at::kFloat), exact[i].to(at::kFloat)),
+          5e-3)
+          << has_delta << i;
+    }
+  }
+}
+
+TEST(RmsNorm, OnlyWhatTakesNarrowRowsGetsThem) {
+  const RmsNorm norm(RandomTensor({8}, 1), kEpsilon);
+  const at::Tensor x = RandomTensor({3, 8}, 2).requires_grad_();
+  const at::Tensor wide_delta = RandomTensor({3, 8}, 3);
+  const KeptRows kept(at::kBFloat16);
+
+  EXPECT_EQ(norm.ForwardNarrow(x, {}).normalised.scalar_type(),
+            CpuHasBf16() ? at::kBFloat16 : at::kFloat);
+  EXPECT_EQ(norm.ForwardNarrow(x, wide_delta).normalised.scalar_type(),
+            at::kFloat);
+  EXPECT_EQ(
+      norm.Forward(x, wide_delta.to(at::kBFloat16)).normalised.scalar_type(),
+      at::kFloat);
 }
 
 }  // namespace

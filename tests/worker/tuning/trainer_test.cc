@@ -22,6 +22,7 @@
 #include "tests/testing/tiny_llama.h"
 #include "tests/worker/tasks/tiny_model.h"
 #include "tests/worker/tuning/recording_listener.h"
+#include "worker/models/device.h"
 #include "worker/tuning/defaults.h"
 #include "worker/tuning/training_series.h"
 
@@ -178,7 +179,9 @@ TEST_F(TrainerTest, ABatchInPartsHasTheSameLossAndGradient) {
   EXPECT_GT(parts.num_rows, whole.num_rows);
 }
 
-TEST_F(TrainerTest, InBf16RowsAreKeptInBf16BetweenThePasses) {
+// On CPUs that multiply bf16, products take rounded rows and their sums spread
+// it; elsewhere only what the backward pass reads is rounded, by 2^-9 each.
+TEST_F(TrainerTest, InBf16RowsAreRoundedBetweenThePasses) {
   const auto compute = [&] {
     return *ComputeGradient(*program_, spec_.method(), InitialValues(),
                             PointersTo(examples_), 10'000);
@@ -188,13 +191,13 @@ TEST_F(TrainerTest, InBf16RowsAreKeptInBf16BetweenThePasses) {
   UseModel({.dtype = at::kBFloat16});
   const BatchGradient rounded = compute();
 
-  EXPECT_EQ(rounded.loss, exact.loss);
+  EXPECT_NEAR(rounded.loss, exact.loss, CpuHasBf16() ? 2e-3 : 0);
   const at::Tensor& expected = exact.gradients.at("prompt");
   const double difference =
       ((rounded.gradients.at("prompt") - expected).norm() / expected.norm())
           .item<double>();
   EXPECT_GT(difference, 0);
-  EXPECT_LT(difference, 1e-2);  // each kept number is off by at most 2^-9
+  EXPECT_LT(difference, CpuHasBf16() ? 0.1 : 1e-2);
 }
 
 TEST_F(TrainerTest, MicroBatchesHaveTheGradientOfOneBatch) {
