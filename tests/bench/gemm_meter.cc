@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "tests/bench/bench_task.h"
@@ -31,20 +32,31 @@ struct GemmBegin : at::ObserverContext {
   std::chrono::steady_clock::time_point time;
 };
 
-// The position of the left factor among the arguments; -1: no product.
-int LeftFactor(std::string_view name) {
-  if (name == "aten::mm" || name == "aten::bmm") return 0;
-  if (name == "aten::addmm" || name == "aten::baddbmm") return 1;
-  return -1;
+// Where a product has its left factor among the arguments, and whether the
+// right one is transposed.
+struct Product {
+  int left;
+  bool right_transposed;
+};
+
+std::optional<Product> ProductOf(std::string_view name) {
+  if (name == "aten::mm" || name == "aten::bmm") return Product{0, false};
+  if (name == "aten::addmm" || name == "aten::baddbmm") {
+    return Product{1, false};
+  }
+  if (name == "attune::bf16_product") return Product{0, true};
+  if (name == "attune::bf16_transposed_product") return Product{0, false};
+  return std::nullopt;
 }
 
 std::unique_ptr<at::ObserverContext> BeginGemm(
     const at::RecordFunction& function) {
-  const int left = LeftFactor(function.name());
-  if (left < 0) return nullptr;
-  const at::Tensor& a = function.inputs()[left].toTensor();
-  const at::Tensor& b = function.inputs()[left + 1].toTensor();
-  counted_flops += 2 * a.numel() * b.size(b.dim() - 1);
+  const std::optional<Product> product = ProductOf(function.name());
+  if (!product.has_value()) return nullptr;
+  const at::Tensor& a = function.inputs()[product->left].toTensor();
+  const at::Tensor& b = function.inputs()[product->left + 1].toTensor();
+  counted_flops +=
+      2 * a.numel() * b.size(product->right_transposed ? 0 : b.dim() - 1);
   auto begin = std::make_unique<GemmBegin>();
   begin->time = std::chrono::steady_clock::now();
   return begin;

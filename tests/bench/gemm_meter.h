@@ -7,16 +7,18 @@
 
 namespace attune::bench {
 
-// What LibTorch's matrix products took.
+// What matrix products took.
 struct GemmUse {
   double seconds = 0;
   double flops = 0;  // a multiplication and an addition count as two
 };
 
-// Counts the time and the arithmetic of mm, addmm, bmm and baddbmm in the whole
-// process from its construction to its end; the loops of cpu_rows for few rows
-// and attention's own products (matrix_products.h) are not among them. It costs
-// a little itself, so what it measures is not what is timed. One at a time.
+// Counts the time and the arithmetic of mm, addmm, bmm and baddbmm, and of the
+// layers' own products (bf16_product.h), in the whole process from its
+// construction to its end; the loops of cpu_rows for few rows and attention's
+// own products (matrix_products.h, narrow_attention.h) are not among them. It
+// costs a little itself, so what it measures is not what is timed. One at a
+// time.
 class GemmMeter {
  public:
   GemmMeter();

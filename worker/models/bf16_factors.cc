@@ -25,6 +25,8 @@ const at::BFloat16* Numbers(const uint16_t* bits) {
 
 typedef uint16_t HalfLanes __attribute__((vector_size(64)));
 typedef uint32_t PairLanes __attribute__((vector_size(64)));
+// The same number of lanes as PairLanes.
+typedef uint16_t OneLanes __attribute__((vector_size(32)));
 constexpr int64_t kHalfLanes = 32;
 constexpr int64_t kPairLanes = 16;
 
@@ -96,9 +98,10 @@ ATTUNE_INLINE void MixFours(PairLanes& a, PairLanes& b) {
   a = even;
 }
 
-// Transposes 16 x 16 pairs.
-ATTUNE_INLINE void TransposeTile(const Pair* in, int64_t in_stride, Pair* out,
-                                 int64_t out_stride) {
+// Transposes 16 x 16 pairs: calls store(column, its 16 pairs) for each column.
+template <typename Save>
+ATTUNE_INLINE void TransposeTile(const Pair* in, int64_t in_stride,
+                                 const Save& save) {
   PairLanes rows[kPairLanes];
   for (int i = 0; i < kPairLanes; ++i) Load(in + i * in_stride, rows[i]);
   for (int i = 0; i < kPairLanes; i += 2) MixOnes(rows[i], rows[i + 1]);
@@ -116,11 +119,10 @@ ATTUNE_INLINE void TransposeTile(const Pair* in, int64_t in_stride, Pair* out,
     MixFours(c, d);
     MixFours(a, c);
     MixFours(b, d);
-    Pair* to = out + kColumn[p] * out_stride;
-    Store(a, to);
-    Store(b, to + 4 * out_stride);
-    Store(c, to + 8 * out_stride);
-    Store(d, to + 12 * out_stride);
+    save(kColumn[p], a);
+    save(kColumn[p] + 4, b);
+    save(kColumn[p] + 8, c);
+    save(kColumn[p] + 12, d);
   }
 }
 
@@ -144,8 +146,12 @@ ATTUNE_CLONES void TransposePairs(const Pair* in, int64_t in_stride,
   const int64_t tiled_columns = columns / kPairLanes * kPairLanes;
   for (int64_t row = 0; row < tiled_rows; row += kPairLanes) {
     for (int64_t column = 0; column < tiled_columns; column += kPairLanes) {
-      TransposeTile(in + row * in_stride + column, in_stride,
-                    out + column * out_stride + row, out_stride);
+      Pair* to = out + column * out_stride + row;
+      TransposeTile(
+          in + row * in_stride + column, in_stride,
+          [&](int i, const PairLanes& pairs) __attribute__((always_inline)) {
+            Store(pairs, to + i * out_stride);
+          });
     }
   }
   TransposeBlock(in + tiled_columns, in_stride, tiled_rows,
@@ -155,10 +161,31 @@ ATTUNE_CLONES void TransposePairs(const Pair* in, int64_t in_stride,
                  columns, out + tiled_rows, out_stride);
 }
 
+// columns and strides: even. A tile of pairs is split into its two columns.
 ATTUNE_CLONES void TransposeOnes(const uint16_t* in, int64_t in_stride,
                                  int64_t rows, int64_t columns, uint16_t* out,
                                  int64_t out_stride) {
-  TransposeBlock(in, in_stride, rows, columns, out, out_stride);
+  const int64_t tiled_rows = rows / kPairLanes * kPairLanes;
+  const int64_t tiled_columns = columns / kHalfLanes * kHalfLanes;
+  for (int64_t row = 0; row < tiled_rows; row += kPairLanes) {
+    for (int64_t column = 0; column < tiled_columns; column += kHalfLanes) {
+      uint16_t* to = out + column * out_stride + row;
+      TransposeTile(
+          reinterpret_cast<const Pair*>(in + row * in_stride + column),
+          in_stride / 2,
+          [&](int i, const PairLanes& pairs) __attribute__((always_inline)) {
+            Store(__builtin_convertvector(pairs, OneLanes),
+                  to + 2 * i * out_stride);
+            Store(__builtin_convertvector(pairs >> 16, OneLanes),
+                  to + (2 * i + 1) * out_stride);
+          });
+    }
+  }
+  TransposeBlock(in + tiled_columns, in_stride, tiled_rows,
+                 columns - tiled_columns, out + tiled_columns * out_stride,
+                 out_stride);
+  TransposeBlock(in + tiled_rows * in_stride, in_stride, rows - tiled_rows,
+                 columns, out + tiled_rows, out_stride);
 }
 
 }  // namespace

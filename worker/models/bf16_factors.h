@@ -39,7 +39,7 @@ void PackTransposed(const uint16_t* rows, int64_t stride, int64_t count,
                     int64_t padded, int64_t depth, uint16_t* out);
 
 // rows: [count, columns], contiguous -> out [columns, out_stride], their
-// transpose; columns from `count` to `padded` are 0.
+// transpose; columns from `count` to `padded` are 0. columns: even.
 void Transpose(const uint16_t* rows, int64_t count, int64_t padded,
                int64_t columns, int64_t out_stride, uint16_t* out);
 

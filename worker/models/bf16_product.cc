@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 
@@ -98,6 +99,8 @@ void MultiplyShare(const Factors& factors, const Share& share,
                     : bf16_factors::Room<float>(
                           scratch.sums, (share.end - share.begin) * kPanel);
   const int64_t stride = wide ? factors.columns : kPanel;
+  // Sums of one part are read at once: a block's place stays in the cache.
+  const bool one_part = factors.depth <= kBlockDepth;
   const int64_t blocks =
       (share.end - share.begin + kBlockRows - 1) / kBlockRows;
   for (int64_t from = 0; from < factors.depth; from += kBlockDepth) {
@@ -106,7 +109,7 @@ void MultiplyShare(const Factors& factors, const Share& share,
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t row = share.begin + block * kBlockRows;
       const int64_t count = std::min(share.end - row, kBlockRows);
-      float* to = sums + block * kBlockRows * stride;
+      float* to = !wide && one_part ? sums : sums + block * kBlockRows * stride;
       bf16_factors::MultiplyPanels(
           count, part.width, part.depth,
           {factors.left + row * factors.depth + from, factors.depth}, panel,
@@ -158,6 +161,8 @@ bool HasBf16Product(const at::Tensor& weight) {
 
 at::Tensor Bf16Product(const at::Tensor& x, const at::Tensor& weight,
                        at::ScalarType dtype) {
+  RECORD_FUNCTION("attune::bf16_product",
+                  c10::ArrayRef<c10::IValue>({x, weight}));
   const at::Tensor left = Narrowed(x);
   at::Tensor out =
       at::empty({x.size(0), weight.size(0)}, x.options().dtype(dtype));
@@ -175,6 +180,8 @@ at::Tensor Bf16Product(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor Bf16TransposedProduct(const at::Tensor& grad,
                                  const at::Tensor& weight,
                                  at::ScalarType dtype) {
+  RECORD_FUNCTION("attune::bf16_transposed_product",
+                  c10::ArrayRef<c10::IValue>({grad, weight}));
   const at::Tensor left = Narrowed(grad);
   at::Tensor out =
       at::empty({grad.size(0), weight.size(1)}, grad.options().dtype(dtype));

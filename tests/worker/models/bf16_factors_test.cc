@@ -91,17 +91,23 @@ TEST(Bf16Factors, TransposesArePackedInPanels) {
 }
 
 TEST(Bf16Factors, LeftFactorsAreTransposedWithZerosBehind) {
-  const std::vector<uint16_t> in = Numbered(5, 3);
-  std::vector<uint16_t> out(3 * 20, kNothing);
+  for (const int64_t rows : {1, 15, 16, 37}) {
+    for (const int64_t columns : {2, 30, 32, 80}) {
+      const int64_t padded = Padded(rows);
+      const std::vector<uint16_t> in = Numbered(rows, columns);
+      std::vector<uint16_t> out(columns * 50, kNothing);
 
-  Transpose(in.data(), /*count=*/5, /*padded=*/16, /*columns=*/3,
-            /*out_stride=*/20, out.data());
+      Transpose(in.data(), rows, padded, columns, /*out_stride=*/50,
+                out.data());
 
-  for (int64_t column = 0; column < 3; ++column) {
-    for (int64_t row = 0; row < 20; ++row) {
-      EXPECT_EQ(out[column * 20 + row], row < 5    ? 100 * row + column
-                                        : row < 16 ? 0
-                                                   : kNothing);
+      for (int64_t column = 0; column < columns; ++column) {
+        for (int64_t row = 0; row < 50; ++row) {
+          ASSERT_EQ(out[column * 50 + row], row < rows     ? 100 * row + column
+                                            : row < padded ? 0
+                                                           : kNothing)
+              << rows << " " << columns << " at " << row << ", " << column;
+        }
+      }
     }
   }
 }
