@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ATTUNE = pathlib.Path(os.environ.get("ATTUNE_BIN_DIR", "bin")).resolve(
 ) / "attune"
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md",
-             "CHANGELOG.md", "client/examples/README.md",
+             "CHANGELOG.md", "BENCHMARKS.md", "client/examples/README.md",
              "client/examples/banking77/README.md", "deploy/images/README.md",
              "deploy/kustomize/README.md")
 JOB_FILES = tuple(str(p.relative_to(ROOT)) for p in
