@@ -25,6 +25,11 @@ constexpr int64_t NumPanels(int64_t columns) {
   return (columns + kPanel - 1) / kPanel;
 }
 
+// The bits of a bf16 tensor.
+inline uint16_t* BitsOf(const at::Tensor& x) {
+  return static_cast<uint16_t*>(x.data_ptr());
+}
+
 // rows: [count, columns], `stride` elements from row to row -> a right factor
 // of depth `padded`, [padded / 2, out_columns, 2]; rows from `count` on are 0,
 // columns from `columns` on are left as they are. padded: even, >= count.

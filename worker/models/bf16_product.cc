@@ -13,15 +13,13 @@
 namespace attune::worker {
 namespace {
 
+using bf16_factors::BitsOf;
 using bf16_factors::kPanel;
 
 // Rows of one product with a panel.
 constexpr int64_t kBlockRows = 64;
 // A panel of this depth is 384 KiB: it stays in a second-level cache.
 constexpr int64_t kBlockDepth = 3072;
-const uint16_t* Bits(const at::Tensor& x) {
-  return static_cast<const uint16_t*>(x.const_data_ptr());
-}
 
 // A panel's part of a right factor: `depth` rows from `begin` on of `width`
 // columns from `column` on.
@@ -166,8 +164,8 @@ at::Tensor Bf16Product(const at::Tensor& x, const at::Tensor& weight,
   const at::Tensor left = Narrowed(x);
   at::Tensor out =
       at::empty({x.size(0), weight.size(0)}, x.options().dtype(dtype));
-  Multiply({.left = Bits(left),
-            .right = {.weight = Bits(weight),
+  Multiply({.left = BitsOf(left),
+            .right = {.weight = BitsOf(weight),
                       .row_size = weight.size(1),
                       .transposed = true},
             .rows = x.size(0),
@@ -185,8 +183,8 @@ at::Tensor Bf16TransposedProduct(const at::Tensor& grad,
   const at::Tensor left = Narrowed(grad);
   at::Tensor out =
       at::empty({grad.size(0), weight.size(1)}, grad.options().dtype(dtype));
-  Multiply({.left = Bits(left),
-            .right = {.weight = Bits(weight),
+  Multiply({.left = BitsOf(left),
+            .right = {.weight = BitsOf(weight),
                       .row_size = weight.size(1),
                       .transposed = false},
             .rows = grad.size(0),

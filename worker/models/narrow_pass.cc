@@ -5,6 +5,7 @@
 namespace attune::worker {
 namespace {
 
+using bf16_factors::BitsOf;
 using bf16_factors::kPanel;
 using bf16_factors::Room;
 using Range = AttentionLayout::Range;

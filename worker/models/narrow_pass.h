@@ -53,11 +53,6 @@ struct NarrowScratch {
   at::Tensor gathered[2];
 };
 
-// Bits of bf16 rows.
-inline uint16_t* BitsOf(const at::Tensor& x) {
-  return static_cast<uint16_t*>(x.data_ptr());
-}
-
 // What both passes of narrow_attention.h do with the pieces of one thread. Made
 // on that thread for one call.
 class NarrowPass {

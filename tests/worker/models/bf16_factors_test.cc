@@ -23,10 +23,6 @@ constexpr double kTolerance = 1e-6;
 // What a buffer holds before anything is written to it.
 constexpr uint16_t kNothing = 0x7fff;
 
-uint16_t* Bits(const at::Tensor& x) {
-  return static_cast<uint16_t*>(x.data_ptr());
-}
-
 at::Tensor Narrow(std::vector<int64_t> shape, uint64_t seed) {
   return RandomTensor(std::move(shape), seed).to(at::kBFloat16);
 }
@@ -120,13 +116,13 @@ TEST(Bf16Factors, ProductsAreExactForBf16Numbers) {
     const at::Tensor left = Narrow({rows, depth}, 1);
     const at::Tensor right = Narrow({depth, columns}, 2);
     at::Tensor packed = at::empty({depth * columns}, at::kBFloat16);
-    PackRows(Bits(right), columns, depth, depth, columns, columns,
-             Bits(packed));
+    PackRows(BitsOf(right), columns, depth, depth, columns, columns,
+             BitsOf(packed));
     const at::Tensor exact = at::matmul(Wide(left), Wide(right));
     at::Tensor out = at::full({rows, columns + 5}, 7.0f);
 
     for (const bool add : {false, true}) {
-      Multiply(rows, columns, depth, {Bits(left), depth}, Bits(packed),
+      Multiply(rows, columns, depth, {BitsOf(left), depth}, BitsOf(packed),
                {out.mutable_data_ptr<float>(), columns + 5}, add);
 
       EXPECT_LT(RelativeDifference(out.narrow(1, 0, columns),
@@ -147,10 +143,10 @@ TEST(Bf16Factors, PanelsGoWhereTheyAreSent) {
   const int64_t padded = Padded(count);
   at::Tensor packed =
       at::empty({NumPanels(padded) * kPanel * depth}, at::kBFloat16);
-  PackTransposed(Bits(right), depth, count, padded, depth, Bits(packed));
+  PackTransposed(BitsOf(right), depth, count, padded, depth, BitsOf(packed));
   at::Tensor out = at::zeros({20, padded});
 
-  MultiplyPanels(20, padded, depth, {Bits(left), depth}, Bits(packed),
+  MultiplyPanels(20, padded, depth, {BitsOf(left), depth}, BitsOf(packed),
                  kPanel * depth, {out.mutable_data_ptr<float>(), padded},
                  kPanel, /*add=*/false);
   Release();

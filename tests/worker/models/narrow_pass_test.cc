@@ -16,6 +16,8 @@
 namespace attune::worker::narrow_pass_test {
 namespace {
 
+using bf16_factors::BitsOf;
+
 constexpr int64_t kGroup = 3;
 constexpr int64_t kHeadDim = 8;
 
